@@ -1,0 +1,133 @@
+// The tables: jobs, attempts, runs, events, results, metrics. The only code that knows SQL.
+// Several processes may use one database at once: every change is one BEGIN IMMEDIATE transaction,
+// and a job moves only by compare-and-swap (append_event). WAL on a local file system, DELETE journal
+// on a network one. A Store is used by one thread. All functions throw db::Error.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "jobs/ids.h"
+#include "jobs/metrics.h"
+#include "jobs/results.h"
+#include "jobs/spec.h"
+#include "jobs/state.h"
+
+namespace sluice::db {
+
+struct Job {
+  jobs::JobId id = 0;
+  std::string uid, name, directory, executor, model;
+  jobs::JobState state = jobs::JobState::queued;
+  std::string reason;       // of the newest event that gave one
+  int attempt = 0;          // the newest; 0: none yet
+  int max_attempts = 3;     // automatic ones since the last `retried`
+  bool cancel_requested = false;
+  std::int64_t prompts_total = 0, prompts_ok = 0, prompts_failed = 0;  // durable and ingested
+  double created_unix_s = 0, started_unix_s = 0, ended_unix_s = 0;     // 0: not yet
+};
+
+// One submission. Between intent and the cluster's id its row is owned by the process that wrote it.
+struct Attempt {
+  jobs::JobId job = 0;
+  int attempt = 0;
+  std::string token;
+  std::string cluster_name;  // jobs::cluster_job_name: what squeue and sacct know it by
+  std::string cluster_id;    // empty until known
+  std::string owner_host;
+  std::int64_t owner_pid = 0;
+  std::int64_t owner_start_ticks = 0;  // /proc/<pid>/stat field 22: tells a reused pid apart
+  double intended_unix_s = 0, submitted_unix_s = 0, ended_unix_s = 0;
+  double last_try_unix_s = 0;  // when sbatch was last called for this token
+  int tries = 0;
+  std::string cluster_state, cluster_reason;  // the cluster's own words, as last seen
+  std::string nodes;
+};
+
+struct Run {
+  jobs::JobId job = 0;
+  jobs::RunId run;
+  std::string cluster_id;
+  std::string partition_text;
+  double started_unix_s = 0, ended_unix_s = 0;
+  std::optional<int> exit_code;
+  std::string outcome, message;
+};
+
+struct Event : jobs::JobEvent {
+  jobs::JobId job = 0;
+  std::int64_t seq = 0;  // from 1, within a job
+};
+
+class Store {
+ public:
+  // Opens or creates the database, migrates an older one, refuses a newer one.
+  static Store open(const std::filesystem::path& path);
+  Store(Store&&) noexcept;
+  Store& operator=(Store&&) noexcept;
+  ~Store();
+
+  const std::filesystem::path& path() const;
+  std::string journal_mode() const;  // "wal" | "delete"
+
+  // Makes a queued job. `prepare(id)` runs inside the transaction, names the job directory and may
+  // move it into place: when it throws, nothing is kept.
+  jobs::JobId create_job(const jobs::JobSpec& spec,
+                         const std::function<std::filesystem::path(jobs::JobId)>& prepare);
+
+  std::optional<Job> job(jobs::JobId id) const;
+  std::vector<Job> all_jobs() const;     // newest first
+  std::vector<Job> active_jobs() const;  // not final, oldest first
+  std::vector<Attempt> attempts(jobs::JobId id) const;
+  std::optional<Attempt> newest_attempt(jobs::JobId id) const;
+  std::vector<Run> runs(jobs::JobId id) const;
+  std::vector<Event> events(jobs::JobId id) const;
+
+  // Records the event and moves the job in one transaction. False, and nothing recorded, when the
+  // job is not in `expected` any more or the event does not apply there.
+  bool append_event(jobs::JobId id, jobs::JobState expected, const jobs::JobEvent& event);
+
+  // submit_intended: moves queued -> submitting and writes the attempt's row in one transaction.
+  bool begin_attempt(const Attempt& attempt);
+  // Makes this process the owner of a submitting attempt whose owner has not changed from `from`.
+  bool take_over(const Attempt& from, const Attempt& to);
+  // submitted: submitting -> pending, with the cluster's id, in one transaction.
+  bool finish_submission(const Attempt& attempt, const std::string& cluster_id, double now_unix_s);
+  // Before each call of sbatch: the time and the number of tries.
+  void note_try(const Attempt& attempt, double now_unix_s);
+  // The cluster's words as last seen; no event.
+  void note_sighting(const Attempt& attempt);
+
+  // Results from one file: idempotent; the file's ingested offset moves in the same transaction.
+  // A second, different answer for a key is recorded as a result_conflict event; the first stands.
+  struct ResultBatch {
+    std::string file;          // name below results/
+    std::int64_t offset = 0;   // where reading began; must equal ingested_offset()
+    std::int64_t end = 0;      // where it ended
+    std::vector<jobs::Result> results;
+  };
+  bool add_results(jobs::JobId id, const ResultBatch& batch);  // false: another process was faster
+  std::int64_t ingested_offset(jobs::JobId id, const std::string& file) const;
+
+  void put_run(const Run& run);  // insert or replace
+  void put_run_metrics(jobs::JobId id, const jobs::RunMetrics& metrics);
+  void put_stage_metrics(jobs::JobId id, jobs::RunId run, const jobs::StageMetrics& metrics);
+  std::optional<jobs::RunMetrics> run_metrics(jobs::JobId id, jobs::RunId run) const;
+  std::vector<jobs::StageMetrics> stage_metrics(jobs::JobId id, jobs::RunId run) const;
+
+  // Each result in input order.
+  void each_result(jobs::JobId id, const std::function<void(const jobs::Result&)>& each) const;
+
+ private:
+  struct Data;
+  explicit Store(std::unique_ptr<Data> data);
+  std::unique_ptr<Data> data_;
+};
+
+}  // namespace sluice::db

@@ -1,0 +1,25 @@
+// Files that a reader sees whole or not at all, and bytes that survive a power loss.
+// All functions throw jobs::Error (path and errno text in the message).
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace sluice::jobs {
+
+std::string read_file(const std::filesystem::path& path);
+
+// Temporary file beside `path`, write, fsync, rename, fsync of the folder.
+void write_file_whole(const std::filesystem::path& path, std::string_view bytes);
+
+// As above, but `path` must not exist yet: false (and nothing changed) when it does.
+bool publish_file_once(const std::filesystem::path& path, std::string_view bytes);
+
+void sync_directory(const std::filesystem::path& dir);
+
+// Seconds since the epoch, and a monotonic clock for durations.
+double unix_time_s();
+double steady_time_s();
+
+}  // namespace sluice::jobs

@@ -1,0 +1,70 @@
+// Prompts as users bring them (.txt, JSONL) and as the worker reads them (prompts.jsonl, one line a
+// prompt, index = line). Both ways stream: nothing here grows with the input except 16 bytes a
+// prompt for finding repeated ids.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice::jobs {
+
+struct Prompt {
+  std::int64_t index = 0;  // from 0, in input order
+  std::string id;          // the line's own, or its 1-based line number
+  std::string text;        // used when `token_ids` is not set
+  std::optional<std::vector<std::int32_t>> token_ids;
+  std::optional<int> max_tokens;
+  std::optional<bool> ignore_eos;
+  std::vector<std::int32_t> stop_token_ids;
+};
+
+std::string to_line(const Prompt& prompt);  // no newline
+Prompt parse_prompt(std::string_view line);  // a line of prompts.jsonl; throws jobs::Error
+
+struct LineProblem {
+  std::int64_t line = 0;  // 1-based
+  std::string what;       // what is wrong and the fix
+};
+
+struct PromptSummary {
+  std::int64_t prompts = 0;
+  std::int64_t blank_lines = 0;  // skipped
+  std::int64_t input_bytes = 0;
+  std::int64_t output_tokens_max = 0;  // sum of each prompt's max_tokens
+  std::int64_t problem_count = 0;
+  std::vector<LineProblem> problems;  // the first kProblemsShown of them
+
+  static constexpr int kProblemsShown = 20;
+};
+
+// Reads `input` (.txt: a prompt a line; else JSONL with `prompt` or `token_ids`), checks every line
+// (JSON, UTF-8, types, unknown or not yet supported keys, repeated ids) and writes the good ones to
+// `output` (empty path: only checks). Throws jobs::Error when a file cannot be read or written;
+// problems of lines are in the summary. `default_max_tokens` only feeds output_tokens_max.
+// `progress(bytes_read)` is called now and then.
+struct NormaliseOptions {
+  std::filesystem::path input, output;
+  int default_max_tokens = 256;
+  void (*progress)(std::int64_t bytes_read, void* context) = nullptr;
+  void* progress_context = nullptr;
+};
+PromptSummary normalise_prompts(const NormaliseOptions& options);
+
+// Reads prompts.jsonl line by line. Not thread-safe.
+class PromptReader {
+ public:
+  explicit PromptReader(const std::filesystem::path& path);
+  std::optional<Prompt> next();  // nullopt at the end; throws jobs::Error with the line number
+
+ private:
+  std::ifstream file_;
+  std::string path_, line_;
+  std::int64_t index_ = 0;
+};
+
+}  // namespace sluice::jobs

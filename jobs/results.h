@@ -1,0 +1,98 @@
+// Answers: the result line, the append-only log that makes them durable, and the readers of both.
+// One result file has one writer, ever: never truncated, never reopened. A torn last line (a writer
+// was killed) is no result. ResultLog is used by one thread; readers may read while it writes.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "jobs/ids.h"
+
+namespace sluice::jobs {
+
+struct Timing {          // seconds
+  double queue_s = 0;    // from the window's start to admission
+  double ttft_s = 0;     // from admission to the first output token
+  double tpot_s = 0;     // mean over the output tokens after the first
+  double latency_s = 0;  // from admission to the last output token
+};
+
+struct ItemError {
+  std::string code;  // prompt_too_long, empty_prompt, bad_token_id, ...
+  std::string message;
+};
+
+enum class FinishReason { stop, length, error };
+std::string_view to_string(FinishReason reason);
+
+struct Result {
+  std::string id;
+  std::int64_t index = 0;  // the prompt's
+  int sample = 0;
+  std::string text;                     // without the end token
+  std::vector<std::int32_t> token_ids;  // with it
+  FinishReason finish_reason = FinishReason::stop;
+  int prompt_tokens = 0;
+  std::optional<ItemError> error;  // set: status "error", finish_reason error
+  Timing timing;
+  int replica = 0;
+  RunId run;
+};
+
+std::string to_line(const Result& result);    // docs/results.md; no newline
+Result parse_result(std::string_view line);   // throws jobs::Error
+
+class ResultLog {
+ public:
+  enum class Sync { group, none };
+
+  // Creates the file; throws jobs::Error when it exists (a run id was used twice) or cannot be made.
+  ResultLog(const std::filesystem::path& path, Sync sync);
+  ~ResultLog();
+  ResultLog(const ResultLog&) = delete;
+  ResultLog& operator=(const ResultLog&) = delete;
+
+  // Writes whole lines and makes them durable (fdatasync unless Sync::none). On return they count.
+  // Throws jobs::Error (disk full, ...); what was written of the batch is then unknown to the
+  // caller but every whole line of it is a valid result.
+  void commit(const std::vector<std::string>& lines);
+
+ private:
+  int fd_ = -1;
+  Sync sync_;
+  std::filesystem::path path_;
+};
+
+// Calls `each(line, offset_after)` for every whole line from byte `offset` on; returns the offset
+// after the last one. A missing file has no lines.
+std::int64_t read_lines(const std::filesystem::path& path, std::int64_t offset,
+                        const std::function<void(std::string_view line, std::int64_t end)>& each);
+
+// Result files of a job, oldest run first (name: "<attempt>.<restart>-<replica>.jsonl").
+struct ResultFile {
+  std::filesystem::path path;
+  RunId run;
+  int replica = 0;
+};
+std::vector<ResultFile> result_files(const std::filesystem::path& results_dir);
+
+// Which prompts have a durable result: one bit a prompt.
+class DoneSet {
+ public:
+  explicit DoneSet(std::int64_t prompts) : done_(static_cast<std::size_t>(prompts)) {}
+  bool contains(std::int64_t index) const { return done_[static_cast<std::size_t>(index)]; }
+  bool add(std::int64_t index);  // false when it was there, or is no prompt of this job
+  std::int64_t count() const { return count_; }
+
+ private:
+  std::vector<bool> done_;
+  std::int64_t count_ = 0;
+};
+DoneSet read_done(const std::filesystem::path& results_dir, std::int64_t prompts);
+
+}  // namespace sluice::jobs

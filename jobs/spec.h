@@ -1,0 +1,80 @@
+// What a job was told: the value in spec.json, written once at submission and read by both programs.
+// Units stand in the names. An unknown key or a newer format_version is an error that names it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "jobs/ids.h"
+
+namespace sluice::jobs {
+
+inline constexpr int kFormatVersion = 1;  // of every JSON file in a job directory
+
+// ranks = replicas x stages = nodes x ranks_per_node.
+struct Shape {
+  int nodes = 1;  // locally: ranks
+  int ranks_per_node = 1;
+  int replicas = 1;
+  int stages = 1;
+
+  int ranks() const { return nodes * ranks_per_node; }
+};
+
+// What sbatch is asked for; empty or 0 = the site's default.
+struct ClusterOptions {
+  std::string partition, account, qos, gres, constraint, exclude, nodelist, reservation, dependency;
+  std::string mail_type, mem, gpus_per_node;
+  std::string time;  // as sbatch takes it: "30", "0:30:00", "1-0"
+  int cpus_per_task = 0;
+  bool requeue = true;       // may Slurm start the script again after a node failure or preemption
+  int signal_grace_s = 60;   // --signal=B:USR1@n; 0: no signal
+  std::vector<std::string> sbatch_args;   // passed through as they are
+  std::vector<std::string> modules;       // module load ...
+  std::vector<std::string> pre_commands;  // shell lines before the launcher, as the user wrote them
+  std::map<std::string, std::string> env;
+};
+
+struct JobSpec {
+  int format_version = kFormatVersion;
+  JobId job = 0;
+  std::string uid;
+  std::string name;
+  std::string input;  // where the prompts came from, for people
+  std::int64_t prompt_count = 0;
+
+  std::string model;  // absolute path
+  Shape shape;
+  int batch_size = 8;      // sequences in a micro-batch, at most
+  int max_tokens = 256;    // per prompt unless its line says otherwise
+  int max_seq_len = 0;     // prompt + output tokens; 0: the model's context
+  int token_budget = 128;  // tokens in a micro-batch, at most
+  bool ignore_eos = false;
+  std::vector<std::int32_t> stop_token_ids;  // beside the model's own
+  std::string precision = "exact";           // exact
+  std::string backend = "cpu";               // cpu
+  int threads = 1;                           // per rank
+  std::string fsync = "group";               // group | none: how results are made durable
+
+  std::string executor;                       // slurm | local
+  std::string launcher = "srun --mpi=pmix";   // or mpirun
+  std::string worker;                         // path of sluice-worker on the nodes
+  int max_attempts = 3;
+  ClusterOptions cluster;
+
+  // How each setting came about: key -> "flag", "SLUICE_X", "file.toml", "profile p", "default".
+  std::map<std::string, std::string> origin;
+};
+
+std::string to_json(const JobSpec& spec);
+JobSpec parse_spec(std::string_view json);            // throws jobs::Error
+JobSpec load_spec(const std::filesystem::path& path);  // the same; the message names the file
+
+// Empty when the shape divides; else a sentence that names the possible shapes.
+std::string shape_problem(const Shape& shape);
+
+}  // namespace sluice::jobs

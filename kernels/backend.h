@@ -1,0 +1,198 @@
+// One device and the operations of a decoder-only transformer on it. Owns device memory: nothing
+// above dereferences it, data moves by explicit upload and download. Calls enqueue and return;
+// results are there once an event recorded after them has completed. Whatever a call names (weights,
+// buffers, rows) must live until then; host spans passed in are copied before the call returns, host
+// spans to be filled must stay valid until then. One thread drives a backend.
+//
+// Bit-identity: every element of a result is computed by a sequence of operations that depends only
+// on its own row (token) and, in attention, on its own sequence: never on the other rows of the
+// micro-batch, on how a prompt was cut into chunks, on page numbers or on the CPU type.
+//
+// Public functions check shapes once (kernels::Error); private virtuals compute.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "kernels/quant.h"
+
+namespace sluice::kernels {
+
+// A matrix or vector packed as the backend wants. (rows, cols); a vector is one row.
+class Weight {
+ public:
+  virtual ~Weight() = default;
+  virtual std::size_t rows() const = 0;
+  virtual std::size_t cols() const = 0;
+  virtual std::size_t bytes() const = 0;  // on the device
+};
+
+class Buffer {
+ public:
+  virtual ~Buffer() = default;
+  virtual std::size_t floats() const = 0;
+};
+
+// A view of fp32 values in device memory: `rows` rows of `cols`, dense, from `offset` on.
+struct Tensor {
+  Buffer* buffer = nullptr;
+  std::size_t offset = 0;  // floats
+  std::size_t rows = 0;    // tokens
+  std::size_t cols = 0;
+};
+
+// What a weight is for decides how it is packed.
+enum class WeightUse {
+  product,  // matmul and head_select; embed works too (a tied embedding is loaded once)
+  lookup,   // embed and rope angles: rows are read one at a time
+  vector,   // rms_norm
+};
+
+struct WeightSpec {
+  WeightType type = WeightType::f32;
+  std::size_t rows = 0, cols = 0;
+  WeightUse use = WeightUse::product;
+};
+
+// Fills `out` with the file's bytes of rows [first_row, first_row + n). Called in ascending order
+// with pieces of a size that suits a disk.
+using RowReader = std::function<void(std::size_t first_row, std::size_t n, std::span<std::byte> out)>;
+
+// The KV cache is cut into pages of kKvPageTokens positions; a sequence owns the pages of its page
+// table, and position p lies in page_table[p / kKvPageTokens]. All layers share one page table.
+inline constexpr int kKvPageTokens = 32;
+
+struct KvShape {
+  int layers = 0, kv_heads = 0, head_dim = 0;
+  int pages = 0;
+};
+std::size_t kv_bytes_per_page(const KvShape& shape);  // fp32 keys and values
+
+class KvCache {
+ public:
+  virtual ~KvCache() = default;
+  virtual const KvShape& shape() const = 0;
+};
+
+// Which sequence and position each row (token) of a micro-batch is. `sequence` counts within this
+// micro-batch; rows of one sequence have ascending positions.
+struct Row {
+  int sequence = 0;
+  int position = 0;
+};
+class Rows {  // the same on the device, made once a micro-batch
+ public:
+  virtual ~Rows() = default;
+  virtual std::size_t count() const = 0;
+};
+
+struct Product {
+  const Weight* weight = nullptr;  // (out.cols, x.cols)
+  Tensor out;                      // (x.rows, weight rows)
+  bool add = false;                // out += instead of out =
+};
+
+// Rotary embedding. Pairs of a head: (i, i + head_dim / 2), or neighbours (2i, 2i + 1).
+enum class RopePairs { halves, neighbours };
+struct RopeSpec {
+  int heads = 0, head_dim = 0;
+  RopePairs pairs = RopePairs::halves;
+};
+
+struct AttentionSpec {
+  int heads = 0, kv_heads = 0, head_dim = 0;
+  float scale = 0;  // of q.k
+};
+
+// One candidate for the next token of a row.
+struct Candidate {
+  std::int32_t id = -1;
+  float logit = 0;
+};
+
+class Event {
+ public:
+  std::uint64_t number = 0;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual const char* name() const = 0;  // "cpu"
+
+  std::unique_ptr<Weight> load(const WeightSpec& spec, const RowReader& reader);
+  std::unique_ptr<Buffer> allocate(std::size_t floats);
+  std::unique_ptr<KvCache> make_kv(const KvShape& shape);
+  // page_tables[s]: the pages of sequence s, enough for its last position.
+  std::unique_ptr<Rows> make_rows(std::span<const Row> rows,
+                                  std::span<const std::span<const std::int32_t>> page_tables);
+
+  void upload(std::span<const float> from, const Tensor& to);
+  void download(const Tensor& from, std::span<float> to);  // `to` is filled at the next event
+
+  Event record();
+  bool completed(Event event);
+  void wait(Event event);
+
+  // out[r] = table[tokens[r]]. Requires: 0 <= tokens[r] < table.rows.
+  void embed(const Weight& table, std::span<const std::int32_t> tokens, const Tensor& out);
+
+  // out = x / sqrt(mean(x^2) + eps) * gain (Zhang and Sennrich 2019, "Root Mean Square Layer
+  // Normalization"). out may be x.
+  void rms_norm(const Tensor& x, const Weight& gain, float eps, const Tensor& out);
+
+  // Several products of one input: a QKV group, a gate/up group. out[r][j] = sum_k x[r][k] w[j][k].
+  void matmul(const Tensor& x, std::span<const Product> products);
+
+  // In place. x: (rows, heads * head_dim). `angles` (positions, head_dim): cosines of the head_dim/2
+  // frequencies, then their sines (Su et al. 2021, "RoFormer").
+  void rope(const Tensor& x, const Weight& angles, const RopeSpec& spec, const Rows& rows);
+
+  // k, v: (rows, kv_heads * head_dim) into the cache at each row's position.
+  void kv_write(KvCache& cache, int layer, const Tensor& k, const Tensor& v, const Rows& rows);
+
+  // Causal attention of each row over positions [0, its own] of its sequence, all in the cache.
+  // q, out: (rows, heads * head_dim). Query head h uses KV head h / (heads / kv_heads).
+  void attention(const Tensor& q, const KvCache& cache, int layer, const AttentionSpec& spec,
+                 const Rows& rows, const Tensor& out);
+
+  // out = silu(gate) * up, silu(x) = x / (1 + exp(-x)). out may be gate.
+  void gated_activation(const Tensor& gate, const Tensor& up, const Tensor& out);
+
+  // The k best tokens of each row of x by logit x.w, best first, equal logits by lowest id:
+  // out[r * k + i]. Streams blocks of rows of `head`: the logits are never stored whole.
+  // `out` is filled at the next event. Requires: 1 <= k <= head.rows().
+  void head_select(const Tensor& x, const Weight& head, int k, std::span<Candidate> out);
+
+ private:
+  virtual std::unique_ptr<Weight> do_load(const WeightSpec& spec, const RowReader& reader) = 0;
+  virtual std::unique_ptr<Buffer> do_allocate(std::size_t floats) = 0;
+  virtual std::unique_ptr<KvCache> do_make_kv(const KvShape& shape) = 0;
+  virtual std::unique_ptr<Rows> do_make_rows(
+      std::span<const Row> rows, std::span<const std::span<const std::int32_t>> page_tables) = 0;
+  virtual void do_upload(std::span<const float> from, const Tensor& to) = 0;
+  virtual void do_download(const Tensor& from, std::span<float> to) = 0;
+  virtual Event do_record() = 0;
+  virtual bool do_completed(Event event) = 0;
+  virtual void do_wait(Event event) = 0;
+  virtual void do_embed(const Weight& table, std::span<const std::int32_t> tokens,
+                        const Tensor& out) = 0;
+  virtual void do_rms_norm(const Tensor& x, const Weight& gain, float eps, const Tensor& out) = 0;
+  virtual void do_matmul(const Tensor& x, std::span<const Product> products) = 0;
+  virtual void do_rope(const Tensor& x, const Weight& angles, const RopeSpec& spec,
+                       const Rows& rows) = 0;
+  virtual void do_kv_write(KvCache& cache, int layer, const Tensor& k, const Tensor& v,
+                           const Rows& rows) = 0;
+  virtual void do_attention(const Tensor& q, const KvCache& cache, int layer,
+                            const AttentionSpec& spec, const Rows& rows, const Tensor& out) = 0;
+  virtual void do_gated_activation(const Tensor& gate, const Tensor& up, const Tensor& out) = 0;
+  virtual void do_head_select(const Tensor& x, const Weight& head, int k,
+                              std::span<Candidate> out) = 0;
+};
+
+}  // namespace sluice::kernels

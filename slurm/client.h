@@ -1,0 +1,47 @@
+// Slurm as a few questions and orders, over an injected RunCommand. Says when it does not know:
+// a time-out or an error that is no clear "no" is never taken for an answer.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "slurm/command.h"
+#include "slurm/status.h"
+
+namespace sluice::slurm {
+
+struct SubmitAnswer {
+  enum class Kind {
+    accepted,  // `id` is set
+    refused,   // Slurm said no before queueing: nothing is there
+    unknown,   // time-out, connection lost, non-zero with an id, ...: it may be queued
+  };
+  Kind kind = Kind::unknown;
+  std::string id;
+  std::string message;  // Slurm's own words
+};
+
+class Client {
+ public:
+  explicit Client(RunCommand run) : run_(std::move(run)) {}
+
+  SubmitAnswer submit(const std::vector<std::string>& sbatch_argv) const;
+
+  // All jobs with one of these names. `complete` false: the question could not be answered (`why`).
+  struct Answer {
+    bool complete = false;
+    std::vector<JobStatus> jobs;
+    std::string why;
+  };
+  Answer queue(const std::vector<std::string>& job_names) const;  // one squeue
+  Answer history(const std::vector<std::string>& job_names, double since_unix_s) const;  // one sacct
+
+  // Empty when Slurm took the order (which it also says for unknown and ended jobs), else why not.
+  std::optional<std::string> cancel(const std::string& id) const;
+
+ private:
+  RunCommand run_;
+};
+
+}  // namespace sluice::slurm

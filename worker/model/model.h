@@ -1,0 +1,73 @@
+// An opened model: configuration, tokenizer, costs and memory of its parts; no weights yet. And the
+// weights of one stage, loaded onto a backend: only that stage's bytes are read.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "worker/model/config.h"
+#include "worker/model/gguf.h"
+#include "worker/text/tokenizer.h"
+
+namespace sluice::worker::model {
+
+// A contiguous range of layers [first, end), and the ends of the model that go with it.
+struct StageRange {
+  int first = 0, end = 0;
+  bool has_embedding = false;  // stage 0
+  bool has_head = false;       // the last stage: final norm and head
+  int layers() const { return end - first; }
+};
+std::string to_string(const StageRange& range);  // "0-18", "19-29 + head"
+
+class Model {
+ public:
+  static Model open(const std::filesystem::path& path);
+
+  const Gguf& file() const { return file_; }
+  const ModelConfig& config() const { return config_; }
+  const text::Tokenizer& tokenizer() const { return *tokenizer_; }
+
+  // Multiply-adds of one token: the cost that stages are balanced by.
+  double layer_cost(int layer) const;
+  double head_cost() const;
+  // Bytes that a stage holds (weights as in the file; a tied embedding counts at both ends, and once
+  // where both are on one rank).
+  std::uint64_t weight_bytes(const StageRange& range) const;
+
+ private:
+  Model(Gguf file, ModelConfig config, std::unique_ptr<text::Tokenizer> tokenizer);
+  Gguf file_;
+  ModelConfig config_;
+  std::unique_ptr<text::Tokenizer> tokenizer_;
+};
+
+struct LayerWeights {
+  std::unique_ptr<kernels::Weight> attn_norm, q, k, v, o;  // (hidden) | (heads*dim, hidden) ...
+  std::unique_ptr<kernels::Weight> ffn_norm, gate, up, down;
+};
+
+struct StageWeights {
+  StageRange range;
+  std::unique_ptr<kernels::Weight> embedding;  // (vocab, hidden); set where has_embedding
+  std::unique_ptr<kernels::Weight> final_norm, head;  // has_head; head empty when `tied` below
+  bool head_is_embedding = false;  // one weight serves both ends of a lone stage
+  std::vector<LayerWeights> layers;
+  std::unique_ptr<kernels::Weight> rope_angles;  // (max_positions, head_dim)
+
+  const kernels::Weight& head_weight() const { return head_is_embedding ? *embedding : *head; }
+};
+
+// Reads this stage's tensors in file order of layers. `progress(bytes_done, bytes_total)` may be
+// empty. max_positions: the longest sequence of the job.
+StageWeights load_stage(const Model& model, const StageRange& range, int max_positions,
+                        kernels::Backend& backend,
+                        const std::function<void(std::uint64_t, std::uint64_t)>& progress = {});
+
+}  // namespace sluice::worker::model

@@ -1,0 +1,48 @@
+// Messages between the ranks of one world. Point to point, in order per (sender, channel); nothing
+// here blocks except flush(). Used by one thread per rank. Implementations: mpi_link (ranks),
+// local_link (threads of one process, for tests under sanitizers).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace sluice::worker::pipeline {
+
+enum class Channel : int {
+  control = 1,      // agreement at start, clock alignment, farewell
+  micro_batch = 2,  // {plan, activations}, stage to next stage
+  tokens = 3,       // chosen tokens, last stage to first
+};
+
+using Bytes = std::vector<std::byte>;
+
+class Link {
+ public:
+  virtual ~Link() = default;
+
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+
+  // Posts `depth` receives of at most `bytes_max` for messages of `from` on `channel`, ahead of
+  // their coming. Once per (from, channel), before the first receive(). A rank may name itself.
+  virtual void expect(int from, Channel channel, std::size_t bytes_max, int depth) = 0;
+
+  // Takes the message and returns at once; the link keeps it until it is delivered.
+  // Requires: the receiver expects at least this size.
+  virtual void send(int to, Channel channel, Bytes message) = 0;
+
+  // The next message of `from` on `channel` if it has arrived whole. Also makes progress.
+  virtual std::optional<Bytes> receive(int from, Channel channel) = 0;
+
+  // Lets large messages move on: call it between layers.
+  virtual void progress() = 0;
+
+  // Until every sent message has left.
+  virtual void flush() = 0;
+};
+
+}  // namespace sluice::worker::pipeline
