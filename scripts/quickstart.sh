@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# From nothing to answers: installs what is missing, builds, fetches a small real model, and answers
+# 24 prompts on two MPI ranks of this machine. The second time it only runs the job.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+[ -t 1 ] || say() { printf '\n== %s\n' "$*"; }
+
+say "packages"
+scripts/install-deps.sh build
+
+say "build (release)"
+cmake --preset release >build.log 2>&1 || { tail -n 20 build.log >&2; exit 1; }
+cmake --build --preset release
+cmake --install build/release --prefix build/sluice >/dev/null
+rm -f build.log
+export PATH="$PWD/build/sluice/bin:$PATH"
+
+say "model"
+model=$(scripts/fetch-model.sh)
+echo "$model"
+
+say "24 prompts on 2 ranks"
+job=$(sluice submit docs/examples/prompts.jsonl --model "$model" --executor local --nodes 2 \
+  --max-tokens 48 --name quickstart --quiet)
+sluice wait "$job"
+
+say "sluice status"
+sluice status
+
+say "sluice show $job"
+sluice show "$job"
+
+say "some answers (sluice export $job)"
+sluice export "$job" --format jsonl | head -n 4
+
+cat <<X
+
+Yours now:  export PATH="$PWD/build/sluice/bin:\$PATH"
+            sluice submit PROMPTS.jsonl --model MODEL.gguf --nodes 2 --wait
+On a Slurm cluster the same command goes through sbatch: see docs/cluster.md.
+X
