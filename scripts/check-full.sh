@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# The long checks that scripts/test.sh leaves out:
+#   check-full.sh            all of the below
+#   check-full.sh tidy       clang-tidy over every source (findings are errors), shellcheck
+#   check-full.sh tsan       ThreadSanitizer over the pipeline (stages as threads over local_link)
+#   check-full.sh fuzz [S]   libFuzzer on the parsers of foreign bytes, S seconds each (default 300)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+jobs=$(nproc)
+
+tidy() {
+  cmake --preset dev >/dev/null
+  shellcheck scripts/*.sh .ci/run
+  mapfile -t sources < <(git ls-files 'jobs/*.cpp' 'kernels/*.cpp' 'db/*.cpp' 'slurm/*.cpp' \
+    'worker/*.cpp' 'scheduler/*.cpp')
+  echo "clang-tidy: ${#sources[@]} files"
+  printf '%s\n' "${sources[@]}" | xargs -P "$jobs" -n 1 clang-tidy --quiet -p build/dev
+}
+
+tsan() {
+  cmake --preset tsan >/dev/null
+  cmake --build --preset tsan -j "$jobs" --target worker_tests
+  # Threads of Open MPI are not under test: local_link runs the stages in this process.
+  ctest --preset tsan
+}
+
+fuzz() {
+  cmake -S . -B build/fuzz -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER=clang \
+    -DCMAKE_CXX_COMPILER=clang++ -DSLUICE_FUZZ=ON -DSLUICE_TESTS=OFF >/dev/null
+  cmake --build build/fuzz -j "$jobs"
+  local target corpus
+  for target in build/fuzz/tests/fuzz/*_fuzz; do
+    corpus=build/fuzz/corpus/$(basename "$target")
+    mkdir -p "$corpus"
+    echo "== $(basename "$target")"
+    "$target" -max_total_time="${1:-300}" -print_final_stats=1 "$corpus" 2>&1 | tail -n 12
+  done
+}
+
+case ${1:-all} in
+  all) tidy; tsan; fuzz ;;
+  tidy) tidy ;;
+  tsan) tsan ;;
+  fuzz) fuzz "${2:-300}" ;;
+  *) sed -n '2,6p' "$0" >&2; exit 2 ;;
+esac
