@@ -24,8 +24,9 @@ struct RunId {
 std::string to_string(RunId run);
 std::optional<RunId> parse_run_id(std::string_view text);
 
-std::string new_uid();    // 8 hex digits: keeps job directories of two databases apart
-std::string new_token();  // 16 hex digits: one a submission, found again in squeue, sacct and claims
+std::string new_uid();  // 8 hex digits: keeps job directories of two databases apart
+std::string
+new_token();  // 16 hex digits: one a submission, found again in squeue, sacct and claims
 
 // The name Slurm knows an attempt by: "<name>-<token>". Characters outside [A-Za-z0-9_.-] of `name`
 // become '_', and it is cut to 40: the token alone makes the name unique.

@@ -15,11 +15,11 @@ class Layout {
   explicit Layout(path job_dir) : dir_(std::move(job_dir)) {}
 
   const path& dir() const { return dir_; }
-  path spec() const;                // what to do: written once, never changed
-  path prompts() const;             // normalised, one line a prompt, index = line
-  path script(int attempt) const;   // never overwritten
-  path local(int attempt) const;    // local executor: the supervisor's record of that attempt
-  path cancel_request() const;      // local executor and stale runs look for it
+  path spec() const;               // what to do: written once, never changed
+  path prompts() const;            // normalised, one line a prompt, index = line
+  path script(int attempt) const;  // never overwritten
+  path local(int attempt) const;   // local executor: the supervisor's record of that attempt
+  path cancel_request() const;     // local executor and stale runs look for it
 
   path claims_dir() const;
   path claim(int attempt, std::string_view token) const;  // "<slurm job id> <restart>\n", whole

@@ -37,7 +37,7 @@ struct Progress {
 struct StageMetrics {
   int rank = 0, replica = 0, stage = 0;
   std::string host;
-  std::string cores;  // "3": what the rank was pinned to; empty: not pinned
+  std::string cores;                     // "3": what the rank was pinned to; empty: not pinned
   int first_layer = 0, last_layer = -1;  // inclusive
   bool has_embedding = false, has_head = false;
   double elapsed_s = 0, launch_s = 0, load_s = 0, preprocess_s = 0, wall_clock_s = 0,
@@ -56,10 +56,10 @@ struct Quantiles {
 // One run as a whole.
 struct RunMetrics {
   RunId run;
-  double wall_clock_s = 0;  // first prompt admitted to last result durable
-  double elapsed_s = 0;     // the longest rank's
-  double io_s = 0;          // the longest stage's load
-  double preprocess_s = 0;  // the longest stage's
+  double wall_clock_s = 0;                          // first prompt admitted to last result durable
+  double elapsed_s = 0;                             // the longest rank's
+  double io_s = 0;                                  // the longest stage's load
+  double preprocess_s = 0;                          // the longest stage's
   std::int64_t prompts_ok = 0, prompts_failed = 0;  // answered by this run
   std::int64_t prompt_tokens = 0, output_tokens = 0, wasted_tokens = 0;
   double output_tokens_per_s = 0, total_tokens_per_s = 0;

@@ -1,5 +1,5 @@
 // Prompts as users bring them (.txt, JSONL) and as the worker reads them (prompts.jsonl, one line a
-// prompt, index = line). Both ways stream: nothing here grows with the input except 16 bytes a
+// prompt, index = line). Both ways stream: nothing here grows with the input except 24 bytes a
 // prompt for finding repeated ids.
 #pragma once
 
@@ -24,7 +24,9 @@ struct Prompt {
 };
 
 std::string to_line(const Prompt& prompt);  // no newline
-Prompt parse_prompt(std::string_view line);  // a line of prompts.jsonl; throws jobs::Error
+// A line of a user's JSONL or of prompts.jsonl, which is the same with every id filled in (here it
+// stays empty when the line has none; `index` is the caller's). Throws jobs::Error.
+Prompt parse_prompt(std::string_view line);
 
 struct LineProblem {
   std::int64_t line = 0;  // 1-based
@@ -37,16 +39,16 @@ struct PromptSummary {
   std::int64_t input_bytes = 0;
   std::int64_t output_tokens_max = 0;  // sum of each prompt's max_tokens
   std::int64_t problem_count = 0;
-  std::vector<LineProblem> problems;  // the first kProblemsShown of them
+  std::vector<LineProblem> problems;  // the first kProblemsShown of them, in line order
 
   static constexpr int kProblemsShown = 20;
 };
 
 // Reads `input` (.txt: a prompt a line; else JSONL with `prompt` or `token_ids`), checks every line
-// (JSON, UTF-8, types, unknown or not yet supported keys, repeated ids) and writes the good ones to
-// `output` (empty path: only checks). Throws jobs::Error when a file cannot be read or written;
-// problems of lines are in the summary. `default_max_tokens` only feeds output_tokens_max.
-// `progress(bytes_read)` is called now and then.
+// (JSON, UTF-8, types, unknown or not yet supported keys, repeated ids) and writes the good ones,
+// durably, to `output` (empty path: only checks). A problem that is not one line's has line 0.
+// Throws jobs::Error when a file cannot be read or written; problems of lines are in the summary.
+// `default_max_tokens` only feeds output_tokens_max. `progress(bytes_read)` is called now and then.
 struct NormaliseOptions {
   std::filesystem::path input, output;
   int default_max_tokens = 256;

@@ -44,14 +44,17 @@ struct Result {
   RunId run;
 };
 
-std::string to_line(const Result& result);    // docs/results.md; no newline
-Result parse_result(std::string_view line);   // throws jobs::Error
+std::string to_line(const Result& result);   // docs/results.md; no newline
+Result parse_result(std::string_view line);  // throws jobs::Error
+// The index alone, several times faster; nullopt when the line is no whole JSON object with one.
+std::optional<std::int64_t> result_index(std::string_view line);
 
 class ResultLog {
  public:
   enum class Sync { group, none };
 
-  // Creates the file; throws jobs::Error when it exists (a run id was used twice) or cannot be made.
+  // Creates the file; throws jobs::Error when it exists (a run id was used twice) or cannot be
+  // made.
   ResultLog(const std::filesystem::path& path, Sync sync);
   ~ResultLog();
   ResultLog(const ResultLog&) = delete;
@@ -59,12 +62,14 @@ class ResultLog {
 
   // Writes whole lines and makes them durable (fdatasync unless Sync::none). On return they count.
   // Throws jobs::Error (disk full, ...); what was written of the batch is then unknown to the
-  // caller but every whole line of it is a valid result.
+  // caller but every whole line of it is a valid result. After that every commit throws: a line
+  // appended to a torn one would be lost.
   void commit(const std::vector<std::string>& lines);
 
  private:
   int fd_ = -1;
   Sync sync_;
+  bool failed_ = false;
   std::filesystem::path path_;
 };
 
@@ -89,9 +94,15 @@ class DoneSet {
   bool add(std::int64_t index);  // false when it was there, or is no prompt of this job
   std::int64_t count() const { return count_; }
 
+  // Whole lines that are no results (a damaged disk, a foreign hand): their prompts count as not
+  // done and are answered again.
+  void add_unreadable_line() { ++unreadable_lines_; }
+  std::int64_t unreadable_lines() const { return unreadable_lines_; }
+
  private:
   std::vector<bool> done_;
   std::int64_t count_ = 0;
+  std::int64_t unreadable_lines_ = 0;
 };
 DoneSet read_done(const std::filesystem::path& results_dir, std::int64_t prompts);
 

@@ -1,5 +1,6 @@
-// What a job was told: the value in spec.json, written once at submission and read by both programs.
-// Units stand in the names. An unknown key or a newer format_version is an error that names it.
+// What a job was told: the value in spec.json, written once at submission and read by both
+// programs. Units stand in the names. An unknown key or a newer format_version is an error that
+// names it.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +32,8 @@ struct ClusterOptions {
   std::string mail_type, mem, gpus_per_node;
   std::string time;  // as sbatch takes it: "30", "0:30:00", "1-0"
   int cpus_per_task = 0;
-  bool requeue = true;       // may Slurm start the script again after a node failure or preemption
-  int signal_grace_s = 60;   // --signal=B:USR1@n; 0: no signal
+  bool requeue = true;      // may Slurm start the script again after a node failure or preemption
+  int signal_grace_s = 60;  // --signal=B:USR1@n; 0: no signal
   std::vector<std::string> sbatch_args;   // passed through as they are
   std::vector<std::string> modules;       // module load ...
   std::vector<std::string> pre_commands;  // shell lines before the launcher, as the user wrote them
@@ -60,9 +61,9 @@ struct JobSpec {
   int threads = 1;                           // per rank
   std::string fsync = "group";               // group | none: how results are made durable
 
-  std::string executor;                       // slurm | local
-  std::string launcher = "srun --mpi=pmix";   // or mpirun
-  std::string worker;                         // path of sluice-worker on the nodes
+  std::string executor;                      // slurm | local
+  std::string launcher = "srun --mpi=pmix";  // or mpirun
+  std::string worker;                        // path of sluice-worker on the nodes
   int max_attempts = 3;
   ClusterOptions cluster;
 
@@ -71,7 +72,7 @@ struct JobSpec {
 };
 
 std::string to_json(const JobSpec& spec);
-JobSpec parse_spec(std::string_view json);            // throws jobs::Error
+JobSpec parse_spec(std::string_view json);             // throws jobs::Error
 JobSpec load_spec(const std::filesystem::path& path);  // the same; the message names the file
 
 // Empty when the shape divides; else a sentence that names the possible shapes.

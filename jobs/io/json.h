@@ -1,0 +1,12 @@
+// What every JSON reader of jobs/ shares, without the JSON library's header: its errors in words.
+#pragma once
+
+#include <exception>
+#include <string>
+
+namespace sluice::jobs::io {
+
+// "column 17: syntax error while ..." from what nlohmann's parser threw; short enough for one line.
+std::string describe_json_error(const std::exception& error);
+
+}  // namespace sluice::jobs::io

@@ -1,0 +1,13 @@
+// UTF-8 as RFC 3629 defines it: no overlong forms, no surrogates, nothing above U+10FFFF.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string_view>
+
+namespace sluice::jobs::io {
+
+// Offset of the first byte that is not part of a whole character; nullopt: all is UTF-8.
+std::optional<std::size_t> first_invalid_utf8(std::string_view bytes);
+
+}  // namespace sluice::jobs::io

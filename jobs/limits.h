@@ -1,0 +1,18 @@
+// The limits of what Sluice reads, all in one place. Beyond one of them is an error that names it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sluice::jobs {
+
+inline constexpr std::size_t kInputLineBytesMax = std::size_t{16} << 20;  // a line of a prompt file
+inline constexpr std::size_t kPromptIdBytesMax = 512;
+inline constexpr int kMaxTokensMax = 1 << 20;            // max_tokens of one prompt
+inline constexpr std::int64_t kTokenIdMax = 0x7fffffff;  // token ids are 0 .. 2^31 - 1
+inline constexpr std::size_t kStopTokenIdsMax = 1024;    // of one prompt
+inline constexpr std::size_t kRecordBytesMax = std::size_t{4}
+                                               << 20;  // spec.json, metrics.json, ...
+inline constexpr int kJsonDepthMax = 8;  // nesting that any of our formats needs, with room
+
+}  // namespace sluice::jobs

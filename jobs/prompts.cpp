@@ -1,0 +1,209 @@
+#include "jobs/prompts.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <deque>
+#include <functional>
+
+#include "jobs/error.h"
+#include "jobs/io/fd.h"
+#include "jobs/io/line_reader.h"
+#include "jobs/io/utf8.h"
+#include "jobs/limits.h"
+
+namespace sluice::jobs {
+namespace {
+
+constexpr std::int64_t kProgressEveryBytes = std::int64_t{1} << 20;
+constexpr std::size_t kWriteBytes = std::size_t{1} << 18;
+
+bool is_blank(std::string_view line) {
+  return line.find_first_not_of(" \t\r") == std::string_view::npos;
+}
+
+// Refuses by name what a later version reads; true for plain text, false for JSONL.
+bool is_plain_text(const std::filesystem::path& input) {
+  const auto extension = input.extension();
+  if (input == "-") {
+    throw Error("reading prompts from stdin belongs to a later version: give a file");
+  }
+  if (extension == ".gz" || extension == ".zst") {
+    throw Error(input.string() + ": reading compressed prompts belongs to a later version: " +
+                (extension == ".gz" ? "gunzip" : "unzstd") + " it first");
+  }
+  return extension == ".txt";
+}
+
+Prompt parse_text_line(std::string_view line) {
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  if (const auto at = io::first_invalid_utf8(line)) {
+    throw Error("not UTF-8 at byte " + std::to_string(*at) + " of the line");
+  }
+  if (const auto at = line.find('\0'); at != std::string_view::npos) {
+    throw Error("a NUL byte at byte " + std::to_string(at) + " of the line");
+  }
+  Prompt prompt;
+  prompt.text = line;
+  return prompt;
+}
+
+// The prompt of a user's line, its id filled in.
+Prompt parse_line(std::string_view line, std::int64_t number, bool plain_text) {
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (number == 1 && line.starts_with(kByteOrderMark)) line.remove_prefix(kByteOrderMark.size());
+  Prompt prompt = plain_text ? parse_text_line(line) : parse_prompt(line);
+  if (prompt.id.empty()) prompt.id = std::to_string(number);
+  return prompt;
+}
+
+void add_problem(PromptSummary& summary, std::int64_t line, const std::string& what) {
+  ++summary.problem_count;
+  auto& shown = summary.problems;
+  if (shown.size() == PromptSummary::kProblemsShown && shown.back().line <= line) return;
+  const auto place = std::ranges::upper_bound(shown, line, {}, &LineProblem::line);
+  shown.insert(place, {.line = line, .what = what});
+  if (shown.size() > PromptSummary::kProblemsShown) shown.pop_back();
+}
+
+// Finds ids that stand twice with 24 bytes a prompt: equal hashes are only a suspicion, the lines
+// themselves are read again. A deque, because a vector that doubles would need three times that.
+class IdIndex {
+ public:
+  struct Entry {
+    std::uint64_t hash = 0;
+    std::int64_t line = 0;
+    std::int64_t offset = 0;
+  };
+
+  void add(std::string_view id, std::int64_t line, std::int64_t offset) {
+    entries_.push_back({std::hash<std::string_view>()(id), line, offset});
+  }
+
+  // Calls repeated(id, entry, the first line with this id) for each line but the first of an id.
+  template <class ReadId, class Repeated>
+  void find_repeats(ReadId read_id, Repeated repeated) {
+    std::ranges::sort(entries_, {}, [](const Entry& e) { return std::pair(e.hash, e.line); });
+    for (auto begin = entries_.begin(); begin != entries_.end();) {
+      const auto end = std::find_if(begin, entries_.end(),
+                                    [&](const Entry& e) { return e.hash != begin->hash; });
+      while (end - begin > 1) {  // more than once only when different ids share a hash
+        const std::string id = read_id(*begin);
+        const auto others = std::stable_partition(
+            begin + 1, end, [&](const Entry& entry) { return read_id(entry) == id; });
+        for (auto same = begin + 1; same != others; ++same) repeated(id, *same, begin->line);
+        begin = others;
+      }
+      begin = end;
+    }
+  }
+
+ private:
+  std::deque<Entry> entries_;
+};
+
+// Lines into a file, durable after close(); with an empty path, nowhere.
+class LineWriter {
+ public:
+  explicit LineWriter(const std::filesystem::path& path) : path_(path) {
+    if (!path.empty()) fd_ = io::create(path, O_TRUNC);
+  }
+
+  void write(const Prompt& prompt) {
+    if (!fd_) return;
+    buffer_.append(to_line(prompt)).push_back('\n');
+    if (buffer_.size() >= kWriteBytes) flush();
+  }
+
+  void close() {
+    if (!fd_) return;
+    flush();
+    io::sync_file(fd_.get(), path_);
+  }
+
+ private:
+  void flush() {
+    io::write_all(fd_.get(), buffer_, path_);
+    buffer_.clear();
+  }
+
+  std::filesystem::path path_;
+  io::Fd fd_;
+  std::string buffer_;
+};
+
+}  // namespace
+
+PromptSummary normalise_prompts(const NormaliseOptions& options) {
+  const bool plain_text = is_plain_text(options.input);
+  io::LineReader reader(options.input, kInputLineBytesMax);
+  LineWriter writer(options.output);
+  IdIndex ids;
+  PromptSummary summary;
+
+  std::int64_t number = 0, next_progress = kProgressEveryBytes;
+  while (const auto line = reader.next()) {
+    ++number;
+    summary.input_bytes = line->end;
+    if (options.progress && line->end >= next_progress) {
+      options.progress(line->end, options.progress_context);
+      next_progress = line->end + kProgressEveryBytes;
+    }
+    if (line->too_long) {
+      add_problem(summary, number,
+                  "longer than " + std::to_string(kInputLineBytesMax >> 20) + " MiB");
+    } else if (is_blank(line->text)) {
+      ++summary.blank_lines;
+    } else {
+      try {
+        const Prompt prompt = parse_line(line->text, number, plain_text);
+        writer.write(prompt);
+        if (!plain_text) ids.add(prompt.id, number, line->begin);  // line numbers differ anyway
+        ++summary.prompts;
+        summary.output_tokens_max += prompt.max_tokens.value_or(options.default_max_tokens);
+      } catch (const Error& error) {
+        add_problem(summary, number, error.what());
+      }
+    }
+  }
+
+  ids.find_repeats(
+      [&](const IdIndex::Entry& entry) {
+        reader.seek(entry.offset);
+        const auto line = reader.next();
+        return line ? parse_line(line->text, entry.line, plain_text).id : std::string();
+      },
+      [&](const std::string& id, const IdIndex::Entry& entry, std::int64_t first_line) {
+        add_problem(summary, entry.line,
+                    "the id \"" + id + "\" was used in line " + std::to_string(first_line) +
+                        " already; ids must differ (a line without one has its line number)");
+      });
+  if (summary.prompts == 0 && summary.problem_count == 0) {
+    add_problem(summary, 0, "no prompts: the file is empty or holds only blank lines");
+  }
+  writer.close();
+  return summary;
+}
+
+PromptReader::PromptReader(const std::filesystem::path& path)
+    : file_(path, std::ios::binary), path_(path.string()) {
+  if (!file_) throw Error("cannot open " + path_);
+}
+
+std::optional<Prompt> PromptReader::next() {
+  if (!std::getline(file_, line_)) {
+    if (file_.bad()) throw Error("cannot read " + path_);
+    return std::nullopt;
+  }
+  const std::string where = path_ + " line " + std::to_string(index_ + 1);
+  try {
+    Prompt prompt = parse_prompt(line_);
+    if (prompt.id.empty()) throw Error("the key \"id\" is missing");
+    prompt.index = index_++;
+    return prompt;
+  } catch (const Error& error) {
+    throw Error(where + ": " + error.what());
+  }
+}
+
+}  // namespace sluice::jobs

@@ -1,0 +1,213 @@
+// The result line (docs/results.md): a Result as JSON and back, and its index alone, fast.
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "jobs/error.h"
+#include "jobs/io/json.h"
+#include "jobs/limits.h"
+#include "jobs/results.h"
+
+namespace sluice::jobs {
+namespace {
+
+using Json = nlohmann::json;
+using OrderedJson = nlohmann::ordered_json;
+
+[[noreturn]] void refuse(const std::string& why) { throw Error("result line: " + why); }
+
+const Json& member(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  if (found == object.end()) refuse(std::string("the key \"") + key + "\" is missing");
+  return *found;
+}
+
+std::int64_t integer(const Json& object, const char* key, std::int64_t max) {
+  const Json& value = member(object, key);
+  // Negative numbers are the only signed ones the parser makes.
+  if (!value.is_number_unsigned() || value.get<std::uint64_t>() > static_cast<std::uint64_t>(max)) {
+    refuse(std::string("\"") + key + "\" is no whole number from 0 to " + std::to_string(max));
+  }
+  return value.get<std::int64_t>();
+}
+
+int small_integer(const Json& object, const char* key) {
+  return static_cast<int>(integer(object, key, std::numeric_limits<int>::max()));
+}
+
+const std::string& text(const Json& object, const char* key) {
+  const Json& value = member(object, key);
+  if (!value.is_string()) refuse(std::string("\"") + key + "\" is no string");
+  return value.get_ref<const std::string&>();
+}
+
+double seconds(const Json& timing, const char* key) {
+  const Json& value = member(timing, key);
+  if (value.is_null()) return std::numeric_limits<double>::quiet_NaN();
+  if (!value.is_number()) refuse(std::string("\"") + key + "\" is no number");
+  return value.get<double>();
+}
+
+FinishReason finish_reason(const Json& object) {
+  const std::string& word = text(object, "finish_reason");
+  for (const auto reason : {FinishReason::stop, FinishReason::length, FinishReason::error}) {
+    if (word == to_string(reason)) return reason;
+  }
+  refuse("unknown finish_reason \"" + word + "\"");
+}
+
+std::vector<std::int32_t> token_ids(const Json& object) {
+  const Json& list = member(object, "token_ids");
+  if (!list.is_array()) refuse("\"token_ids\" is no list");
+  std::vector<std::int32_t> ids;
+  ids.reserve(list.size());
+  for (const Json& item : list) {
+    if (!item.is_number_unsigned() || item.get<std::uint64_t>() > kTokenIdMax) {
+      refuse("\"token_ids\" holds something that is no token id");
+    }
+    ids.push_back(item.get<std::int32_t>());
+  }
+  return ids;
+}
+
+// Reads a whole line and keeps one number: "index" of the outermost object. That it is the whole
+// line that is valid JSON is what tells a result from a torn one.
+class IndexReader : public nlohmann::json_sax<Json> {
+ public:
+  std::optional<std::int64_t> index;
+
+  bool key(string_t& key) override {
+    next_is_index_ = depth_ == 1 && key == "index";
+    return true;
+  }
+  bool number_unsigned(number_unsigned_t value) override {
+    if (next_is_index_ && value <= std::numeric_limits<std::int64_t>::max()) {
+      index = static_cast<std::int64_t>(value);
+    }
+    return scalar();
+  }
+  bool start_object(std::size_t) override { return enter(); }
+  bool end_object() override { return leave(); }
+  bool start_array(std::size_t) override { return enter(); }
+  bool end_array() override { return leave(); }
+  bool null() override { return scalar(); }
+  bool boolean(bool) override { return scalar(); }
+  bool number_integer(number_integer_t) override { return scalar(); }
+  bool number_float(number_float_t, const string_t&) override { return scalar(); }
+  bool string(string_t&) override { return scalar(); }
+  bool binary(binary_t&) override { return scalar(); }
+  bool parse_error(std::size_t, const std::string&, const Json::exception&) override {
+    return false;
+  }
+
+ private:
+  bool scalar() {
+    next_is_index_ = false;
+    return depth_ > 0;  // a bare number or string is no result
+  }
+  bool enter() {
+    next_is_index_ = false;
+    return ++depth_ <= kJsonDepthMax;
+  }
+  bool leave() {
+    --depth_;
+    return true;
+  }
+
+  int depth_ = 0;
+  bool next_is_index_ = false;
+};
+
+}  // namespace
+
+std::string_view to_string(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::stop:
+      return "stop";
+    case FinishReason::length:
+      return "length";
+    case FinishReason::error:
+      return "error";
+  }
+  return "error";
+}
+
+std::string to_line(const Result& result) {
+  OrderedJson line;
+  line["id"] = result.id;
+  line["index"] = result.index;
+  line["sample"] = result.sample;
+  line["status"] = result.error ? "error" : "ok";
+  line["text"] = result.text;
+  line["token_ids"] = result.token_ids;
+  line["finish_reason"] = result.error ? "error" : to_string(result.finish_reason);
+  line["prompt_tokens"] = result.prompt_tokens;
+  line["output_tokens"] = result.token_ids.size();
+  line["error"] = nullptr;
+  if (result.error) {
+    line["error"] = {{"code", result.error->code}, {"message", result.error->message}};
+  }
+  line["logprobs"] = nullptr;
+  line["timing"] = {{"queue_s", result.timing.queue_s},
+                    {"ttft_s", result.timing.ttft_s},
+                    {"tpot_s", result.timing.tpot_s},
+                    {"latency_s", result.timing.latency_s}};
+  line["replica"] = result.replica;
+  line["run"] = to_string(result.run);
+  // A text may end inside a character (the token limit cut it): such bytes become U+FFFD.
+  return line.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+}
+
+Result parse_result(std::string_view line) {
+  const auto check_depth = [](int depth, Json::parse_event_t, Json&) {
+    if (depth > kJsonDepthMax) refuse("JSON nested too deeply");
+    return true;
+  };
+  Json json;
+  try {
+    json = Json::parse(line, check_depth);
+  } catch (const Json::exception& error) {
+    refuse("no valid JSON: " + io::describe_json_error(error));
+  }
+  if (!json.is_object()) refuse("not a JSON object");
+
+  Result result;
+  result.id = text(json, "id");
+  result.index = integer(json, "index", std::numeric_limits<std::int64_t>::max());
+  result.sample = small_integer(json, "sample");
+  result.text = text(json, "text");
+  result.token_ids = token_ids(json);
+  result.finish_reason = finish_reason(json);
+  result.prompt_tokens = small_integer(json, "prompt_tokens");
+  result.replica = small_integer(json, "replica");
+  const auto run = parse_run_id(text(json, "run"));
+  if (!run) refuse("\"run\" is no run id");
+  result.run = *run;
+
+  const std::string& status = text(json, "status");
+  if (status == "error") {
+    const Json& error = member(json, "error");
+    if (!error.is_object()) refuse("status is \"error\" but \"error\" is no object");
+    result.error = ItemError{.code = text(error, "code"), .message = text(error, "message")};
+  } else if (status != "ok") {
+    refuse("unknown status \"" + status + "\"");
+  }
+  if ((result.finish_reason == FinishReason::error) != result.error.has_value()) {
+    refuse("status and finish_reason contradict each other");
+  }
+
+  const Json& timing = member(json, "timing");
+  if (!timing.is_object()) refuse("\"timing\" is no object");
+  result.timing = {.queue_s = seconds(timing, "queue_s"),
+                   .ttft_s = seconds(timing, "ttft_s"),
+                   .tpot_s = seconds(timing, "tpot_s"),
+                   .latency_s = seconds(timing, "latency_s")};
+  return result;
+}
+
+std::optional<std::int64_t> result_index(std::string_view line) {
+  IndexReader reader;
+  if (!Json::sax_parse(line, &reader)) return std::nullopt;
+  return reader.index;
+}
+
+}  // namespace sluice::jobs

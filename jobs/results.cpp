@@ -1,0 +1,108 @@
+#include "jobs/results.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <system_error>
+
+#include "jobs/error.h"
+#include "jobs/files.h"
+#include "jobs/io/fd.h"
+#include "jobs/io/line_reader.h"
+
+namespace sluice::jobs {
+namespace {
+
+// "<attempt>.<restart>-<replica>.jsonl"; nullopt for any other name.
+std::optional<ResultFile> parse_result_file(const std::filesystem::path& path) {
+  if (path.extension() != ".jsonl") return std::nullopt;
+  const std::string stem = path.stem().string();
+  const auto dash = stem.find('-');
+  if (dash == std::string::npos) return std::nullopt;
+  const auto run = parse_run_id(std::string_view(stem).substr(0, dash));
+  int replica = -1;
+  const char* const end = stem.data() + stem.size();
+  const auto parsed = std::from_chars(stem.data() + dash + 1, end, replica);
+  if (!run || parsed.ec != std::errc() || parsed.ptr != end || replica < 0) return std::nullopt;
+  return ResultFile{.path = path, .run = *run, .replica = replica};
+}
+
+}  // namespace
+
+ResultLog::ResultLog(const std::filesystem::path& path, Sync sync) : sync_(sync), path_(path) {
+  io::Fd fd = io::create(path, O_EXCL | O_APPEND);
+  sync_directory(path.parent_path().empty() ? "." : path.parent_path());
+  fd_ = fd.release();
+}
+
+ResultLog::~ResultLog() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void ResultLog::commit(const std::vector<std::string>& lines) {
+  if (lines.empty()) return;
+  if (failed_) {
+    // The file may end in half a line: what is appended to that would be lost with it.
+    throw Error("cannot write " + path_.string() + ": an earlier write to it failed");
+  }
+  failed_ = true;
+  std::string bytes;
+  for (const auto& line : lines) bytes.append(line).push_back('\n');
+  io::write_all(fd_, bytes, path_);
+  if (sync_ == Sync::group) io::sync_data(fd_, path_);
+  failed_ = false;
+}
+
+std::int64_t read_lines(const std::filesystem::path& path, std::int64_t offset,
+                        const std::function<void(std::string_view line, std::int64_t end)>& each) {
+  if (!std::filesystem::exists(path)) return offset;
+  io::LineReader reader(path, std::numeric_limits<std::int32_t>::max());
+  reader.seek(offset);
+  while (const auto line = reader.next()) {
+    if (!line->terminated) break;  // torn, or still being written
+    each(line->text, line->end);
+    offset = line->end;
+  }
+  return offset;
+}
+
+std::vector<ResultFile> result_files(const std::filesystem::path& results_dir) {
+  std::vector<ResultFile> files;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(results_dir, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (auto file = parse_result_file(entry->path())) files.push_back(std::move(*file));
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    throw Error("cannot list " + results_dir.string() + ": " + error.message());
+  }
+  std::ranges::sort(files, {},
+                    [](const ResultFile& file) { return std::make_pair(file.run, file.replica); });
+  return files;
+}
+
+bool DoneSet::add(std::int64_t index) {
+  if (index < 0 || static_cast<std::size_t>(index) >= done_.size() || contains(index)) return false;
+  done_[static_cast<std::size_t>(index)] = true;
+  ++count_;
+  return true;
+}
+
+DoneSet read_done(const std::filesystem::path& results_dir, std::int64_t prompts) {
+  DoneSet done(prompts);
+  for (const auto& file : result_files(results_dir)) {
+    read_lines(file.path, 0, [&](std::string_view line, std::int64_t) {
+      if (const auto index = result_index(line)) {
+        done.add(*index);
+      } else {
+        done.add_unreadable_line();
+      }
+    });
+  }
+  return done;
+}
+
+}  // namespace sluice::jobs

@@ -1,0 +1,91 @@
+#include "jobs/spec.h"
+
+#include "jobs/error.h"
+#include "jobs/files.h"
+#include "jobs/io/record.h"
+
+namespace sluice::jobs {
+
+static void fields(io::Record& record, Shape& shape) {
+  record.need()("nodes", shape.nodes);
+  record.need()("ranks_per_node", shape.ranks_per_node);
+  record.need()("replicas", shape.replicas);
+  record.need()("stages", shape.stages);
+}
+
+static void fields(io::Record& record, ClusterOptions& cluster) {
+  record("partition", cluster.partition);
+  record("account", cluster.account);
+  record("qos", cluster.qos);
+  record("gres", cluster.gres);
+  record("constraint", cluster.constraint);
+  record("exclude", cluster.exclude);
+  record("nodelist", cluster.nodelist);
+  record("reservation", cluster.reservation);
+  record("dependency", cluster.dependency);
+  record("mail_type", cluster.mail_type);
+  record("mem", cluster.mem);
+  record("gpus_per_node", cluster.gpus_per_node);
+  record("time", cluster.time);
+  record("cpus_per_task", cluster.cpus_per_task);
+  record("requeue", cluster.requeue);
+  record("signal_grace_s", cluster.signal_grace_s);
+  record("sbatch_args", cluster.sbatch_args);
+  record("modules", cluster.modules);
+  record("pre_commands", cluster.pre_commands);
+  record("env", cluster.env);
+}
+
+static void fields(io::Record& record, JobSpec& spec) {
+  record.need()("job", spec.job);
+  record("uid", spec.uid);
+  record("name", spec.name);
+  record("input", spec.input);
+  record.need()("prompt_count", spec.prompt_count);
+  record.need()("model", spec.model);
+  record.need().object("shape", spec.shape);
+  record("batch_size", spec.batch_size);
+  record("max_tokens", spec.max_tokens);
+  record("max_seq_len", spec.max_seq_len);
+  record("token_budget", spec.token_budget);
+  record("ignore_eos", spec.ignore_eos);
+  record("stop_token_ids", spec.stop_token_ids);
+  record("precision", spec.precision);
+  record("backend", spec.backend);
+  record("threads", spec.threads);
+  record("fsync", spec.fsync);
+  record("executor", spec.executor);
+  record("launcher", spec.launcher);
+  record("worker", spec.worker);
+  record("max_attempts", spec.max_attempts);
+  record.object("cluster", spec.cluster);
+  record("origin", spec.origin);
+}
+
+std::string to_json(const JobSpec& spec) { return io::write_record(spec); }
+
+JobSpec parse_spec(std::string_view json) { return io::read_record<JobSpec>(json, "job spec"); }
+
+JobSpec load_spec(const std::filesystem::path& path) {
+  return io::read_record<JobSpec>(read_file(path), path.string());
+}
+
+std::string shape_problem(const Shape& shape) {
+  if (shape.nodes < 1 || shape.ranks_per_node < 1 || shape.replicas < 1 || shape.stages < 1) {
+    return "nodes, ranks per node, replicas and stages must each be at least 1";
+  }
+  const std::int64_t ranks = std::int64_t{shape.nodes} * shape.ranks_per_node;
+  if (std::int64_t{shape.replicas} * shape.stages == ranks) return {};
+  std::string possible;
+  for (std::int64_t replicas = 1; replicas <= ranks; ++replicas) {
+    if (ranks % replicas != 0) continue;
+    if (!possible.empty()) possible += ", ";
+    possible += std::to_string(replicas) + " x " + std::to_string(ranks / replicas);
+  }
+  return std::to_string(shape.nodes) + " nodes x " + std::to_string(shape.ranks_per_node) +
+         " ranks per node = " + std::to_string(ranks) + " ranks cannot be " +
+         std::to_string(shape.replicas) + " replicas x " + std::to_string(shape.stages) +
+         " stages; possible replicas x stages: " + possible;
+}
+
+}  // namespace sluice::jobs
