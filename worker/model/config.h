@@ -34,6 +34,21 @@ struct ModelConfig {
 // supported, each by name.
 ModelConfig read_config(const Gguf& file);
 
+// A tensor that the file must hold, with its shape.
+struct TensorShape {
+  std::string name;
+  std::size_t rows = 1, cols = 0;
+};
+
+inline constexpr const char* kEmbeddingTensor = "token_embd.weight";   // (vocab, hidden)
+inline constexpr const char* kFinalNormTensor = "output_norm.weight";  // (hidden)
+inline constexpr const char* kHeadTensor = "output.weight";  // (vocab, hidden) unless tied
+inline constexpr const char* kRopeFactorsTensor = "rope_freqs.weight";  // (head_dim / 2), optional
+
+// The tensors of one layer in the order of computation: attn_norm, q, k, v, o, ffn_norm, gate, up,
+// down.
+std::vector<TensorShape> layer_tensors(const ModelConfig& config, int layer);
+
 // Rope angles of positions [0, positions): (positions, head_dim) cosines then sines, computed in
 // double by our own sine and cosine, so that the bits do not depend on libm.
 std::vector<float> rope_angles(const ModelConfig& config, int positions);

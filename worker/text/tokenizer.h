@@ -17,8 +17,8 @@ class Gguf;
 namespace sluice::worker::text {
 
 struct EncodeOptions {
-  bool add_bos = false;        // put BOS before the text if the file says that the model wants it
-  bool parse_special = true;   // special tokens spelled in the text are recognised
+  bool add_bos = false;       // put BOS before the text if the file says that the model wants it
+  bool parse_special = true;  // special tokens spelled in the text are recognised
 };
 
 class Tokenizer {

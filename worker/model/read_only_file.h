@@ -1,0 +1,31 @@
+// A regular file open for reading at any offset. No mmap: on a network file system a page fault
+// costs a round trip, and a file cut short under it kills the process. Several threads may read.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+
+namespace sluice::worker::model {
+
+class ReadOnlyFile {
+ public:
+  explicit ReadOnlyFile(std::filesystem::path path);  // throws worker::Error
+  ReadOnlyFile(ReadOnlyFile&& other) noexcept;
+  ReadOnlyFile& operator=(ReadOnlyFile&&) = delete;
+  ~ReadOnlyFile();
+
+  const std::filesystem::path& path() const { return path_; }
+  std::uint64_t bytes() const { return bytes_; }  // when it was opened
+
+  // Bytes [offset, offset + out.size()); throws worker::Error when they are not all there.
+  void read_at(std::uint64_t offset, std::span<std::byte> out) const;
+
+ private:
+  std::filesystem::path path_;
+  int fd_ = -1;
+  std::uint64_t bytes_ = 0;
+};
+
+}  // namespace sluice::worker::model
