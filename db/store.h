@@ -1,7 +1,7 @@
 // The tables: jobs, attempts, runs, events, results, metrics. The only code that knows SQL.
 // Several processes may use one database at once: every change is one BEGIN IMMEDIATE transaction,
-// and a job moves only by compare-and-swap (append_event). WAL on a local file system, DELETE journal
-// on a network one. A Store is used by one thread. All functions throw db::Error.
+// and a job moves only by compare-and-swap (append_event). WAL on a local file system, DELETE
+// journal on a network one. A Store is used by one thread. All functions throw db::Error.
 #pragma once
 
 #include <cstdint>
@@ -25,15 +25,16 @@ struct Job {
   jobs::JobId id = 0;
   std::string uid, name, directory, executor, model;
   jobs::JobState state = jobs::JobState::queued;
-  std::string reason;       // of the newest event that gave one
-  int attempt = 0;          // the newest; 0: none yet
-  int max_attempts = 3;     // automatic ones since the last `retried`
+  std::string reason;    // why it is in that state
+  int attempt = 0;       // the newest; 0: none yet
+  int max_attempts = 3;  // automatic ones since the last `retried`
   bool cancel_requested = false;
   std::int64_t prompts_total = 0, prompts_ok = 0, prompts_failed = 0;  // durable and ingested
   double created_unix_s = 0, started_unix_s = 0, ended_unix_s = 0;     // 0: not yet
 };
 
-// One submission. Between intent and the cluster's id its row is owned by the process that wrote it.
+// One submission. Between intent and the cluster's id its row is owned by the process that wrote
+// it.
 struct Attempt {
   jobs::JobId job = 0;
   int attempt = 0;
@@ -88,6 +89,7 @@ class Store {
   std::optional<Attempt> newest_attempt(jobs::JobId id) const;
   std::vector<Run> runs(jobs::JobId id) const;
   std::vector<Event> events(jobs::JobId id) const;
+  std::optional<jobs::JobSpec> spec(jobs::JobId id) const;  // as submitted
 
   // Records the event and moves the job in one transaction. False, and nothing recorded, when the
   // job is not in `expected` any more or the event does not apply there.
@@ -105,11 +107,12 @@ class Store {
   void note_sighting(const Attempt& attempt);
 
   // Results from one file: idempotent; the file's ingested offset moves in the same transaction.
-  // A second, different answer for a key is recorded as a result_conflict event; the first stands.
+  // Where two answers for a key differ, the earlier run's stands, whatever the order they come in,
+  // and a result_conflict event tells of it.
   struct ResultBatch {
-    std::string file;          // name below results/
-    std::int64_t offset = 0;   // where reading began; must equal ingested_offset()
-    std::int64_t end = 0;      // where it ended
+    std::string file;         // name below results/
+    std::int64_t offset = 0;  // where reading began; must equal ingested_offset()
+    std::int64_t end = 0;     // where it ended
     std::vector<jobs::Result> results;
   };
   bool add_results(jobs::JobId id, const ResultBatch& batch);  // false: another process was faster
@@ -121,7 +124,7 @@ class Store {
   std::optional<jobs::RunMetrics> run_metrics(jobs::JobId id, jobs::RunId run) const;
   std::vector<jobs::StageMetrics> stage_metrics(jobs::JobId id, jobs::RunId run) const;
 
-  // Each result in input order.
+  // Each result in input order. No lock is held while `each` runs.
   void each_result(jobs::JobId id, const std::function<void(const jobs::Result&)>& each) const;
 
  private:

@@ -49,10 +49,9 @@ double seconds(const Json& timing, const char* key) {
 
 FinishReason finish_reason(const Json& object) {
   const std::string& word = text(object, "finish_reason");
-  for (const auto reason : {FinishReason::stop, FinishReason::length, FinishReason::error}) {
-    if (word == to_string(reason)) return reason;
-  }
-  refuse("unknown finish_reason \"" + word + "\"");
+  const auto reason = parse_finish_reason(word);
+  if (!reason) refuse("unknown finish_reason \"" + word + "\"");
+  return *reason;
 }
 
 std::vector<std::int32_t> token_ids(const Json& object) {
@@ -129,6 +128,13 @@ std::string_view to_string(FinishReason reason) {
       return "error";
   }
   return "error";
+}
+
+std::optional<FinishReason> parse_finish_reason(std::string_view word) {
+  for (const auto reason : {FinishReason::stop, FinishReason::length, FinishReason::error}) {
+    if (word == to_string(reason)) return reason;
+  }
+  return std::nullopt;
 }
 
 std::string to_line(const Result& result) {

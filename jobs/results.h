@@ -29,6 +29,7 @@ struct ItemError {
 
 enum class FinishReason { stop, length, error };
 std::string_view to_string(FinishReason reason);
+std::optional<FinishReason> parse_finish_reason(std::string_view word);
 
 struct Result {
   std::string id;

@@ -1,0 +1,10 @@
+// The SQL of each step from one schema version to the next. A step that has been released is never
+// edited: a change is a new step.
+#pragma once
+
+namespace sluice::db::sqlite {
+
+extern const char* const kTablesV1;
+extern const char* const kViewsV1;
+
+}  // namespace sluice::db::sqlite

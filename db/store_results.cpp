@@ -1,0 +1,215 @@
+// Results: ingested exactly once, whatever is read twice and in whatever order files are read.
+#include <nlohmann/json.hpp>
+
+#include "db/error.h"
+#include "db/sqlite/rows.h"
+#include "db/sqlite/store_data.h"
+#include "jobs/files.h"
+
+namespace sluice::db {
+namespace {
+
+using jobs::JobId, jobs::Result;
+
+constexpr int kPageRows = 256;  // what each_result reads at once
+
+struct Row {
+  JobId job = 0;
+  Result result;
+  // As the table has them.
+  std::string status, token_ids;
+  std::int64_t output_tokens = 0;
+  std::optional<std::string> error_code, error_message;
+};
+
+template <class Visit>
+void columns(Row& row, const Visit& visit) {
+  auto& r = row.result;
+  visit("job", row.job);
+  visit("prompt_index", r.index);
+  visit("sample", r.sample);
+  visit("id", r.id);
+  visit("status", row.status);
+  visit("text", r.text);
+  visit("token_ids", row.token_ids);
+  visit("finish_reason", r.finish_reason);
+  visit("prompt_tokens", r.prompt_tokens);
+  visit("output_tokens", row.output_tokens);
+  visit("error_code", row.error_code);
+  visit("error_message", row.error_message);
+  visit("queue_s", r.timing.queue_s);
+  visit("ttft_s", r.timing.ttft_s);
+  visit("tpot_s", r.timing.tpot_s);
+  visit("latency_s", r.timing.latency_s);
+  visit("replica", r.replica);
+  visit("attempt", r.run.attempt);
+  visit("restart", r.run.restart);
+}
+
+Row to_row(JobId job, const Result& result) {
+  Row row{.job = job,
+          .result = result,
+          .status = "ok",
+          .token_ids = {},
+          .error_code = {},
+          .error_message = {}};
+  row.token_ids = nlohmann::json(result.token_ids).dump();
+  row.output_tokens = static_cast<std::int64_t>(result.token_ids.size());
+  if (result.error) {
+    row.status = "error";
+    row.result.finish_reason = jobs::FinishReason::error;
+    row.error_code = result.error->code;
+    row.error_message = result.error->message;
+  }
+  return row;
+}
+
+Result to_result(Row row) {
+  try {
+    row.result.token_ids = nlohmann::json::parse(row.token_ids).get<std::vector<std::int32_t>>();
+  } catch (const nlohmann::json::exception& error) {
+    throw Error("the database holds token_ids that are no list, for prompt " + row.result.id +
+                ": " + error.what());
+  }
+  if (row.error_code) {
+    row.result.error = {.code = *row.error_code, .message = row.error_message.value_or("")};
+  }
+  return std::move(row.result);
+}
+
+// The answer, without how long it took and who gave it.
+auto answer_of(const Row& row) {
+  return std::tie(row.status, row.result.text, row.token_ids, row.result.finish_reason);
+}
+
+auto origin_of(const Row& row) { return std::pair(row.result.run, row.result.replica); }
+
+// Adds the rows of one batch within a transaction and counts what became of them.
+class Ingest {
+ public:
+  Ingest(sqlite::Connection& connection, const Job& job)
+      : job_(job),
+        find_(connection.prepare("SELECT " + sqlite::column_names<Row>() +
+                                 " FROM results WHERE job = ? AND prompt_index = ? AND "
+                                 "sample = ?")),
+        replace_(connection.prepare(sqlite::insert_sql<Row>("INSERT OR REPLACE", "results"))) {}
+
+  void add(const Result& result) {
+    if (result.index < 0 || result.index >= job_.prompts_total) {
+      ++foreign;
+      return;
+    }
+    const Row row = to_row(job_.id, result);
+    const auto standing = find(result);
+    if (standing && answer_of(*standing) != answer_of(row)) {
+      ++conflicts;
+      if (first_conflict.empty()) first_conflict = describe(*standing, row);
+    }
+    if (standing && origin_of(*standing) <= origin_of(row)) return;  // the earlier run's stands
+    if (standing) count(*standing, -1);
+    count(row, +1);
+    sqlite::bind_row(replace_, row).run();
+  }
+
+  std::int64_t ok = 0, failed = 0;  // changes of the job's counters
+  std::int64_t conflicts = 0, foreign = 0;
+  std::string first_conflict;
+
+ private:
+  std::optional<Row> find(const Result& result) {
+    find_.rewind();
+    if (!find_.bind(job_.id, result.index, result.sample).step()) return std::nullopt;
+    return sqlite::read_row<Row>(find_);
+  }
+
+  void count(const Row& row, int change) {
+    if (row.result.sample != 0) return;  // a prompt counts once, however many samples it has
+    (row.status == "ok" ? ok : failed) += change;
+  }
+
+  static std::string describe(const Row& standing, const Row& other) {
+    return "prompt " + standing.result.id + " in run " + to_string(standing.result.run) +
+           " and in run " + to_string(other.result.run);
+  }
+
+  const Job& job_;
+  sqlite::Statement find_, replace_;
+};
+
+void record_oddities(sqlite::Connection& connection, JobId id, const Ingest& ingest,
+                     const std::string& file) {
+  const double now_s = jobs::unix_time_s();
+  if (ingest.conflicts > 0) {
+    sqlite::record_event(
+        connection, id,
+        {.kind = jobs::EventKind::result_conflict,
+         .time_s = now_s,
+         .reason = std::to_string(ingest.conflicts) + " prompts of " + file +
+                   " were answered before, and differently (the earlier run's answer stands): " +
+                   ingest.first_conflict});
+  }
+  if (ingest.foreign > 0) {
+    sqlite::record_event(connection, id,
+                         {.kind = jobs::EventKind::note,
+                          .time_s = now_s,
+                          .reason = std::to_string(ingest.foreign) + " results in " + file +
+                                    " belong to no prompt of this job: left out"});
+  }
+}
+
+}  // namespace
+
+std::int64_t Store::ingested_offset(JobId id, const std::string& file) const {
+  return data_->connection.read("read how far results were read", [&] {
+    auto statement = data_->connection.prepare(
+        "SELECT \"end\" FROM ingested WHERE job = ? AND "
+        "file = ?");
+    std::int64_t end = 0;
+    if (statement.bind(id, file).step()) statement.read(end);
+    return end;
+  });
+}
+
+bool Store::add_results(JobId id, const ResultBatch& batch) {
+  auto& connection = data_->connection;
+  return connection.write("record results", [&] {
+    const auto job = sqlite::find_job(connection, id);
+    if (!job || ingested_offset(id, batch.file) != batch.offset) return false;
+    Ingest ingest(connection, *job);
+    for (const auto& result : batch.results) ingest.add(result);
+    record_oddities(connection, id, ingest, batch.file);
+    connection
+        .prepare(
+            "UPDATE jobs SET prompts_ok = prompts_ok + ?, prompts_failed = prompts_failed + ? "
+            "WHERE id = ?")
+        .bind(ingest.ok, ingest.failed, id)
+        .run();
+    connection.prepare("INSERT OR REPLACE INTO ingested (job, file, \"end\") VALUES (?, ?, ?)")
+        .bind(id, batch.file, batch.end)
+        .run();
+    return true;
+  });
+}
+
+void Store::each_result(JobId id, const std::function<void(const Result&)>& each) const {
+  std::int64_t index = -1;
+  int sample = 0;
+  for (;;) {
+    const auto page = data_->connection.read("read results", [&] {
+      auto statement = data_->connection.prepare(
+          "SELECT " + sqlite::column_names<Row>() +
+          " FROM results WHERE job = ? AND (prompt_index, sample) > (?, ?) "
+          "ORDER BY prompt_index, sample LIMIT ?");
+      statement.bind(id, index, sample, kPageRows);
+      std::vector<Result> results;
+      while (statement.step()) results.push_back(to_result(sqlite::read_row<Row>(statement)));
+      return results;
+    });
+    if (page.empty()) return;
+    for (const auto& result : page) each(result);
+    index = page.back().index;
+    sample = page.back().sample;
+  }
+}
+
+}  // namespace sluice::db
