@@ -1,8 +1,8 @@
 // One device and the operations of a decoder-only transformer on it. Owns device memory: nothing
 // above dereferences it, data moves by explicit upload and download. Calls enqueue and return;
-// results are there once an event recorded after them has completed. Whatever a call names (weights,
-// buffers, rows) must live until then; host spans passed in are copied before the call returns, host
-// spans to be filled must stay valid until then. One thread drives a backend.
+// results are there once an event recorded after them has completed. Whatever a call names
+// (weights, buffers, rows) must live until then; host spans passed in are copied before the call
+// returns, host spans to be filled must stay valid until then. One thread drives a backend.
 //
 // Bit-identity: every element of a result is computed by a sequence of operations that depends only
 // on its own row (token) and, in attention, on its own sequence: never on the other rows of the
@@ -60,7 +60,8 @@ struct WeightSpec {
 
 // Fills `out` with the file's bytes of rows [first_row, first_row + n). Called in ascending order
 // with pieces of a size that suits a disk.
-using RowReader = std::function<void(std::size_t first_row, std::size_t n, std::span<std::byte> out)>;
+using RowReader =
+    std::function<void(std::size_t first_row, std::size_t n, std::span<std::byte> out)>;
 
 // The KV cache is cut into pages of kKvPageTokens positions; a sequence owns the pages of its page
 // table, and position p lies in page_table[p / kKvPageTokens]. All layers share one page table.
@@ -88,6 +89,8 @@ class Rows {  // the same on the device, made once a micro-batch
  public:
   virtual ~Rows() = default;
   virtual std::size_t count() const = 0;
+  virtual int positions_end() const = 0;  // highest position + 1
+  virtual int pages_end() const = 0;      // highest page number + 1
 };
 
 struct Product {
@@ -149,8 +152,8 @@ class Backend {
   // Several products of one input: a QKV group, a gate/up group. out[r][j] = sum_k x[r][k] w[j][k].
   void matmul(const Tensor& x, std::span<const Product> products);
 
-  // In place. x: (rows, heads * head_dim). `angles` (positions, head_dim): cosines of the head_dim/2
-  // frequencies, then their sines (Su et al. 2021, "RoFormer").
+  // In place. x: (rows, heads * head_dim). `angles` (positions, head_dim): cosines of the
+  // head_dim/2 frequencies, then their sines (Su et al. 2021, "RoFormer").
   void rope(const Tensor& x, const Weight& angles, const RopeSpec& spec, const Rows& rows);
 
   // k, v: (rows, kv_heads * head_dim) into the cache at each row's position.

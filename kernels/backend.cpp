@@ -1,0 +1,205 @@
+#include "kernels/backend.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+#include "kernels/error.h"
+
+namespace sluice::kernels {
+namespace {
+
+std::string shape(std::size_t rows, std::size_t cols) {
+  return "(" + std::to_string(rows) + ", " + std::to_string(cols) + ")";
+}
+std::string shape(const Tensor& t) { return shape(t.rows, t.cols); }
+std::string shape(const Weight& w) { return shape(w.rows(), w.cols()); }
+
+[[noreturn]] void fail(std::string_view operation, const std::string& what) {
+  throw Error("kernels: " + std::string(operation) + ": " + what);
+}
+
+void require(bool holds, std::string_view operation, const std::string& what) {
+  if (!holds) fail(operation, what);
+}
+
+void require_inside(const Tensor& t, std::string_view operation) {
+  require(t.buffer != nullptr, operation, "a tensor has no buffer");
+  require(t.offset + t.rows * t.cols <= t.buffer->floats(), operation,
+          "a tensor " + shape(t) + " at " + std::to_string(t.offset) +
+              " ends outside its buffer of " + std::to_string(t.buffer->floats()) + " floats");
+}
+
+void require_shape(const Tensor& t, std::size_t rows, std::size_t cols,
+                   std::string_view operation) {
+  require(t.rows == rows && t.cols == cols, operation,
+          "a tensor is " + shape(t) + " where " + shape(rows, cols) + " is needed");
+  require_inside(t, operation);
+}
+
+void require_apart(const Tensor& a, const Tensor& b, std::string_view operation) {
+  const bool apart = a.buffer != b.buffer || a.offset + a.rows * a.cols <= b.offset ||
+                     b.offset + b.rows * b.cols <= a.offset;
+  require(apart, operation, "input and output overlap");
+}
+
+void require_kv(const KvCache& cache, int layer, const Rows& rows, std::string_view operation) {
+  const auto& kv = cache.shape();
+  require(0 <= layer && layer < kv.layers, operation,
+          "layer " + std::to_string(layer) + " of a cache of " + std::to_string(kv.layers));
+  require(rows.pages_end() <= kv.pages, operation,
+          "page " + std::to_string(rows.pages_end() - 1) + " of a cache of " +
+              std::to_string(kv.pages));
+}
+
+}  // namespace
+
+std::size_t kv_bytes_per_page(const KvShape& shape) {
+  return std::size_t{2} * shape.layers * shape.kv_heads * shape.head_dim * kKvPageTokens *
+         sizeof(float);
+}
+
+std::unique_ptr<Weight> Backend::load(const WeightSpec& spec, const RowReader& reader) {
+  const auto format = block_format(spec.type);
+  require(spec.rows > 0 && spec.cols > 0 && spec.cols % format.values == 0, "load",
+          "a weight " + shape(spec.rows, spec.cols) + " of type " + std::string(format.name) +
+              ": its rows are not whole blocks of " + std::to_string(format.values));
+  require(spec.use != WeightUse::vector || spec.rows == 1, "load",
+          "a vector of " + std::to_string(spec.rows) + " rows");
+  return do_load(spec, reader);
+}
+
+std::unique_ptr<Buffer> Backend::allocate(std::size_t floats) { return do_allocate(floats); }
+
+std::unique_ptr<KvCache> Backend::make_kv(const KvShape& kv) {
+  require(kv.layers >= 0 && kv.kv_heads > 0 && kv.head_dim > 0 && kv.pages >= 0, "make_kv",
+          "a size is negative or a head is empty");
+  return do_make_kv(kv);
+}
+
+std::unique_ptr<Rows> Backend::make_rows(
+    std::span<const Row> rows, std::span<const std::span<const std::int32_t>> page_tables) {
+  std::map<int, int> newest;  // of each sequence, so far
+  for (const auto& [sequence, position] : rows) {
+    const auto what =
+        "sequence " + std::to_string(sequence) + ", position " + std::to_string(position) + ": ";
+    require(0 <= sequence && static_cast<std::size_t>(sequence) < page_tables.size(), "make_rows",
+            what + "there are " + std::to_string(page_tables.size()) + " page tables");
+    const auto [last, first_row] = newest.emplace(sequence, -1);
+    require(last->second < position, "make_rows", what + "positions do not ascend");
+    last->second = position;
+    require(static_cast<std::size_t>(position / kKvPageTokens) < page_tables[sequence].size(),
+            "make_rows", what + "its page table ends before");
+  }
+  for (const auto& table : page_tables) {
+    require(std::all_of(table.begin(), table.end(), [](std::int32_t page) { return page >= 0; }),
+            "make_rows", "a page number is negative");
+  }
+  return do_make_rows(rows, page_tables);
+}
+
+void Backend::upload(std::span<const float> from, const Tensor& to) {
+  require_inside(to, "upload");
+  require(from.size() == to.rows * to.cols, "upload",
+          std::to_string(from.size()) + " floats for a tensor " + shape(to));
+  do_upload(from, to);
+}
+
+void Backend::download(const Tensor& from, std::span<float> to) {
+  require_inside(from, "download");
+  require(to.size() == from.rows * from.cols, "download",
+          "room for " + std::to_string(to.size()) + " floats of a tensor " + shape(from));
+  do_download(from, to);
+}
+
+Event Backend::record() { return do_record(); }
+bool Backend::completed(Event event) { return do_completed(event); }
+void Backend::wait(Event event) { do_wait(event); }
+
+void Backend::embed(const Weight& table, std::span<const std::int32_t> tokens, const Tensor& out) {
+  require_shape(out, tokens.size(), table.cols(), "embed");
+  for (const auto token : tokens) {
+    require(0 <= token && static_cast<std::size_t>(token) < table.rows(), "embed",
+            "token " + std::to_string(token) + " of a table " + shape(table));
+  }
+  do_embed(table, tokens, out);
+}
+
+void Backend::rms_norm(const Tensor& x, const Weight& gain, float eps, const Tensor& out) {
+  require_inside(x, "rms_norm");
+  require_shape(out, x.rows, x.cols, "rms_norm");
+  require(gain.rows() == 1 && gain.cols() == x.cols, "rms_norm",
+          "a gain " + shape(gain) + " for rows of " + std::to_string(x.cols));
+  do_rms_norm(x, gain, eps, out);
+}
+
+void Backend::matmul(const Tensor& x, std::span<const Product> products) {
+  require_inside(x, "matmul");
+  for (const auto& product : products) {
+    require(product.weight != nullptr, "matmul", "a product has no weight");
+    require(product.weight->cols() == x.cols, "matmul",
+            "a weight " + shape(*product.weight) + " and an input " + shape(x));
+    require_shape(product.out, x.rows, product.weight->rows(), "matmul");
+    require_apart(x, product.out, "matmul");
+  }
+  do_matmul(x, products);
+}
+
+void Backend::rope(const Tensor& x, const Weight& angles, const RopeSpec& spec, const Rows& rows) {
+  require(spec.heads > 0 && spec.head_dim > 0 && spec.head_dim % 2 == 0, "rope",
+          std::to_string(spec.heads) + " heads of " + std::to_string(spec.head_dim));
+  require_shape(x, rows.count(), static_cast<std::size_t>(spec.heads) * spec.head_dim, "rope");
+  require(angles.cols() == static_cast<std::size_t>(spec.head_dim), "rope",
+          "angles " + shape(angles) + " for heads of " + std::to_string(spec.head_dim));
+  require(static_cast<std::size_t>(rows.positions_end()) <= angles.rows(), "rope",
+          "position " + std::to_string(rows.positions_end() - 1) + " with angles for " +
+              std::to_string(angles.rows()));
+  do_rope(x, angles, spec, rows);
+}
+
+void Backend::kv_write(KvCache& cache, int layer, const Tensor& k, const Tensor& v,
+                       const Rows& rows) {
+  require_kv(cache, layer, rows, "kv_write");
+  const auto cols = static_cast<std::size_t>(cache.shape().kv_heads) * cache.shape().head_dim;
+  require_shape(k, rows.count(), cols, "kv_write");
+  require_shape(v, rows.count(), cols, "kv_write");
+  do_kv_write(cache, layer, k, v, rows);
+}
+
+void Backend::attention(const Tensor& q, const KvCache& cache, int layer, const AttentionSpec& spec,
+                        const Rows& rows, const Tensor& out) {
+  require_kv(cache, layer, rows, "attention");
+  const auto& kv = cache.shape();
+  require(spec.heads > 0 && spec.kv_heads == kv.kv_heads && spec.head_dim == kv.head_dim &&
+              spec.heads % spec.kv_heads == 0,
+          "attention",
+          std::to_string(spec.heads) + " heads on " + std::to_string(spec.kv_heads) + " of " +
+              std::to_string(spec.head_dim) + ", with a cache of " + std::to_string(kv.kv_heads) +
+              " of " + std::to_string(kv.head_dim));
+  const auto cols = static_cast<std::size_t>(spec.heads) * spec.head_dim;
+  require_shape(q, rows.count(), cols, "attention");
+  require_shape(out, rows.count(), cols, "attention");
+  require_apart(q, out, "attention");
+  do_attention(q, cache, layer, spec, rows, out);
+}
+
+void Backend::gated_activation(const Tensor& gate, const Tensor& up, const Tensor& out) {
+  require_inside(gate, "gated_activation");
+  require_shape(up, gate.rows, gate.cols, "gated_activation");
+  require_shape(out, gate.rows, gate.cols, "gated_activation");
+  do_gated_activation(gate, up, out);
+}
+
+void Backend::head_select(const Tensor& x, const Weight& head, int k, std::span<Candidate> out) {
+  require_inside(x, "head_select");
+  require(head.cols() == x.cols, "head_select",
+          "a head " + shape(head) + " and an input " + shape(x));
+  require(1 <= k && static_cast<std::size_t>(k) <= head.rows(), "head_select",
+          std::to_string(k) + " candidates of a head " + shape(head));
+  require(out.size() == x.rows * k, "head_select",
+          "room for " + std::to_string(out.size()) + " candidates of " + std::to_string(x.rows) +
+              " rows, " + std::to_string(k) + " each");
+  do_head_select(x, head, k, out);
+}
+
+}  // namespace sluice::kernels

@@ -1,0 +1,188 @@
+// Glues the operations to Backend: finds the memory behind the handles, calls the function of the
+// chosen instruction set. Every call is done when it returns, so events are always completed.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "kernels/cpu.h"
+#include "kernels/cpu/head_select.h"
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/kv_cache.h"
+#include "kernels/cpu/memory.h"
+#include "kernels/cpu/operations.h"
+#include "kernels/cpu/weight.h"
+#include "kernels/error.h"
+
+namespace sluice::kernels {
+namespace cpu {
+namespace {
+
+class CpuBuffer final : public Buffer {
+ public:
+  explicit CpuBuffer(std::size_t floats) : floats_(floats), data_(allocate_floats(floats)) {}
+  std::size_t floats() const override { return floats_; }
+  float* data() const { return data_.get(); }
+
+ private:
+  std::size_t floats_;
+  Floats data_;
+};
+
+class CpuRows final : public Rows {
+ public:
+  CpuRows(std::span<const Row> rows, std::span<const std::span<const std::int32_t>> page_tables) {
+    for (const auto& table : page_tables) tables_.emplace_back(table.begin(), table.end());
+    for (const auto& [sequence, position] : rows) {
+      const auto& table = tables_[sequence];
+      places_.push_back({.position = position, .pages = table.data()});
+      positions_end_ = std::max(positions_end_, position + 1);
+      for (int i = 0; i <= position / kPageTokens; ++i) {
+        pages_end_ = std::max(pages_end_, table[i] + 1);
+      }
+    }
+  }
+  std::size_t count() const override { return places_.size(); }
+  int positions_end() const override { return positions_end_; }
+  int pages_end() const override { return pages_end_; }
+  const std::vector<RowPlace>& places() const { return places_; }
+
+ private:
+  std::vector<std::vector<std::int32_t>> tables_;
+  std::vector<RowPlace> places_;
+  int positions_end_ = 0, pages_end_ = 0;
+};
+
+float* data(const Tensor& t) { return static_cast<CpuBuffer*>(t.buffer)->data() + t.offset; }
+const std::vector<RowPlace>& places(const Rows& rows) {
+  return static_cast<const CpuRows&>(rows).places();
+}
+const CpuWeight& own(const Weight& weight) { return static_cast<const CpuWeight&>(weight); }
+
+const CpuWeight& own(const Weight& weight, WeightUse use, const char* operation) {
+  const auto& cpu_weight = own(weight);
+  if (cpu_weight.use() != use) {
+    throw Error("kernels: " + std::string(operation) + ": the weight was loaded for another use");
+  }
+  return cpu_weight;
+}
+
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(const Operations& operations) : operations_(operations) {}
+  const char* name() const override { return "cpu"; }
+
+ private:
+  std::unique_ptr<Weight> do_load(const WeightSpec& spec, const RowReader& reader) override {
+    return std::make_unique<CpuWeight>(spec, reader);
+  }
+  std::unique_ptr<Buffer> do_allocate(std::size_t floats) override {
+    return std::make_unique<CpuBuffer>(floats);
+  }
+  std::unique_ptr<KvCache> do_make_kv(const KvShape& shape) override {
+    return std::make_unique<CpuKvCache>(shape);
+  }
+  std::unique_ptr<Rows> do_make_rows(
+      std::span<const Row> rows,
+      std::span<const std::span<const std::int32_t>> page_tables) override {
+    return std::make_unique<CpuRows>(rows, page_tables);
+  }
+
+  void do_upload(std::span<const float> from, const Tensor& to) override {
+    std::copy(from.begin(), from.end(), data(to));
+  }
+  void do_download(const Tensor& from, std::span<float> to) override {
+    std::copy_n(data(from), to.size(), to.begin());
+  }
+  Event do_record() override { return {}; }
+  bool do_completed(Event) override { return true; }
+  void do_wait(Event) override {}
+
+  void do_embed(const Weight& table, std::span<const std::int32_t> tokens,
+                const Tensor& out) override {
+    for (std::size_t r = 0; r < tokens.size(); ++r) {
+      own(table).read_row(tokens[r], {data(out) + r * out.cols, out.cols});
+    }
+  }
+
+  void do_rms_norm(const Tensor& x, const Weight& gain, float eps, const Tensor& out) override {
+    operations_.rms_norm({.x = data(x),
+                          .gain = own(gain, WeightUse::vector, "rms_norm").vector(),
+                          .eps = eps,
+                          .out = data(out),
+                          .tokens = x.rows,
+                          .cols = x.cols});
+  }
+
+  void do_matmul(const Tensor& x, std::span<const Product> products) override {
+    const auto sums = allocate_floats(x.rows * kStripRows);
+    for (const auto& product : products) {
+      const auto& weight = own(*product.weight, WeightUse::product, "matmul");
+      operations_.matmul({.type = weight.type(),
+                          .strips = weight.strips(),
+                          .rows = weight.rows(),
+                          .cols = weight.cols(),
+                          .x = data(x),
+                          .tokens = x.rows,
+                          .out = data(product.out),
+                          .out_stride = product.out.cols,
+                          .add = product.add,
+                          .sums = sums.get()});
+    }
+  }
+
+  void do_rope(const Tensor& x, const Weight& angles, const RopeSpec& spec,
+               const Rows& rows) override {
+    std::vector<float> row_angles(spec.head_dim);
+    for (std::size_t r = 0; r < x.rows; ++r) {
+      own(angles).read_row(places(rows)[r].position, row_angles);
+      operations_.rope({.x = data(x) + r * x.cols,
+                        .angles = row_angles.data(),
+                        .heads = spec.heads,
+                        .head_dim = spec.head_dim,
+                        .neighbours = spec.pairs == RopePairs::neighbours});
+    }
+  }
+
+  void do_kv_write(KvCache& cache, int layer, const Tensor& k, const Tensor& v,
+                   const Rows& rows) override {
+    for (std::size_t r = 0; r < k.rows; ++r) {
+      static_cast<CpuKvCache&>(cache).write(layer, places(rows)[r], data(k) + r * k.cols,
+                                            data(v) + r * v.cols);
+    }
+  }
+
+  void do_attention(const Tensor& q, const KvCache& cache, int layer, const AttentionSpec& spec,
+                    const Rows& rows, const Tensor& out) override {
+    operations_.attention({.q = data(q),
+                           .kv = static_cast<const CpuKvCache&>(cache).layer(layer),
+                           .places = places(rows).data(),
+                           .rows = q.rows,
+                           .heads = spec.heads,
+                           .kv_heads = spec.kv_heads,
+                           .head_dim = spec.head_dim,
+                           .scale = spec.scale,
+                           .out = data(out)});
+  }
+
+  void do_gated_activation(const Tensor& gate, const Tensor& up, const Tensor& out) override {
+    operations_.gated_activation(
+        {.gate = data(gate), .up = data(up), .out = data(out), .count = gate.rows * gate.cols});
+  }
+
+  void do_head_select(const Tensor& x, const Weight& head, int k,
+                      std::span<Candidate> out) override {
+    cpu::head_select(operations_, data(x), x.rows, own(head, WeightUse::product, "head_select"), k,
+                     out);
+  }
+
+  const Operations& operations_;
+};
+
+}  // namespace
+}  // namespace cpu
+
+std::unique_ptr<Backend> make_cpu_backend(std::optional<Isa> isa) {
+  return std::make_unique<cpu::CpuBackend>(cpu::operations(isa.value_or(supported_isas().back())));
+}
+
+}  // namespace sluice::kernels

@@ -1,0 +1,33 @@
+#include "kernels/cpu/memory.h"
+
+#include <sys/mman.h>
+
+#include <new>
+
+namespace sluice::kernels::cpu {
+namespace {
+
+constexpr std::size_t kCacheLine = 64;
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
+void* allocate(std::size_t bytes, std::size_t alignment) {
+  const std::size_t whole = (bytes + alignment - 1) / alignment * alignment;
+  void* p = std::aligned_alloc(alignment, whole > 0 ? whole : alignment);
+  if (p == nullptr) throw std::bad_alloc();
+  return p;
+}
+
+}  // namespace
+
+Bytes allocate_bytes(std::size_t bytes) {
+  if (bytes < kHugePage) return Bytes(static_cast<std::byte*>(allocate(bytes, kCacheLine)));
+  void* p = allocate(bytes, kHugePage);
+  madvise(p, bytes, MADV_HUGEPAGE);  // a wish: a kernel without huge pages is only slower
+  return Bytes(static_cast<std::byte*>(p));
+}
+
+Floats allocate_floats(std::size_t floats) {
+  return Floats(static_cast<float*>(allocate(floats * sizeof(float), kCacheLine)));
+}
+
+}  // namespace sluice::kernels::cpu

@@ -1,0 +1,51 @@
+// Sixteen fp32 lanes, as one register, two, or an array: the arithmetic is written once over Vec,
+// always 16 wide, so that the width of a register cannot change a bit. Own classes instead of
+// Highway because its MulAdd rounds twice where there is no fma instruction, and because what is
+// needed is 25 functions.
+//
+// Included only by sources that are compiled once per instruction set (operations.h).
+#pragma once
+
+#include "kernels/cpu/operations.h"
+
+#if defined(__AVX512F__)
+#include "kernels/cpu/simd_avx512.h"
+#elif defined(__AVX2__)
+#include "kernels/cpu/simd_avx2.h"
+#else
+#include "kernels/cpu/simd_portable.h"
+#endif
+
+namespace sluice::kernels::cpu::SLUICE_ISA {
+
+// The sum of all lanes, by one fixed tree.
+inline float sum_of_lanes(Vec v) {
+  float lane[kLanes];
+  store(lane, v);
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
+  }
+  return lane[0];
+}
+
+// e^x for x clamped to [-87, 88], relative error below 2.5e-7; exp(0) is 1. x = n ln 2 + r with
+// |r| <= ln 2 / 2 (ln 2 in two parts, n times the first is exact), then 2^n (1 + r + r^2 q(r)), q
+// of degree 4 interpolated at Chebyshev nodes (within 1e-8). Adding 1.5 * 2^23 rounds to the
+// integer n and leaves it in the low bits.
+inline Vec exp(Vec x) {
+  const Vec magic = set(12582912.0f);
+  x = min(set(88.0f), max(set(-87.0f), x));  // in this order NaN stays NaN
+  const Vec shifted = fma(x, set(1.44269502f), magic);
+  const Vec n = sub(shifted, magic);
+  Vec r = fma(n, set(-0.693359375f), x);
+  r = fma(n, set(2.12194442e-4f), r);
+  Vec q = set(1.39261771e-3f);
+  q = fma(q, r, set(8.36317427e-3f));
+  q = fma(q, r, set(4.16665561e-2f));
+  q = fma(q, r, set(1.66665778e-1f));
+  q = fma(q, r, set(0.5f));
+  q = add(fma(mul(r, r), q, r), set(1.0f));
+  return times_power_of_two(q, shifted);
+}
+
+}  // namespace sluice::kernels::cpu::SLUICE_ISA

@@ -1,0 +1,65 @@
+// Sixteen lanes in one AVX-512 register. Part of simd.h.
+#pragma once
+
+#include <immintrin.h>
+
+namespace sluice::kernels::cpu::SLUICE_ISA {
+
+struct Vec {
+  __m512 v;
+};
+
+inline constexpr int kTileVecs = 24;  // sums of a matmul tile: 32 registers less its operands
+inline constexpr int kAttentionVecs = 4;
+
+inline Vec set(float x) { return {_mm512_set1_ps(x)}; }
+inline Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }
+inline void store(float* p, Vec a) { _mm512_storeu_ps(p, a.v); }
+
+// The first n lanes only, 0 <= n <= 16; the others read as zero and are not written.
+inline __mmask16 first(int n) { return static_cast<__mmask16>((1u << n) - 1); }
+inline Vec load_first(const float* p, int n) { return {_mm512_maskz_loadu_ps(first(n), p)}; }
+inline void store_first(float* p, int n, Vec a) { _mm512_mask_storeu_ps(p, first(n), a.v); }
+inline Vec keep_first(int n, Vec a, Vec others) {
+  return {_mm512_mask_blend_ps(first(n), others.v, a.v)};
+}
+
+inline Vec add(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline Vec sub(Vec a, Vec b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline Vec mul(Vec a, Vec b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline Vec div(Vec a, Vec b) { return {_mm512_div_ps(a.v, b.v)}; }
+inline Vec fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+inline Vec max(Vec a, Vec b) { return {_mm512_max_ps(a.v, b.v)}; }
+inline Vec min(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
+inline float max_of_lanes(Vec a) { return _mm512_reduce_max_ps(a.v); }
+
+// a * 2^n, n in the low bits of `shifted`.
+inline Vec times_power_of_two(Vec a, Vec shifted) {
+  const __m512i exponent = _mm512_slli_epi32(_mm512_castps_si512(shifted.v), 23);
+  return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a.v), exponent))};
+}
+
+// Sixteen stored values as fp32.
+inline __m512i widen(const std::byte* p) {
+  return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+inline Vec low_nibbles(const std::byte* p) {
+  return {_mm512_cvtepi32_ps(_mm512_and_si512(widen(p), _mm512_set1_epi32(15)))};
+}
+inline Vec high_nibbles(const std::byte* p) {
+  return {_mm512_cvtepi32_ps(_mm512_srli_epi32(widen(p), 4))};
+}
+inline Vec signed_bytes(const std::byte* p) {
+  return {_mm512_cvtepi32_ps(
+      _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+}
+inline Vec halves(const std::byte* p) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+inline Vec bfloats(const std::byte* p) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(
+      _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))), 16))};
+}
+inline Vec floats(const std::byte* p) { return {_mm512_loadu_ps(p)}; }
+
+}  // namespace sluice::kernels::cpu::SLUICE_ISA
