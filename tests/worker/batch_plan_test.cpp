@@ -1,0 +1,128 @@
+// Oracle: a plan equals itself after the wire; whatever else comes in is refused, never believed.
+#include "worker/batch/batch_plan.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "worker/pipeline/messages.h"
+
+namespace sluice::worker::batch {
+namespace {
+
+BatchPlan example() {
+  return {.step = 77,
+          .admissions = {{.slot = 0, .pages = {3, 1, 2}}, {.slot = 9, .pages = {0}}},
+          .segments = {
+              {.slot = 0, .first_position = 0, .tokens = 5, .wants_token = true},
+              {.slot = 9, .first_position = 40, .tokens = 1, .wants_token = true, .decode = true}}};
+}
+constexpr PlanLimits kLimits{.rows = 6, .pages = 10};
+
+std::vector<std::byte> bytes_of(const BatchPlan& plan) {
+  ByteWriter out;
+  write(plan, out);
+  return out.take();
+}
+
+BatchPlan plan_of(const std::vector<std::byte>& bytes, const PlanLimits& limits) {
+  ByteReader in(bytes);
+  return read_plan(in, limits);
+}
+
+TEST(BatchPlan, SurvivesTheWire) {
+  EXPECT_EQ(plan_of(bytes_of(example()), kLimits), example());
+  EXPECT_EQ(plan_of(bytes_of({}), kLimits), BatchPlan{});
+}
+
+TEST(BatchPlan, CountsRows) {
+  EXPECT_EQ(example().rows(), 6);
+  EXPECT_EQ(example().decode_rows(), 1);
+  EXPECT_EQ(example().tokens_wanted(), 2);
+}
+
+TEST(BatchPlan, EveryTruncationIsRefused) {
+  const auto whole = bytes_of(example());
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    EXPECT_THROW(
+        plan_of({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)}, kLimits), Error)
+        << size;
+  }
+}
+
+TEST(BatchPlan, NumbersBeyondTheStageAreRefused) {
+  EXPECT_THROW(plan_of(bytes_of(example()), {.rows = 5, .pages = 10}), Error);
+  EXPECT_THROW(plan_of(bytes_of(example()), {.rows = 6, .pages = 9}), Error);
+  BatchPlan plan = example();
+  plan.admissions[0].pages[1] = -1;
+  EXPECT_THROW(plan_of(bytes_of(plan), kLimits), Error);
+  plan = example();
+  plan.segments[0].tokens = 0;
+  EXPECT_THROW(plan_of(bytes_of(plan), kLimits), Error);
+  plan = example();
+  plan.segments[0].first_position = -1;
+  EXPECT_THROW(plan_of(bytes_of(plan), kLimits), Error);
+}
+
+TEST(BatchPlan, MutatedBytesNeverDoHarm) {
+  std::mt19937 random(3);
+  const auto whole = bytes_of(example());
+  int refused = 0;
+  for (int i = 0; i < 20000; ++i) {
+    auto bytes = whole;
+    for (int edits = 1 + static_cast<int>(random() % 4); edits > 0; --edits) {
+      bytes[random() % bytes.size()] = static_cast<std::byte>(random());
+    }
+    try {
+      plan_of(bytes, kLimits);
+    } catch (const Error&) {
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 1000);
+}
+
+TEST(Messages, WorkCarriesActivationsAndStamps) {
+  constexpr std::size_t kHidden = 3;
+  const std::size_t floats = 6 * kHidden;
+  pipeline::Bytes message = pipeline::make_work(example(), 12.5, floats);
+  const auto written = pipeline::activations_of(message, floats);
+  for (std::size_t i = 0; i < floats; ++i) written[i] = static_cast<float>(i) / 7;
+  pipeline::stamp_sent(message, 99.25);
+  EXPECT_LE(message.size(), pipeline::work_bytes_max(kLimits, kHidden));
+
+  const pipeline::Work work = pipeline::read_work(message, kLimits, kHidden);
+  EXPECT_FALSE(work.stop);
+  EXPECT_EQ(work.stamp.sent_s, 99.25);
+  EXPECT_EQ(work.stamp.window_s, 12.5);
+  EXPECT_EQ(work.plan, example());
+  ASSERT_EQ(work.activations.size(), floats);
+  for (std::size_t i = 0; i < floats; ++i) EXPECT_EQ(work.activations[i], written[i]);
+
+  message.resize(message.size() - 4);
+  EXPECT_THROW(pipeline::read_work(message, kLimits, kHidden), Error);
+}
+
+TEST(Messages, StopAndTokensSurviveTheWire) {
+  const pipeline::Work stop = pipeline::read_work(pipeline::make_stop(4.5), kLimits, 3);
+  EXPECT_TRUE(stop.stop);
+  EXPECT_EQ(stop.stamp.window_s, 4.5);
+  const auto tokens = pipeline::read_tokens(
+      pipeline::make_tokens({.sent_s = 1.5, .step = 8, .ids = {5, 0, 49151}}));
+  EXPECT_EQ(tokens.sent_s, 1.5);
+  EXPECT_EQ(tokens.step, 8U);
+  EXPECT_EQ(tokens.ids, (std::vector<std::int32_t>{5, 0, 49151}));
+}
+
+TEST(Messages, LargestPlanFitsItsMessage) {
+  const PlanLimits limits{.rows = 40, .pages = 40};
+  BatchPlan plan;
+  for (int i = 0; i < 40; ++i) {
+    plan.admissions.push_back({.slot = i, .pages = {i}});
+    plan.segments.push_back({.slot = i, .first_position = 0, .tokens = 1});
+  }
+  EXPECT_LE(pipeline::make_work(plan, 0, 40 * 8).size(), pipeline::work_bytes_max(limits, 8));
+}
+
+}  // namespace
+}  // namespace sluice::worker::batch

@@ -1,0 +1,81 @@
+#include "worker/batch/batch_plan.h"
+
+#include <algorithm>
+#include <string>
+
+namespace sluice::worker::batch {
+namespace {
+
+void require(bool holds, std::uint64_t step, const char* what) {
+  if (!holds) throw Error("the plan of step " + std::to_string(step) + " " + what);
+}
+
+}  // namespace
+
+int BatchPlan::rows() const {
+  int rows = 0;
+  for (const Segment& segment : segments) rows += segment.tokens;
+  return rows;
+}
+
+int BatchPlan::decode_rows() const {
+  int rows = 0;
+  for (const Segment& segment : segments) rows += segment.decode ? segment.tokens : 0;
+  return rows;
+}
+
+int BatchPlan::tokens_wanted() const {
+  int wanted = 0;
+  for (const Segment& segment : segments) wanted += segment.wants_token;
+  return wanted;
+}
+
+void write(const BatchPlan& plan, ByteWriter& out) {
+  out.put(plan.step);
+  out.put(static_cast<std::uint32_t>(plan.admissions.size()));
+  for (const Admission& admission : plan.admissions) {
+    out.put(static_cast<std::int32_t>(admission.slot));
+    out.put_all(admission.pages);
+  }
+  out.put(static_cast<std::uint32_t>(plan.segments.size()));
+  for (const Segment& segment : plan.segments) {
+    out.put(segment.slot);
+    out.put(segment.first_position);
+    out.put(segment.tokens);
+    out.put(static_cast<std::uint8_t>(segment.wants_token));
+    out.put(static_cast<std::uint8_t>(segment.decode));
+  }
+}
+
+BatchPlan read_plan(ByteReader& in, const PlanLimits& limits) {
+  BatchPlan plan;
+  plan.step = in.get<std::uint64_t>();
+  const auto admissions = in.get<std::uint32_t>();
+  // A sequence owns at least one page, so slots are never more than pages.
+  const auto is_slot = [&](int slot) { return 0 <= slot && slot < limits.pages; };
+  for (std::uint32_t i = 0; i < admissions; ++i) {
+    Admission admission{.slot = in.get<std::int32_t>(), .pages = in.get_all<std::int32_t>()};
+    require(is_slot(admission.slot), plan.step, "admits to a slot that does not exist");
+    require(std::ranges::all_of(admission.pages,
+                                [&](int page) { return 0 <= page && page < limits.pages; }),
+            plan.step, "gives away a KV page that does not exist");
+    plan.admissions.push_back(std::move(admission));
+  }
+  const auto segments = in.get<std::uint32_t>();
+  std::int64_t rows = 0;
+  for (std::uint32_t i = 0; i < segments; ++i) {
+    const Segment segment{.slot = in.get<std::int32_t>(),
+                          .first_position = in.get<std::int32_t>(),
+                          .tokens = in.get<std::int32_t>(),
+                          .wants_token = in.get<std::uint8_t>() != 0,
+                          .decode = in.get<std::uint8_t>() != 0};
+    plan.segments.push_back(segment);
+    require(is_slot(segment.slot), plan.step, "names a slot that does not exist");
+    require(segment.tokens > 0 && segment.first_position >= 0, plan.step, "has an empty segment");
+    rows += segment.tokens;
+    require(rows <= limits.rows, plan.step, "has more rows than the token budget");
+  }
+  return plan;
+}
+
+}  // namespace sluice::worker::batch

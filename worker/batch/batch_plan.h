@@ -1,0 +1,58 @@
+// What the leader tells every stage about one micro-batch: which sequences enter, and which
+// positions of which sequences are computed. Values, and their form on the wire.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "worker/wire.h"
+
+namespace sluice::worker::batch {
+
+// A sequence takes a slot (and these KV pages) until another one takes the same slot.
+struct Admission {
+  int slot = 0;
+  std::vector<std::int32_t> pages;
+
+  bool operator==(const Admission&) const = default;
+};
+
+// Consecutive positions of one sequence.
+struct Segment {
+  std::int32_t slot = 0;
+  std::int32_t first_position = 0;
+  std::int32_t tokens = 0;
+  bool wants_token = false;  // the token that follows the last of them
+  bool decode = false;       // continues an answer; else a piece of a prompt
+
+  bool operator==(const Segment&) const = default;
+};
+
+struct BatchPlan {
+  std::uint64_t step = 0;
+  std::vector<Admission> admissions;
+  std::vector<Segment> segments;  // of different slots; rows lie in this order
+
+  int rows() const;         // tokens computed
+  int decode_rows() const;  // of those, the ones that continue an answer
+  int tokens_wanted() const;
+  bool operator==(const BatchPlan&) const = default;
+};
+
+// A plan and what only the first stage needs.
+struct MicroBatch {
+  BatchPlan plan;
+  std::vector<std::int32_t> tokens;  // (plan.rows())
+};
+
+// What a stage has room for; a plan that asks for more is refused.
+struct PlanLimits {
+  int rows = 0, pages = 0;
+};
+
+void write(const BatchPlan& plan, ByteWriter& out);
+BatchPlan read_plan(ByteReader& in, const PlanLimits& limits);  // throws worker::Error
+
+}  // namespace sluice::worker::batch

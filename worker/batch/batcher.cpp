@@ -1,0 +1,150 @@
+#include "worker/batch/batcher.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace sluice::worker::batch {
+namespace {
+
+int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+int micro_batches(int sequences, const BatcherLimits& limits) {
+  return std::max(ceil_div(sequences, limits.batch_size), std::min(sequences, limits.stages));
+}
+
+int micro_batch_size(int sequences, const BatcherLimits& limits) {
+  return sequences == 0 ? 0 : ceil_div(sequences, micro_batches(sequences, limits));
+}
+
+Batcher::Batcher(const BatcherLimits& limits, model::PagePool pages)
+    : limits_(limits), pages_(std::move(pages)) {}
+
+bool Batcher::wants_sequences() const {
+  return static_cast<int>(waiting_.size()) < 2 * limits_.batch_size;
+}
+
+void Batcher::add(Sequence sequence) {
+  if (model::pages_for(sequence.tokens_max()) > pages_.pages()) {
+    throw Error("prompt " + sequence.id + " may need " + std::to_string(sequence.tokens_max()) +
+                " positions, and the KV cache has " +
+                std::to_string(pages_.pages() * kernels::kKvPageTokens));
+  }
+  waiting_.push_back(std::move(sequence));
+}
+
+std::optional<MicroBatch> Batcher::next(double now_s) {
+  admit(now_s);
+  if (!may_go()) return std::nullopt;
+  MicroBatch micro_batch;
+  micro_batch.plan.admissions = std::exchange(admissions_, {});
+  const int members = std::min({static_cast<int>(ready_.size()), limits_.token_budget,
+                                micro_batch_size(in_flight_, limits_)});
+  // Each member gets one token, so that nobody starves; then prompts share the rest in order.
+  int spare = limits_.token_budget - members;
+  Step step{.number = steps_++, .slots_wanting = {}};
+  micro_batch.plan.step = step.number;
+  for (int i = 0; i < members; ++i) {
+    const int slot = ready_.front();
+    ready_.pop_front();
+    const int waiting = slots_[static_cast<std::size_t>(slot)].sequence->tokens_waiting();
+    const int tokens = std::min(waiting, 1 + spare);
+    spare -= tokens - 1;
+    const Segment segment = take(slot, tokens, micro_batch);
+    if (segment.wants_token) {
+      step.slots_wanting.push_back(slot);
+    } else {
+      ready_.push_back(slot);
+    }
+  }
+  under_way_.push_back(std::move(step));
+  return micro_batch;
+}
+
+// Decoding needs no more micro-batches under way than there are to be (a limit makes small ones
+// grow together again); pieces of prompts may run ahead to fill the stages.
+bool Batcher::may_go() const {
+  if (ready_.empty()) return false;
+  const bool has_prompt = std::ranges::any_of(ready_, [this](int slot) {
+    const Sequence& sequence = *slots_[static_cast<std::size_t>(slot)].sequence;
+    return sequence.computed < sequence.prompt_tokens;
+  });
+  const int enough = micro_batches(in_flight_, limits_);
+  return steps_under_way() < (has_prompt ? std::max(enough, limits_.stages + 1) : enough);
+}
+
+void Batcher::admit(double now_s) {
+  while (!waiting_.empty() && pages_.has_room(waiting_.front().tokens_max())) {
+    const int number = free_slot();
+    Slot& slot = slots_[static_cast<std::size_t>(number)];
+    slot.pages = pages_.reserve(waiting_.front().tokens_max());
+    slot.sequence = std::move(waiting_.front());
+    slot.sequence->admitted_s = now_s;
+    waiting_.pop_front();
+    ready_.push_back(number);
+    ++in_flight_;
+    admissions_.push_back({.slot = number, .pages = slot.pages});
+  }
+}
+
+int Batcher::free_slot() {
+  const auto free = std::ranges::find_if(slots_, [](const Slot& s) { return !s.sequence; });
+  if (free == slots_.end()) {
+    slots_.emplace_back();
+    return static_cast<int>(slots_.size()) - 1;
+  }
+  return static_cast<int>(free - slots_.begin());
+}
+
+Segment Batcher::take(int slot, int tokens, MicroBatch& into) {
+  Sequence& sequence = *slots_[static_cast<std::size_t>(slot)].sequence;
+  const Segment segment{.slot = slot,
+                        .first_position = sequence.computed,
+                        .tokens = tokens,
+                        .wants_token = tokens == sequence.tokens_waiting(),
+                        .decode = sequence.computed >= sequence.prompt_tokens};
+  const auto first = sequence.tokens.begin() + sequence.computed;
+  into.tokens.insert(into.tokens.end(), first, first + tokens);
+  into.plan.segments.push_back(segment);
+  sequence.computed += tokens;
+  return segment;
+}
+
+std::vector<Finished> Batcher::deliver(std::uint64_t step, std::span<const std::int32_t> tokens,
+                                       double now_s) {
+  if (under_way_.empty() || under_way_.front().number != step ||
+      under_way_.front().slots_wanting.size() != tokens.size()) {
+    throw Error("tokens of step " + std::to_string(step) + " came back out of turn");
+  }
+  const std::vector<int> slots = std::move(under_way_.front().slots_wanting);
+  under_way_.pop_front();
+  std::vector<Finished> finished;
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    Sequence& sequence = *slots_[static_cast<std::size_t>(slots[i])].sequence;
+    if (const auto reason = sequence.accept(tokens[i], now_s)) {
+      finished.push_back({.sequence = std::move(sequence), .reason = *reason});
+      release(slots[i]);
+    } else {
+      ready_.push_back(slots[i]);
+    }
+  }
+  return finished;
+}
+
+// Its last token came back, so every stage is through with the pages.
+void Batcher::release(int slot) {
+  Slot& freed = slots_[static_cast<std::size_t>(slot)];
+  pages_.release(freed.pages);
+  freed = Slot{};
+  --in_flight_;
+}
+
+std::int64_t Batcher::unfinished_output_tokens() const {
+  std::int64_t tokens = 0;
+  for (const Slot& slot : slots_) tokens += slot.sequence ? slot.sequence->output_tokens() : 0;
+  return tokens;
+}
+
+}  // namespace sluice::worker::batch

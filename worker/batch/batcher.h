@@ -1,0 +1,87 @@
+// Continuous batching: decides which sequences enter, and which of them travel together in the next
+// micro-batch. Owned by the leader of a replica. Pure: no messages, no clock (times are passed in).
+//
+// Sequences are admitted in the order they were added, as far as there is KV room for all the
+// tokens they may ever have. A micro-batch takes the sequences that have waited longest, in even
+// sizes: with S sequences in flight there are micro_batches(S) of them, so that neither a stage
+// runs dry nor the last one of a round is small. A prompt's next piece may follow while the one
+// before is still under way (stages work in order); a token's successor has to wait for it.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "worker/batch/batch_plan.h"
+#include "worker/batch/sequence.h"
+#include "worker/model/kv_pages.h"
+
+namespace sluice::worker::batch {
+
+struct BatcherLimits {
+  int batch_size = 8;      // sequences in a micro-batch, at most
+  int token_budget = 128;  // tokens in a micro-batch, at most
+  int stages = 1;
+};
+
+// In how many micro-batches `sequences` travel, and how many go in one.
+int micro_batches(int sequences, const BatcherLimits& limits);
+int micro_batch_size(int sequences, const BatcherLimits& limits);
+
+struct Finished {
+  Sequence sequence;
+  jobs::FinishReason reason = jobs::FinishReason::stop;
+};
+
+class Batcher {
+ public:
+  Batcher(const BatcherLimits& limits, model::PagePool pages);
+
+  // Should more be added, so that admission never waits for a tokenizer?
+  bool wants_sequences() const;
+  // Throws worker::Error when the sequence could never find room.
+  void add(Sequence sequence);
+
+  // The next micro-batch, or nothing: no sequence is ready, or enough of them are under way.
+  std::optional<MicroBatch> next(double now_s);
+  // The tokens that came back for the oldest micro-batch under way. Returns what they finished.
+  std::vector<Finished> deliver(std::uint64_t step, std::span<const std::int32_t> tokens,
+                                double now_s);
+
+  bool idle() const { return waiting_.empty() && in_flight_ == 0; }
+  int in_flight() const { return in_flight_; }  // admitted sequences
+  int steps_under_way() const { return static_cast<int>(under_way_.size()); }
+  // Tokens generated for sequences that are not finished: lost when the run stops now.
+  std::int64_t unfinished_output_tokens() const;
+
+ private:
+  struct Slot {
+    std::optional<Sequence> sequence;
+    std::vector<std::int32_t> pages;
+  };
+  struct Step {
+    std::uint64_t number = 0;
+    std::vector<int> slots_wanting;  // in the order their tokens come back
+  };
+
+  void admit(double now_s);
+  int free_slot();
+  bool may_go() const;
+  Segment take(int slot, int tokens, MicroBatch& into);
+  void release(int slot);
+
+  BatcherLimits limits_;
+  model::PagePool pages_;
+  std::deque<Sequence> waiting_;       // not admitted yet
+  std::vector<Admission> admissions_;  // not in a plan yet
+  std::vector<Slot> slots_;
+  std::deque<int> ready_;  // slots, longest waiting first
+  std::deque<Step> under_way_;
+  int in_flight_ = 0;
+  std::uint64_t steps_ = 0;
+};
+
+}  // namespace sluice::worker::batch

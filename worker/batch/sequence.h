@@ -1,0 +1,33 @@
+// One prompt in flight: its tokens, how far they were computed, and when it ends. Values; what time
+// it is comes from outside.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "jobs/results.h"
+
+namespace sluice::worker::batch {
+
+struct Sequence {
+  std::int64_t index = 0;  // the prompt's
+  std::string id;
+  std::vector<std::int32_t> tokens;  // the prompt's, then those generated
+  int prompt_tokens = 0;
+  int max_tokens = 0;                        // to generate, at most; at least 1
+  std::vector<std::int32_t> stop_token_ids;  // generating one of them ends the answer
+
+  int computed = 0;  // positions handed to the pipeline so far
+  double admitted_s = 0, first_token_s = 0, last_token_s = 0;
+
+  int output_tokens() const { return static_cast<int>(tokens.size()) - prompt_tokens; }
+  int tokens_max() const { return prompt_tokens + max_tokens; }
+  int tokens_waiting() const { return static_cast<int>(tokens.size()) - computed; }
+
+  // Appends a generated token; the reason when it is the last one.
+  std::optional<jobs::FinishReason> accept(std::int32_t token, double now_s);
+};
+
+}  // namespace sluice::worker::batch

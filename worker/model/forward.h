@@ -1,0 +1,66 @@
+// The forward pass of one stage, written once against kernels::Backend. Owns the stage's weights,
+// its KV cache and the buffers of one micro-batch; calls enqueue, finish() waits. One thread.
+//
+// Source of the computation: Touvron et al. 2023 ("LLaMA"), Ainslie et al. 2023 (grouped queries).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "worker/model/model.h"
+
+namespace sluice::worker::model {
+
+struct ForwardLimits {
+  int rows_max = 0;  // tokens in a micro-batch
+  int kv_pages = 0;
+};
+
+class Forward {
+ public:
+  Forward(kernels::Backend& backend, const ModelConfig& config, StageWeights weights,
+          const ForwardLimits& limits);
+
+  // The rows of the next micro-batch, all calls up to the next begin() work on them.
+  void begin(std::span<const kernels::Row> rows,
+             std::span<const std::span<const std::int32_t>> page_tables);
+
+  void embed(std::span<const std::int32_t> tokens);      // (rows)
+  void upload(std::span<const float> activations);       // (rows, hidden)
+  void layers(const std::function<void()>& after_each);  // all of this stage
+  void download(std::span<float> activations);           // (rows, hidden), there after finish()
+
+  // The k best tokens after each of `rows` (ascending), best first: out[i * k + j], there after
+  // finish(). Only these rows go through the final norm and the head.
+  void select(std::span<const int> rows, int k, std::span<kernels::Candidate> out);
+
+  // Until all that was enqueued is done; `meanwhile` is called now and then.
+  void finish(const std::function<void()>& meanwhile);
+
+  const StageRange& range() const { return weights_.range; }
+  int hidden() const { return config_.hidden; }
+  std::size_t weight_bytes() const;  // on the device
+  std::size_t kv_bytes() const;
+
+ private:
+  kernels::Tensor rows_of(const std::unique_ptr<kernels::Buffer>& buffer, int cols) const;
+  void attention_block(const LayerWeights& layer, int index);
+  void ffn_block(const LayerWeights& layer);
+
+  kernels::Backend& backend_;
+  ModelConfig config_;
+  StageWeights weights_;
+  ForwardLimits limits_;
+  std::unique_ptr<kernels::KvCache> kv_;  // none where the stage has no layer
+  // (rows_max, ...)
+  std::unique_ptr<kernels::Buffer> x_, normed_;    // hidden
+  std::unique_ptr<kernels::Buffer> q_, attended_;  // heads * head_dim
+  std::unique_ptr<kernels::Buffer> k_, v_;         // kv_heads * head_dim
+  std::unique_ptr<kernels::Buffer> gate_, up_;     // ffn
+  std::unique_ptr<kernels::Rows> rows_;
+};
+
+}  // namespace sluice::worker::model

@@ -1,0 +1,139 @@
+#include "worker/pipeline/agreement.h"
+
+#include <algorithm>
+#include <exception>
+
+#include "jobs/spec.h"
+#include "worker/pipeline/collective.h"
+#include "worker/wire.h"
+
+namespace sluice::worker::pipeline {
+namespace {
+
+// Goes first in every message here, and its form never changes: worlds of mixed versions notice.
+constexpr std::int32_t kVersion = jobs::kFormatVersion;
+
+Bytes write(const Offer& offer) {
+  ByteWriter out;
+  out.put(kVersion);
+  out.put_text(offer.host);
+  out.put_text(offer.problem);
+  out.put(offer.model_bytes);
+  out.put(offer.model_hash);
+  return out.take();
+}
+
+Offer read_offer(const Bytes& bytes) {
+  ByteReader in(bytes);
+  if (const auto version = in.get<std::int32_t>(); version != kVersion) {
+    Offer offer;
+    offer.problem = "another version of sluice-worker runs here (messages of version " +
+                    std::to_string(version) + ", not " + std::to_string(kVersion) +
+                    "): install the same one on every node";
+    return offer;
+  }
+  Offer offer;
+  offer.host = in.get_text();
+  offer.problem = in.get_text();
+  offer.model_bytes = in.get<std::uint64_t>();
+  offer.model_hash = in.get<std::uint64_t>();
+  return offer;
+}
+
+Bytes write(const Agreement& agreement) {
+  const Plan& plan = agreement.plan;
+  ByteWriter out;
+  out.put(kVersion);
+  out.put_text(agreement.problem);
+  out.put_all(plan.ranges);
+  out.put(static_cast<std::uint32_t>(plan.hosts.size()));
+  for (const std::string& host : plan.hosts) out.put_text(host);
+  out.put(plan.batch_size);
+  out.put(plan.token_budget);
+  out.put(plan.max_positions);
+  return out.take();
+}
+
+Agreement read_agreement(const Bytes& bytes) {
+  ByteReader in(bytes);
+  if (in.get<std::int32_t>() != kVersion) {
+    return {.problem = "rank 0 runs another version of sluice-worker"};
+  }
+  Agreement agreement{.problem = in.get_text()};
+  Plan& plan = agreement.plan;
+  plan.ranges = in.get_all<model::StageRange>();
+  const auto hosts = in.get<std::uint32_t>();
+  for (std::uint32_t i = 0; i < hosts; ++i) plan.hosts.push_back(in.get_text());
+  plan.batch_size = in.get<int>();
+  plan.token_budget = in.get<int>();
+  plan.max_positions = in.get<int>();
+  return agreement;
+}
+
+std::string on_rank(int rank, const std::string& host, const std::string& problem) {
+  return "rank " + std::to_string(rank) + (host.empty() ? "" : " on " + host) + ": " + problem;
+}
+
+// Rank 0's view of all: the first problem, or nothing.
+std::string problem_of(const std::vector<Offer>& offers) {
+  for (std::size_t rank = 0; rank < offers.size(); ++rank) {
+    const Offer& offer = offers[rank];
+    if (!offer.problem.empty()) {
+      // What rank 0 sees needs no address: most often every rank sees the same.
+      return rank == 0 ? offer.problem : on_rank(static_cast<int>(rank), offer.host, offer.problem);
+    }
+    if (offer.model_bytes != offers[0].model_bytes || offer.model_hash != offers[0].model_hash) {
+      return on_rank(static_cast<int>(rank), offer.host,
+                     "the model file differs from rank 0's (" + std::to_string(offer.model_bytes) +
+                         " bytes there, " + std::to_string(offers[0].model_bytes) + " on " +
+                         offers[0].host + ", or another header): copy the same file to every node");
+    }
+  }
+  return {};
+}
+
+Agreement decide_on(const std::vector<Offer>& offers, const std::function<Plan()>& decide) {
+  Agreement agreement{.problem = problem_of(offers)};
+  if (!agreement.problem.empty()) return agreement;
+  try {
+    agreement.plan = decide();
+    for (const Offer& offer : offers) agreement.plan.hosts.push_back(offer.host);
+  } catch (const std::exception& error) {
+    agreement.problem = error.what();
+  }
+  return agreement;
+}
+
+}  // namespace
+
+Agreement agree(Link& world, const Offer& mine, const std::function<Plan()>& decide) {
+  std::vector<Offer> offers;
+  for (const Bytes& bytes : gather(world, write(mine))) offers.push_back(read_offer(bytes));
+  Bytes decision;
+  if (world.rank() == 0) decision = write(decide_on(offers, decide));
+  return read_agreement(broadcast(world, std::move(decision)));
+}
+
+Readiness settle(Link& world, const Readiness& mine) {
+  ByteWriter out;
+  out.put_text(mine.problem);
+  out.put(mine.kv_pages);
+  const std::vector<Bytes> all = gather(world, out.take());
+  Readiness settled = mine;
+  for (std::size_t rank = 0; rank < all.size(); ++rank) {
+    ByteReader in(all[rank]);
+    const std::string problem = in.get_text();
+    settled.kv_pages = std::min(settled.kv_pages, in.get<int>());
+    if (settled.problem.empty() && !problem.empty()) {
+      settled.problem = on_rank(static_cast<int>(rank), "", problem);
+    }
+  }
+  ByteWriter decision;
+  decision.put_text(settled.problem);
+  decision.put(settled.kv_pages);
+  const Bytes word = broadcast(world, decision.take());
+  ByteReader in(word);
+  return {.problem = in.get_text(), .kv_pages = in.get<int>()};
+}
+
+}  // namespace sluice::worker::pipeline

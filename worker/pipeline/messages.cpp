@@ -1,0 +1,92 @@
+#include "worker/pipeline/messages.h"
+
+#include <cstring>
+#include <string>
+
+namespace sluice::worker::pipeline {
+namespace {
+
+constexpr std::size_t kAlignment = 16;  // of activations in a message
+enum class Kind : std::uint32_t { work = 1, stop = 2 };
+
+void write_head(ByteWriter& out, Kind kind, double window_s) {
+  out.put(Stamp{.sent_s = 0, .window_s = window_s});  // first: stamp_sent() knows
+  out.put(kind);
+}
+
+}  // namespace
+
+Bytes make_work(const batch::BatchPlan& plan, double window_s, std::size_t floats) {
+  ByteWriter out;
+  write_head(out, Kind::work, window_s);
+  write(plan, out);
+  out.align(kAlignment);
+  Bytes message = out.take();
+  message.resize(message.size() + floats * sizeof(float));
+  return message;
+}
+
+std::span<float> activations_of(Bytes& work, std::size_t floats) {
+  std::byte* const first = work.data() + work.size() - floats * sizeof(float);
+  return {reinterpret_cast<float*>(first), floats};
+}
+
+Bytes make_stop(double window_s) {
+  ByteWriter out;
+  write_head(out, Kind::stop, window_s);
+  return out.take();
+}
+
+void stamp_sent(Bytes& message, double sent_s) {
+  std::memcpy(message.data() + offsetof(Stamp, sent_s), &sent_s, sizeof sent_s);
+}
+
+Work read_work(const Bytes& message, const batch::PlanLimits& limits, std::size_t hidden) {
+  ByteReader in(message);
+  Work work{.stamp = in.get<Stamp>(), .stop = false, .plan = {}, .activations = {}};
+  const auto kind = in.get<Kind>();
+  if (kind == Kind::stop) {
+    work.stop = true;
+    return work;
+  }
+  if (kind != Kind::work) throw Error("a message between stages is of an unknown kind");
+  work.plan = batch::read_plan(in, limits);
+  in.align(kAlignment);
+  const std::span<const std::byte> rest = in.rest();
+  const std::size_t floats = static_cast<std::size_t>(work.plan.rows()) * hidden;
+  if (rest.size() != floats * sizeof(float)) {
+    throw Error("step " + std::to_string(work.plan.step) + " brought " +
+                std::to_string(rest.size()) + " bytes of activations instead of " +
+                std::to_string(floats * sizeof(float)));
+  }
+  work.activations = {reinterpret_cast<const float*>(rest.data()), floats};
+  return work;
+}
+
+Bytes make_tokens(const Tokens& tokens) {
+  ByteWriter out;
+  out.put(tokens.sent_s);
+  out.put(tokens.step);
+  out.put_all(tokens.ids);
+  return out.take();
+}
+
+Tokens read_tokens(const Bytes& message) {
+  ByteReader in(message);
+  return {.sent_s = in.get<double>(),
+          .step = in.get<std::uint64_t>(),
+          .ids = in.get_all<std::int32_t>()};
+}
+
+// Every page may be given away in one plan, each to a slot of its own, and every row be a segment.
+std::size_t work_bytes_max(const batch::PlanLimits& limits, std::size_t hidden) {
+  constexpr std::size_t kHead = 256, kAdmission = 16, kSegment = 16;
+  return kHead + static_cast<std::size_t>(limits.pages) * kAdmission +
+         static_cast<std::size_t>(limits.rows) * (kSegment + hidden * sizeof(float));
+}
+
+std::size_t tokens_bytes_max(const batch::PlanLimits& limits) {
+  return 64 + static_cast<std::size_t>(limits.rows) * sizeof(std::int32_t);
+}
+
+}  // namespace sluice::worker::pipeline

@@ -1,0 +1,198 @@
+#include "worker/pipeline/stage.h"
+
+#include <utility>
+
+#include "worker/error.h"
+#include "worker/model/kv_pages.h"
+#include "worker/pipeline/patience.h"
+
+namespace sluice::worker::pipeline {
+namespace {
+
+// Receives posted ahead on each channel: more than micro-batches that a usual job has between two
+// stages; beyond it messages wait at their sender.
+constexpr int kReceivesPosted = 4;
+
+double prefill_share(const batch::BatchPlan& plan) {
+  return 1.0 - static_cast<double>(plan.decode_rows()) / plan.rows();
+}
+
+}  // namespace
+
+Stage::Stage(Link& link, model::Forward& forward, const Place& place,
+             const batch::PlanLimits& limits, StageClock& clock)
+    : link_(link),
+      forward_(forward),
+      place_(place),
+      limits_(limits),
+      clock_(clock),
+      steps_(schedule(place, forward.range())) {
+  const auto hidden = static_cast<std::size_t>(forward.hidden());
+  for (const Step& step : steps_) {
+    if (step.kind == StepKind::receive_activations) {
+      link.expect(step.peer, Channel::micro_batch, work_bytes_max(limits, hidden), kReceivesPosted);
+    }
+  }
+  if (place.stage == 0) {
+    link.expect(place.leader + place.stages - 1, Channel::tokens, tokens_bytes_max(limits),
+                kReceivesPosted);
+  }
+}
+
+void Stage::serve() {
+  while (execute()) continue;
+}
+
+void Stage::run(batch::MicroBatch micro_batch) {
+  at_work_ = std::move(micro_batch);
+  execute();
+}
+
+bool Stage::execute() {
+  for (const Step& step : steps_) {
+    switch (step.kind) {
+      case StepKind::receive_activations:
+        if (!receive_work(step.peer)) return false;
+        begin_forward();
+        forward_.upload(activations_);
+        break;
+      case StepKind::embed:
+        begin_forward();
+        forward_.embed(at_work_.tokens);
+        break;
+      case StepKind::layers:
+        forward_.layers([this] { progress(); });
+        break;
+      case StepKind::select:
+        select();
+        break;
+      case StepKind::send_activations:
+        send_work(step.peer);
+        break;
+      case StepKind::send_tokens:
+        send_tokens(step.peer);
+        break;
+    }
+  }
+  clock_.switch_to(Category::unattributed);
+  clock_.end_compute(prefill_share(at_work_.plan));
+  return true;
+}
+
+bool Stage::receive_work(int from) {
+  clock_.switch_to(Category::bubble);
+  for (Patience patience;; patience.pause()) {
+    if (auto message = link_.receive(from, Channel::micro_batch)) {
+      received_ = *std::move(message);
+      break;
+    }
+  }
+  Work work = read_work(received_, limits_, static_cast<std::size_t>(forward_.hidden()));
+  if (work.stop) {
+    // Whatever it was waiting for until the window closed, it was not this message.
+    if (!clock_.is_open()) clock_.open(work.stamp.window_s);
+    clock_.close(work.stamp.window_s);
+    if (place_.stage + 1 < place_.stages) stop(work.stamp.window_s);
+    return false;
+  }
+  if (!clock_.is_open()) clock_.open(work.stamp.window_s);
+  clock_.end_wait(work.stamp.sent_s);
+  at_work_.plan = std::move(work.plan);
+  activations_ = work.activations;
+  return true;
+}
+
+void Stage::begin_forward() {
+  clock_.switch_to(Category::compute);
+  const batch::BatchPlan& plan = at_work_.plan;
+  for (const batch::Admission& admission : plan.admissions) {
+    const auto slot = static_cast<std::size_t>(admission.slot);
+    if (slot >= pages_.size()) pages_.resize(slot + 1);
+    pages_[slot] = admission.pages;
+  }
+  std::vector<kernels::Row> rows;
+  std::vector<std::span<const std::int32_t>> page_tables;
+  rows_wanting_.clear();
+  for (const batch::Segment& segment : plan.segments) {
+    const auto slot = static_cast<std::size_t>(segment.slot);
+    const int end = segment.first_position + segment.tokens;
+    if (slot >= pages_.size() ||
+        pages_[slot].size() < static_cast<std::size_t>(model::pages_for(end))) {
+      throw Error("step " + std::to_string(plan.step) + " computes positions that have no KV page");
+    }
+    for (int position = segment.first_position; position < end; ++position) {
+      rows.push_back({.sequence = static_cast<int>(page_tables.size()), .position = position});
+    }
+    page_tables.emplace_back(pages_[slot]);
+    if (segment.wants_token) rows_wanting_.push_back(static_cast<int>(rows.size()) - 1);
+  }
+  forward_.begin(rows, page_tables);
+  ++counts_.micro_batches;
+  counts_.decode_tokens += plan.decode_rows();
+  counts_.prefill_tokens += plan.rows() - plan.decode_rows();
+}
+
+void Stage::select() {
+  chosen_.resize(rows_wanting_.size());
+  forward_.select(rows_wanting_, 1, chosen_);
+}
+
+void Stage::send_work(int to) {
+  clock_.switch_to(Category::communication);
+  const std::size_t floats =
+      static_cast<std::size_t>(at_work_.plan.rows()) * static_cast<std::size_t>(forward_.hidden());
+  Bytes message = make_work(at_work_.plan, clock_.opened_s(), floats);
+  clock_.switch_to(Category::compute);
+  forward_.download(activations_of(message, floats));
+  forward_.finish([this] { progress(); });
+  clock_.switch_to(Category::communication);
+  stamp_sent(message, clock_.now());
+  send(to, Channel::micro_batch, std::move(message));
+}
+
+void Stage::send_tokens(int to) {
+  forward_.finish([this] { progress(); });
+  clock_.switch_to(Category::communication);
+  Tokens tokens{.sent_s = clock_.now(), .step = at_work_.plan.step, .ids = {}};
+  for (const kernels::Candidate& candidate : chosen_) tokens.ids.push_back(candidate.id);
+  send(to, Channel::tokens, make_tokens(tokens));
+}
+
+std::optional<Tokens> Stage::receive_tokens() {
+  const Charge charge(clock_, Category::communication);
+  auto message = link_.receive(place_.leader + place_.stages - 1, Channel::tokens);
+  if (!message) return std::nullopt;
+  return read_tokens(*message);
+}
+
+Tokens Stage::wait_tokens() {
+  clock_.switch_to(Category::bubble);
+  for (Patience patience;; patience.pause()) {
+    if (auto message = link_.receive(place_.leader + place_.stages - 1, Channel::tokens)) {
+      Tokens tokens = read_tokens(*message);
+      clock_.end_wait(tokens.sent_s);
+      clock_.switch_to(Category::unattributed);
+      return tokens;
+    }
+  }
+}
+
+void Stage::stop(double window_closed_s) {
+  if (place_.stage + 1 == place_.stages) return;
+  Bytes message = make_stop(window_closed_s);
+  stamp_sent(message, clock_.now());
+  send(place_.leader + place_.stage + 1, Channel::micro_batch, std::move(message));
+}
+
+void Stage::send(int to, Channel channel, Bytes message) {
+  ++counts_.messages_sent;
+  counts_.bytes_sent += static_cast<std::int64_t>(message.size());
+  link_.send(to, channel, std::move(message));
+}
+
+void Stage::progress() {
+  const Charge charge(clock_, Category::communication);
+  link_.progress();
+}
+
+}  // namespace sluice::worker::pipeline

@@ -1,0 +1,68 @@
+// One stage of the pipeline at work: executes its schedule for each micro-batch and accounts for
+// its time. The first stage is driven by the leader (run, wait_tokens, stop), the others serve. All
+// messages of the window pass here. One thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "worker/batch/batch_plan.h"
+#include "worker/model/forward.h"
+#include "worker/pipeline/link.h"
+#include "worker/pipeline/messages.h"
+#include "worker/pipeline/schedule.h"
+#include "worker/pipeline/stage_clock.h"
+
+namespace sluice::worker::pipeline {
+
+struct StageCounts {
+  std::int64_t micro_batches = 0, prefill_tokens = 0, decode_tokens = 0;
+  std::int64_t messages_sent = 0, bytes_sent = 0;
+};
+
+class Stage {
+ public:
+  // Posts the receives. `limits` are the replica's: token budget and the agreed KV pages.
+  Stage(Link& link, model::Forward& forward, const Place& place, const batch::PlanLimits& limits,
+        StageClock& clock);
+
+  // A follower's life: obeys plans until the leader says stop.
+  void serve();
+
+  // The leader's side. Each run() is answered by one Tokens, in order.
+  void run(batch::MicroBatch micro_batch);
+  std::optional<Tokens> receive_tokens();  // if they have come
+  Tokens wait_tokens();
+  void stop(double window_closed_s);  // tells the others; all micro-batches must have come back
+
+  const StageCounts& counts() const { return counts_; }
+
+ private:
+  bool execute();  // the steps; false: told to stop
+  bool receive_work(int from);
+  void begin_forward();
+  void select();
+  void send_work(int to);
+  void send_tokens(int to);
+  void send(int to, Channel channel, Bytes message);
+  void progress();
+
+  Link& link_;
+  model::Forward& forward_;
+  const Place place_;
+  const batch::PlanLimits limits_;
+  StageClock& clock_;
+  const std::vector<Step> steps_;
+  StageCounts counts_;
+
+  std::vector<std::vector<std::int32_t>> pages_;  // by slot
+  // Of the micro-batch at work.
+  batch::MicroBatch at_work_;
+  Bytes received_;
+  std::span<const float> activations_;
+  std::vector<int> rows_wanting_;
+  std::vector<kernels::Candidate> chosen_;
+};
+
+}  // namespace sluice::worker::pipeline
