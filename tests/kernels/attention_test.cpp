@@ -1,0 +1,213 @@
+// Oracle: tests/oracle/attention.h in double. A score is within D = gamma(dim + 1) of its
+// magnitude; so a weight, over a total of such weights, is off by a factor below exp(4 D), and by
+// exp's 2.5e-7 and the rounding of its argument once a page; sums of n positions add gamma(n).
+#include "tests/oracle/attention.h"
+
+#include <cmath>
+#include <limits>
+
+#include "tests/kernels/backends.h"
+#include "tests/oracle/rounding.h"
+
+namespace sluice::kernels {
+namespace {
+
+class Attention : public EveryBackend {};
+INSTANTIATE_TEST_SUITE_P(Backends, Attention, each_backend(), backend_name);
+
+constexpr int kPages = 12, kLayers = 2, kLayer = 1;
+
+struct Shape {
+  int heads, kv_heads, head_dim;
+  float scale() const { return 1 / std::sqrt(static_cast<float>(head_dim)); }
+};
+const std::vector<Shape> kShapes = {{3, 1, 64}, {4, 4, 40}, {12, 2, 8}, {5, 1, 100}};
+
+// A sequence's queries, keys and values, position by position.
+struct Sequence {
+  Shape shape;
+  std::vector<float> q, k, v;
+  int length() const { return static_cast<int>(q.size()) / (shape.heads * shape.head_dim); }
+};
+
+Sequence sequence(Random& random, const Shape& shape, int length) {
+  const std::size_t kv = static_cast<std::size_t>(length) * shape.kv_heads * shape.head_dim;
+  return {.shape = shape,
+          .q = random.floats(static_cast<std::size_t>(length) * shape.heads * shape.head_dim, 3),
+          .k = random.floats(kv),
+          .v = random.floats(kv)};
+}
+
+// Positions [first, last) of one sequence.
+struct Chunk {
+  const Sequence* sequence;
+  int first, last;
+};
+
+class Session {
+ public:
+  Session(Backend& backend, const Shape& shape)
+      : backend_(backend),
+        shape_(shape),
+        cache_(backend.make_kv({.layers = kLayers,
+                                .kv_heads = shape.kv_heads,
+                                .head_dim = shape.head_dim,
+                                .pages = kPages})) {
+    fill_with_nan();
+  }
+
+  // One micro-batch: writes the chunks' keys and values, then attends. A row of out per position.
+  std::vector<float> step(std::span<const Chunk> chunks,
+                          std::span<const std::vector<std::int32_t>> page_tables) {
+    std::vector<Row> rows;
+    std::vector<float> q, k, v;
+    const auto take = [](const std::vector<float>& from, int position, int length,
+                         std::vector<float>& to) {
+      const std::size_t cols = from.size() / length;
+      to.insert(to.end(), from.begin() + position * cols, from.begin() + (position + 1) * cols);
+    };
+    for (std::size_t s = 0; s < chunks.size(); ++s) {
+      const auto& [seq, first, last] = chunks[s];
+      for (int p = first; p < last; ++p) {
+        rows.push_back({.sequence = static_cast<int>(s), .position = p});
+        take(seq->q, p, seq->length(), q);
+        take(seq->k, p, seq->length(), k);
+        take(seq->v, p, seq->length(), v);
+      }
+    }
+    const std::vector<std::span<const std::int32_t>> tables(page_tables.begin(), page_tables.end());
+    const auto places = backend_.make_rows(rows, tables);
+    Device device(backend_);
+    const Tensor out = device.room(rows.size(), q.size() / rows.size());
+    backend_.kv_write(*cache_, kLayer, device.put(k, rows.size()), device.put(v, rows.size()),
+                      *places);
+    backend_.attention(device.put(q, rows.size()), *cache_, kLayer,
+                       {.heads = shape_.heads,
+                        .kv_heads = shape_.kv_heads,
+                        .head_dim = shape_.head_dim,
+                        .scale = shape_.scale()},
+                       *places, out);
+    return device.get(out);
+  }
+
+ private:
+  // What no row of a sequence wrote must not reach its result: all of the cache starts as NaN.
+  void fill_with_nan() {
+    std::vector<Row> rows;
+    std::vector<std::int32_t> pages;
+    for (int p = 0; p < kPages; ++p) pages.push_back(p);
+    for (int p = 0; p < kPages * kKvPageTokens; ++p) rows.push_back({0, p});
+    const std::span<const std::int32_t> table = pages;
+    const auto places = backend_.make_rows(rows, {&table, 1});
+    Device device(backend_);
+    const std::size_t cols = static_cast<std::size_t>(shape_.kv_heads) * shape_.head_dim;
+    const Tensor nan =
+        device.put(std::vector<float>(rows.size() * cols, std::numeric_limits<float>::quiet_NaN()),
+                   rows.size());
+    for (int layer = 0; layer < kLayers; ++layer) {
+      backend_.kv_write(*cache_, layer, nan, nan, *places);
+    }
+    backend_.wait(backend_.record());
+  }
+
+  Backend& backend_;
+  Shape shape_;
+  std::unique_ptr<KvCache> cache_;
+};
+
+std::vector<float> in_one_piece(Backend& backend, const Sequence& seq) {
+  const Chunk whole{&seq, 0, seq.length()};
+  const std::vector<std::int32_t> pages = {0, 1, 2, 3, 4, 5, 6, 7};
+  return Session(backend, seq.shape).step({&whole, 1}, {&pages, 1});
+}
+
+// Rows of one head: (positions, dim).
+std::vector<float> head_of(std::span<const float> rows, int heads, int dim, int head,
+                           int positions) {
+  std::vector<float> out;
+  for (int p = 0; p < positions; ++p) {
+    const auto row = rows.subspan((static_cast<std::size_t>(p) * heads + head) * dim, dim);
+    out.insert(out.end(), row.begin(), row.end());
+  }
+  return out;
+}
+
+TEST_P(Attention, IsWithinRoundingOfTheOracle) {
+  Random random(1);
+  for (const auto& shape : kShapes) {
+    const int dim = shape.head_dim, length = 101;
+    const auto seq = sequence(random, shape, length);
+    const auto got = in_one_piece(*backend_, seq);
+    for (int p = 0; p < length; ++p) {
+      for (int h = 0; h < shape.heads; ++h) {
+        const int kv_head = h / (shape.heads / shape.kv_heads);
+        const std::size_t at = (static_cast<std::size_t>(p) * shape.heads + h) * dim;
+        const auto want = oracle::attention(
+            std::span(seq.q).subspan(at, dim), head_of(seq.k, shape.kv_heads, dim, kv_head, p + 1),
+            head_of(seq.v, shape.kv_heads, dim, kv_head, p + 1), shape.scale());
+        const int pages = p / kKvPageTokens + 1;
+        const double score = oracle::gamma(dim + 1) * want.score_magnitude;
+        const double argument = oracle::kUnitRoundoff * want.score_range;
+        const double weight = 2 * (2 * score + 2 * argument + (pages + 1) * 3.7e-7);
+        const double bound = 1.1 * (weight + 2 * oracle::gamma(p + pages + 8));
+        for (int d = 0; d < dim; ++d) {
+          ASSERT_NEAR(got[at + d], want.out[d], bound * want.magnitude[d])
+              << "head_dim " << dim << ", position " << p << ", head " << h;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Attention, DoesNotDependOnHowAPromptIsCut) {
+  Random random(2);
+  for (const auto& shape : kShapes) {
+    const auto seq = sequence(random, shape, 100);
+    const auto whole = in_one_piece(*backend_, seq);
+    const std::vector<std::int32_t> pages = {0, 1, 2, 3};
+    for (const int size : {1, 7, 32, 33, 64}) {
+      Session session(*backend_, shape);
+      std::vector<float> pieces;
+      for (int first = 0; first < seq.length(); first += size) {
+        const Chunk chunk{&seq, first, std::min(first + size, seq.length())};
+        const auto out = session.step({&chunk, 1}, {&pages, 1});
+        pieces.insert(pieces.end(), out.begin(), out.end());
+      }
+      EXPECT_EQ(bits_of(pieces), bits_of(whole)) << "chunks of " << size;
+    }
+  }
+}
+
+TEST_P(Attention, DoesNotDependOnPagesOrOnOtherSequences) {
+  Random random(3);
+  for (const auto& shape : kShapes) {
+    std::vector<Sequence> sequences;
+    for (const int length : {70, 1, 33, 64}) sequences.push_back(sequence(random, shape, length));
+    const auto order = random.permutation(kPages);
+    std::vector<std::vector<std::int32_t>> tables;
+    std::vector<Chunk> chunks;
+    for (int s = 0; s < 4; ++s) {
+      tables.push_back({order[3 * s], order[3 * s + 1], order[3 * s + 2]});
+      chunks.push_back({&sequences[s], 0, sequences[s].length()});
+    }
+    const auto together = Session(*backend_, shape).step(chunks, tables);
+    std::vector<float> alone;
+    for (const auto& seq : sequences) {
+      const auto out = in_one_piece(*backend_, seq);
+      alone.insert(alone.end(), out.begin(), out.end());
+    }
+    EXPECT_EQ(bits_of(together), bits_of(alone));
+  }
+}
+
+TEST(AttentionBits, AreTheSameOnEveryBackend) {
+  for (const auto& shape : kShapes) {
+    expect_same_bits_everywhere([&](Backend& backend) {
+      Random random(4);
+      return in_one_piece(backend, sequence(random, shape, 75));
+    });
+  }
+}
+
+}  // namespace
+}  // namespace sluice::kernels

@@ -1,0 +1,47 @@
+// Oracle: the row of expand(); an embedding is a copy, so the bits are equal.
+#include "tests/kernels/backends.h"
+
+namespace sluice::kernels {
+namespace {
+
+class Embed : public EveryBackend {};
+INSTANTIATE_TEST_SUITE_P(Backends, Embed, each_backend(), backend_name);
+
+TEST_P(Embed, GivesTheRowsOfTheFile) {
+  Random random(1);
+  constexpr std::size_t kRows = 300, kCols = 96;
+  const std::vector<std::int32_t> tokens = {299, 0, 17, 64, 63, 17, 15, 16, 256};
+  const std::vector<int> picked(tokens.begin(), tokens.end());
+  for (const auto type : kAllTypes) {
+    const auto bytes = random.weight(type, kRows * kCols);
+    const auto want = rows_of(expanded(type, bytes), kCols, picked);
+    for (const auto use : {WeightUse::lookup, WeightUse::product}) {  // product: a tied embedding
+      const auto table =
+          load(*backend_, {.type = type, .rows = kRows, .cols = kCols, .use = use}, bytes);
+      Device device(*backend_);
+      const Tensor out = device.room(tokens.size(), kCols);
+      backend_->embed(*table, tokens, out);
+      EXPECT_EQ(bits_of(device.get(out)), bits_of(want)) << block_format(type).name;
+    }
+  }
+}
+
+TEST_P(Embed, ReadsLargeWeightsInOrderedPieces) {  // load() in backends.cpp checks the order
+  Random random(2);
+  constexpr std::size_t kRows = 20011, kCols = 288;  // several pieces, the last one ragged
+  const auto bytes = random.weight(WeightType::q8_0, kRows * kCols);
+  for (const auto use : {WeightUse::lookup, WeightUse::product}) {
+    const auto table = load(
+        *backend_, {.type = WeightType::q8_0, .rows = kRows, .cols = kCols, .use = use}, bytes);
+    Device device(*backend_);
+    const Tensor out = device.room(3, kCols);
+    const std::vector<std::int32_t> tokens = {20010, 9999, 0};
+    backend_->embed(*table, tokens, out);
+    const std::vector<int> picked(tokens.begin(), tokens.end());
+    EXPECT_EQ(bits_of(device.get(out)),
+              bits_of(rows_of(expanded(WeightType::q8_0, bytes), kCols, picked)));
+  }
+}
+
+}  // namespace
+}  // namespace sluice::kernels

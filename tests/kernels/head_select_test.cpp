@@ -1,0 +1,124 @@
+// Oracle: the logits of matmul (itself within rounding of tests/oracle/matmul.h), sorted whole by
+// tests/oracle/head_select.h. The choice has no tolerance: the same ids and the same bits.
+#include "tests/oracle/head_select.h"
+
+#include <cstring>
+#include <limits>
+
+#include "tests/kernels/backends.h"
+
+namespace sluice::kernels {
+namespace {
+
+class HeadSelect : public EveryBackend {};
+INSTANTIATE_TEST_SUITE_P(Backends, HeadSelect, each_backend(), backend_name);
+
+constexpr std::size_t kCols = 64;
+
+std::vector<Candidate> select(Backend& backend, const Weight& head, std::span<const float> x,
+                              int k) {
+  const std::size_t rows = x.size() / kCols;
+  Device device(backend);
+  std::vector<Candidate> out(rows * k);
+  backend.head_select(device.put(x, rows), head, k, out);
+  backend.wait(backend.record());
+  return out;
+}
+
+std::vector<float> all_logits(Backend& backend, const Weight& head, std::span<const float> x) {
+  const std::size_t rows = x.size() / kCols;
+  Device device(backend);
+  const Product product{.weight = &head, .out = device.room(rows, head.rows())};
+  backend.matmul(device.put(x, rows), {&product, 1});
+  return device.get(product.out);
+}
+
+void expect_the_sorted_logits(Backend& backend, const Weight& head, std::span<const float> x,
+                              int k) {
+  const auto got = select(backend, head, x, k);
+  const auto logits = all_logits(backend, head, x);
+  for (std::size_t r = 0; r < x.size() / kCols; ++r) {
+    const auto row = std::span<const float>(logits).subspan(r * head.rows(), head.rows());
+    const auto ids = oracle::head_select(row, k);
+    for (int i = 0; i < k; ++i) {
+      const auto& candidate = got[r * k + i];
+      ASSERT_EQ(candidate.id, ids[i]) << "row " << r << ", place " << i << " of " << k;
+      ASSERT_EQ(bits_of({{candidate.logit}}), bits_of({{row[ids[i]]}}));
+    }
+  }
+}
+
+TEST_P(HeadSelect, EqualsAFullSortForAnyK) {
+  Random random(1);
+  for (const std::size_t vocabulary : {1, 100, 256, 257, 1000}) {
+    const auto head = load(*backend_, {.type = WeightType::q8_0, .rows = vocabulary, .cols = kCols},
+                           random.weight(WeightType::q8_0, vocabulary * kCols));
+    const auto x = random.floats(3 * kCols);
+    for (const int k : {1, 2, 40, 300, static_cast<int>(vocabulary)}) {
+      if (k > static_cast<int>(vocabulary)) continue;
+      expect_the_sorted_logits(*backend_, *head, x, k);
+    }
+  }
+}
+
+TEST_P(HeadSelect, EqualLogitsGoByTheLowestIdAcrossBlocks) {
+  Random random(2);
+  constexpr std::size_t kVocabulary = 700, kPeriod = 90;  // equal rows within and across blocks
+  auto bytes = random.weight(WeightType::f16, kVocabulary * kCols);
+  for (std::size_t row = kPeriod; row < kVocabulary; ++row) {
+    std::memcpy(bytes.data() + 2 * kCols * row, bytes.data() + 2 * kCols * (row - kPeriod),
+                2 * kCols);
+  }
+  const auto head =
+      load(*backend_, {.type = WeightType::f16, .rows = kVocabulary, .cols = kCols}, bytes);
+  const auto x = random.floats(2 * kCols);
+  for (const int k : {1, 5, 20, 700}) expect_the_sorted_logits(*backend_, *head, x, k);
+  expect_the_sorted_logits(*backend_, *head, std::vector<float>(kCols, 0.0f), 10);  // all equal
+}
+
+TEST_P(HeadSelect, NumbersComeBeforeWhatIsNone) {
+  Random random(3);
+  auto weights = random.floats(600 * kCols);
+  for (const int row : {0, 300, 301}) {
+    weights[row * kCols] = std::numeric_limits<float>::quiet_NaN();
+  }
+  const auto head = load(*backend_, {.type = WeightType::f32, .rows = 600, .cols = kCols},
+                         bytes_of_floats(weights));
+  const auto got = select(*backend_, *head, random.floats(kCols), 600);
+  EXPECT_EQ(got[597].id, 0);
+  EXPECT_EQ(got[598].id, 300);
+  EXPECT_EQ(got[599].id, 301);
+}
+
+TEST_P(HeadSelect, ARowAloneEqualsTheRowAmongOthersBitForBit) {
+  Random random(4);
+  constexpr int kRows = 17, kBest = 8;
+  const auto head = load(*backend_, {.type = WeightType::q8_0, .rows = 600, .cols = kCols},
+                         random.weight(WeightType::q8_0, 600 * kCols));
+  const auto x = random.floats(kRows * kCols);
+  const auto together = select(*backend_, *head, x, kBest);
+  for (int r = 0; r < kRows; ++r) {
+    const auto alone = select(*backend_, *head, rows_of(x, kCols, {{r}}), kBest);
+    for (int i = 0; i < kBest; ++i) {
+      EXPECT_EQ(alone[i].id, together[r * kBest + i].id);
+      EXPECT_EQ(bits_of({{alone[i].logit}}), bits_of({{together[r * kBest + i].logit}}));
+    }
+  }
+}
+
+TEST(HeadSelectBits, AreTheSameOnEveryBackend) {
+  expect_same_bits_everywhere([&](Backend& backend) {
+    Random random(5);
+    const auto head = load(backend, {.type = WeightType::q4_0, .rows = 500, .cols = kCols},
+                           random.weight(WeightType::q4_0, 500 * kCols));
+    std::vector<float> flat;
+    for (const auto& c : select(backend, *head, random.floats(4 * kCols), 50)) {
+      flat.push_back(static_cast<float>(c.id));
+      flat.push_back(c.logit);
+    }
+    return flat;
+  });
+}
+
+}  // namespace
+}  // namespace sluice::kernels

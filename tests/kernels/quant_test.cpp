@@ -1,0 +1,86 @@
+// Oracle: blocks written out by hand from ggml's definitions (block_q8_0, block_q4_0, block_q4_1),
+// and std::ldexp for every half.
+#include "kernels/quant.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "tests/kernels/backends.h"
+
+namespace sluice::kernels {
+namespace {
+
+using testing::ElementsAre;
+
+std::vector<std::byte> bytes(std::initializer_list<int> values) {
+  std::vector<std::byte> out;
+  for (const int v : values) out.push_back(static_cast<std::byte>(v));
+  return out;
+}
+
+TEST(Expand, Q4_1IsScaleTimesCodePlusMinimum) {
+  auto block = bytes({0x00, 0x38, 0x00, 0xbc});  // d = 0.5, m = -1
+  for (int i = 0; i < 16; ++i) block.push_back(static_cast<std::byte>(i | (15 - i) << 4));
+  const auto values = expanded(WeightType::q4_1, block);
+  ASSERT_EQ(values.size(), 32u);
+  for (int i = 0; i < 16; ++i) {
+    EXPECT_EQ(values[i], 0.5f * i - 1);  // low nibbles: the first half
+    EXPECT_EQ(values[16 + i], 0.5f * (15 - i) - 1);
+  }
+}
+
+TEST(Expand, Q4_0IsScaleTimesCodeLessEight) {
+  auto block = bytes({0x00, 0xc0});  // d = -2
+  for (int i = 0; i < 16; ++i) block.push_back(static_cast<std::byte>(i | (15 - i) << 4));
+  const auto values = expanded(WeightType::q4_0, block);
+  for (int i = 0; i < 16; ++i) {
+    EXPECT_EQ(values[i], -2.0f * (i - 8));
+    EXPECT_EQ(values[16 + i], -2.0f * (7 - i));
+  }
+}
+
+TEST(Expand, Q8_0IsScaleTimesSignedCode) {
+  auto block = bytes({0x00, 0x34});  // d = 0.25
+  for (int i = 0; i < 32; ++i) block.push_back(static_cast<std::byte>(8 * i - 128));
+  const auto values = expanded(WeightType::q8_0, block);
+  for (int i = 0; i < 32; ++i) EXPECT_EQ(values[i], 0.25f * (8 * i - 128));
+}
+
+TEST(Expand, FloatsAreThemselves) {
+  EXPECT_THAT(expanded(WeightType::f32, bytes({0, 0, 0xc0, 0x3f})), ElementsAre(1.5f));
+  EXPECT_THAT(expanded(WeightType::f16, bytes({0x00, 0x3e, 0xff, 0xfb})),
+              ElementsAre(1.5f, -65504.0f));
+  EXPECT_THAT(expanded(WeightType::bf16, bytes({0xc0, 0x3f, 0x80, 0xbf})),
+              ElementsAre(1.5f, -1.0f));
+}
+
+TEST(HalfToFloat, IsExactForEveryHalf) {
+  for (int bits = 0; bits < 0x10000; ++bits) {
+    const int exponent = bits >> 10 & 31, mantissa = bits & 0x3ff;
+    const double sign = bits & 0x8000 ? -1 : 1;
+    const float got = half_to_float(static_cast<std::uint16_t>(bits));
+    if (exponent == 31) {
+      ASSERT_TRUE(mantissa == 0 ? std::isinf(got) : std::isnan(got)) << bits;
+      ASSERT_EQ(std::signbit(got), sign < 0) << bits;
+    } else {
+      const double want =
+          exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(1024 + mantissa, exponent - 25);
+      ASSERT_EQ(got, sign * want) << bits;
+      ASSERT_EQ(std::signbit(got), sign < 0) << bits;
+    }
+  }
+}
+
+TEST(BytesOf, AreThoseOfWholeBlocks) {
+  EXPECT_EQ(bytes_of(WeightType::q4_1, 576), 360u);
+  EXPECT_EQ(bytes_of(WeightType::q4_0, 576), 324u);
+  EXPECT_EQ(bytes_of(WeightType::q8_0, 576), 612u);
+  EXPECT_EQ(bytes_of(WeightType::bf16, 7), 14u);
+}
+
+}  // namespace
+}  // namespace sluice::kernels
