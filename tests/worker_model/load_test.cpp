@@ -1,0 +1,182 @@
+// Oracle: the file's own bytes, expanded by kernels::expand, against what the CPU backend computes
+// with the loaded weights; and the kernel's count of the bytes that this process has read.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <numeric>
+#include <sstream>
+
+#include "kernels/cpu.h"
+#include "kernels/quant.h"
+#include "worker/error.h"
+#include "worker/model/model.h"
+
+namespace sluice::worker::model {
+namespace {
+
+class LoadStage : public testing::TestWithParam<const char*> {
+ protected:
+  const Model model_ =
+      Model::open(std::string(SLUICE_TEST_DATA) + "/tiny/" + GetParam() + "/model.gguf");
+  const std::unique_ptr<kernels::Backend> backend_ = kernels::make_cpu_backend();
+
+  StageRange whole() const {
+    return {.first = 0, .end = model_.config().layers, .has_embedding = true, .has_head = true};
+  }
+
+  std::vector<float> in_file(const std::string& name) const {
+    const TensorInfo& tensor = *model_.file().tensor(name);
+    std::vector<std::byte> bytes(tensor.bytes);
+    model_.file().read_bytes(tensor.offset, bytes);
+    std::vector<float> values(tensor.rows * tensor.cols);
+    kernels::expand(tensor.type, bytes, values);
+    return values;
+  }
+
+  std::vector<float> download(const kernels::Tensor& from) {
+    std::vector<float> values(from.rows * from.cols);
+    backend_->download(from, values);
+    backend_->wait(backend_->record());
+    return values;
+  }
+
+  // Every row of a table, by looking all of them up.
+  std::vector<float> looked_up(const kernels::Weight& table) {
+    std::vector<std::int32_t> rows(table.rows());
+    std::iota(rows.begin(), rows.end(), 0);
+    const auto buffer = backend_->allocate(table.rows() * table.cols());
+    const kernels::Tensor out{buffer.get(), 0, table.rows(), table.cols()};
+    backend_->embed(table, rows, out);
+    return download(out);
+  }
+
+  // A matrix, by multiplying it with the identity: w[j][k] = out[k][j].
+  std::vector<float> multiplied(const kernels::Weight& weight) {
+    const std::size_t rows = weight.rows(), cols = weight.cols();
+    const auto x = backend_->allocate(cols * cols), y = backend_->allocate(cols * rows);
+    std::vector<float> identity(cols * cols);
+    for (std::size_t k = 0; k < cols; ++k) identity[k * cols + k] = 1;
+    const kernels::Tensor in{x.get(), 0, cols, cols}, out{y.get(), 0, cols, rows};
+    backend_->upload(identity, in);
+    backend_->matmul(in, std::array{kernels::Product{.weight = &weight, .out = out}});
+    const std::vector<float> product = download(out);
+    std::vector<float> matrix(rows * cols);
+    for (std::size_t j = 0; j < rows; ++j) {
+      for (std::size_t k = 0; k < cols; ++k) matrix[j * cols + k] = product[k * rows + j];
+    }
+    return matrix;
+  }
+
+  // A gain, from rms_norm of ones with eps 0: 1 / sqrt(1) * gain.
+  std::vector<float> gained(const kernels::Weight& gain) {
+    const auto buffer = backend_->allocate(gain.cols());
+    const kernels::Tensor x{buffer.get(), 0, 1, gain.cols()};
+    backend_->upload(std::vector<float>(gain.cols(), 1.0f), x);
+    backend_->rms_norm(x, gain, 0, x);
+    return download(x);
+  }
+};
+
+TEST_P(LoadStage, ALoneStageHoldsTheFilesWeights) {
+  const StageWeights weights = load_stage(model_, whole(), 32, *backend_);
+  EXPECT_TRUE(weights.head_is_embedding);
+  EXPECT_EQ(weights.head, nullptr) << "a tied embedding is held once";
+  EXPECT_EQ(&weights.head_weight(), weights.embedding.get());
+  EXPECT_EQ(looked_up(*weights.embedding), in_file(kEmbeddingTensor));
+  EXPECT_EQ(gained(*weights.final_norm), in_file(kFinalNormTensor));
+  ASSERT_EQ(weights.layers.size(), static_cast<std::size_t>(model_.config().layers));
+  for (std::size_t i = 0; i < weights.layers.size(); ++i) {
+    const LayerWeights& layer = weights.layers[i];
+    const std::string blk = "blk." + std::to_string(i) + ".";
+    EXPECT_EQ(gained(*layer.attn_norm), in_file(blk + "attn_norm.weight")) << blk;
+    EXPECT_EQ(multiplied(*layer.q), in_file(blk + "attn_q.weight")) << blk;
+    EXPECT_EQ(multiplied(*layer.k), in_file(blk + "attn_k.weight")) << blk;
+    EXPECT_EQ(multiplied(*layer.v), in_file(blk + "attn_v.weight")) << blk;
+    EXPECT_EQ(multiplied(*layer.o), in_file(blk + "attn_output.weight")) << blk;
+    EXPECT_EQ(gained(*layer.ffn_norm), in_file(blk + "ffn_norm.weight")) << blk;
+    EXPECT_EQ(multiplied(*layer.gate), in_file(blk + "ffn_gate.weight")) << blk;
+    EXPECT_EQ(multiplied(*layer.up), in_file(blk + "ffn_up.weight")) << blk;
+    EXPECT_EQ(multiplied(*layer.down), in_file(blk + "ffn_down.weight")) << blk;
+  }
+  EXPECT_EQ(looked_up(*weights.rope_angles), rope_angles(model_.config(), 32));
+}
+
+TEST_P(LoadStage, StagesHoldTheirLayersAndEndsOnly) {
+  const int layers = model_.config().layers;
+  const StageWeights first =
+      load_stage(model_, {.first = 0, .end = 2, .has_embedding = true}, 8, *backend_);
+  const StageWeights last =
+      load_stage(model_, {.first = layers - 1, .end = layers, .has_head = true}, 8, *backend_);
+  EXPECT_EQ(looked_up(*first.embedding), in_file(kEmbeddingTensor));
+  EXPECT_EQ(first.layers.size(), 2u);
+  EXPECT_EQ(first.final_norm, nullptr);
+  EXPECT_EQ(first.head, nullptr);
+  EXPECT_EQ(last.embedding, nullptr);
+  EXPECT_EQ(multiplied(last.head_weight()), in_file(kEmbeddingTensor)) << "the tied head";
+  EXPECT_EQ(multiplied(*last.layers[0].q),
+            in_file("blk." + std::to_string(layers - 1) + ".attn_q.weight"));
+}
+
+// Bytes that this process has read by system calls; nullopt where /proc does not tell.
+std::optional<std::uint64_t> bytes_read() {
+  std::ifstream io("/proc/self/io");
+  std::string key;
+  std::uint64_t value = 0;
+  if (io >> key >> value && key == "rchar:") return value;
+  return std::nullopt;
+}
+
+TEST_P(LoadStage, ReadsItsOwnBytesOnceAndNoOthers) {
+  const StageRange middle{.first = 1, .end = 3};
+  const auto before = bytes_read();
+  if (!before) GTEST_SKIP() << "/proc/self/io is not readable here";
+  std::uint64_t done = 0, total = 0, calls = 0;
+  const StageWeights weights =
+      load_stage(model_, middle, 8, *backend_, [&](std::uint64_t now, std::uint64_t all) {
+        EXPECT_GT(now, done);
+        done = now;
+        total = all;
+        ++calls;
+      });
+  const std::uint64_t read = *bytes_read() - *before;
+  const std::uint64_t expected = model_.weight_bytes(middle);
+  EXPECT_EQ(done, expected);
+  EXPECT_EQ(total, expected);
+  EXPECT_GE(calls, 18u);
+  EXPECT_GE(read, expected);
+  EXPECT_LE(read, expected + 4096) << "beside reading /proc/self/io itself";
+}
+
+TEST_P(LoadStage, BytesOfStagesAddUpToTheFile) {
+  const int layers = model_.config().layers;
+  std::uint64_t all = 0;
+  for (const TensorInfo& tensor : model_.file().tensors()) all += tensor.bytes;
+  const TensorInfo* factors = model_.file().tensor(kRopeFactorsTensor);
+  const std::uint64_t beside = factors ? factors->bytes : 0;  // part of the configuration
+  const std::uint64_t embedding = model_.file().tensor(kEmbeddingTensor)->bytes;
+  EXPECT_EQ(model_.weight_bytes(whole()) + beside, all);
+  EXPECT_EQ(model_.weight_bytes({.first = 0, .end = 2, .has_embedding = true}) +
+                model_.weight_bytes({.first = 2, .end = layers, .has_head = true}) + beside,
+            all + embedding)
+      << "a tied embedding is held at both ends";
+}
+
+TEST_P(LoadStage, CostsAreTheProductsOfTheShapes) {
+  const ModelConfig& config = model_.config();
+  const double q = config.heads * config.head_dim, kv = config.kv_heads * config.head_dim;
+  EXPECT_EQ(model_.layer_cost(0), config.hidden * (2 * q + 2 * kv + 3.0 * config.ffn));
+  EXPECT_EQ(model_.head_cost(), static_cast<double>(config.hidden) * config.vocab);
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiny, LoadStage,
+                         testing::Values("llama-rope3-tied-bf16", "smollm-tied-f16"),
+                         [](const auto& model) { return std::string(model.param).substr(0, 5); });
+
+TEST(StageRange, SaysWhatPeopleRead) {
+  EXPECT_EQ(to_string(StageRange{.first = 0, .end = 19, .has_embedding = true}), "0-18");
+  EXPECT_EQ(to_string(StageRange{.first = 19, .end = 30, .has_head = true}), "19-29 + head");
+  EXPECT_EQ(to_string(StageRange{.first = 30, .end = 30, .has_head = true}), "none + head");
+}
+
+}  // namespace
+}  // namespace sluice::worker::model

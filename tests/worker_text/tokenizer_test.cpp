@@ -1,0 +1,186 @@
+// Oracle: properties of byte-level BPE, and metadata written by hand that must be refused by name.
+#include "worker/text/tokenizer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <random>
+
+#include "tests/worker_model/gguf_writer.h"
+#include "tests/worker_model/memory_file.h"
+#include "worker/error.h"
+#include "worker/model/gguf.h"
+#include "worker/text/utf8.h"
+
+namespace sluice::worker::text {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using tests::GgufWriter;
+using Ids = std::vector<std::int32_t>;
+
+std::unique_ptr<Tokenizer> tiny(const std::string& name) {
+  return Tokenizer::from_gguf(
+      model::Gguf::open(std::string(SLUICE_TEST_DATA) + "/tiny/" + name + "/model.gguf"));
+}
+
+std::unique_ptr<Tokenizer> from(const GgufWriter& writer) {
+  const tests::MemoryFile memory(writer.file());
+  return Tokenizer::from_gguf(model::Gguf::open(memory.path()));
+}
+
+std::string refusal(const GgufWriter& writer) {
+  try {
+    from(writer);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "supported";
+}
+
+struct Vocabulary {
+  std::string kind = "gpt2", pre = "gpt-2";
+  std::vector<std::string> tokens = {"a", "b", "c", "ab", "abc", "<s>", "<end>", "<ending>"};
+  std::vector<std::int32_t> types = {1, 1, 1, 1, 1, 3, 4, 3};
+  std::vector<std::string> merges = {"a b", "ab c"};
+
+  GgufWriter writer() const {
+    GgufWriter out;
+    out.pair("tokenizer.ggml.model", kind).pair("tokenizer.ggml.pre", pre);
+    out.strings("tokenizer.ggml.tokens", tokens).strings("tokenizer.ggml.merges", merges);
+    out.begin_array("tokenizer.ggml.token_type", GgufWriter::i32, types.size());
+    out.raw({reinterpret_cast<const char*>(types.data()), types.size() * 4});
+    return out;
+  }
+};
+
+TEST(Tokenizer, SpecialTokensAreFoundFirstAndTheLongestWins) {
+  const auto tokenizer = from(Vocabulary().writer());
+  EXPECT_THAT(tokenizer->encode("ab<s>c", {}), ElementsAre(3, 5, 2));
+  EXPECT_THAT(tokenizer->encode("<ending><end>", {}), ElementsAre(7, 6));
+  EXPECT_THAT(tokenizer->encode("a<end", {}), ElementsAre(0)) << "'<', 'e' ... have no token";
+  EXPECT_THAT(tokenizer->encode("<s>a<ending>", {.parse_special = false}), ElementsAre(0))
+      << "control tokens are text, and '<end>' does not stand there";
+  EXPECT_THAT(tokenizer->encode("b<end>", {.parse_special = false}), ElementsAre(1, 6))
+      << "user-defined tokens always count";
+  EXPECT_EQ(tokenizer->decode(Ids{5, 4, 6}, true), "abc<end>");
+  EXPECT_EQ(tokenizer->decode(Ids{5, 4, 6}, false), "<s>abc<end>");
+}
+
+TEST(Tokenizer, IgnoresMergesOnlyWhereTheRuleSaysSo) {
+  Vocabulary vocabulary{.merges = {"a b"}};  // abc is a token that no merge makes
+  vocabulary.pre = "llama-bpe";
+  EXPECT_THAT(from(vocabulary.writer())->encode("abc", {}), ElementsAre(4));
+  vocabulary.pre = "gpt-2";
+  EXPECT_THAT(from(vocabulary.writer())->encode("abc", {}), ElementsAre(3, 2));
+}
+
+TEST(Tokenizer, AddsBosWhereTheFileWantsIt) {
+  auto plain = Vocabulary().writer();
+  EXPECT_FALSE(from(plain.size("tokenizer.ggml.bos_token_id", 5))->adds_bos());
+  auto wanted = Vocabulary().writer();
+  wanted.size("tokenizer.ggml.bos_token_id", 5)
+      .pair("tokenizer.ggml.add_bos_token", GgufWriter::boolean, std::uint8_t{1});
+  EXPECT_THAT(from(wanted)->encode("a", {.add_bos = true}), ElementsAre(5, 0));
+  EXPECT_THAT(from(wanted)->encode("a", {}), ElementsAre(0));
+  EXPECT_TRUE(from(Vocabulary{.pre = "llama-bpe"}.writer().size("tokenizer.ggml.bos_token_id", 5))
+                  ->adds_bos());
+}
+
+TEST(Tokenizer, StopsAtTheFamilyOfTheNamedEndToken) {
+  Vocabulary vocabulary;
+  vocabulary.tokens = {"a", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end|>"};
+  vocabulary.types = {1, 3, 3, 3, 1};
+  vocabulary.merges = {};
+  const auto stops = [](const GgufWriter& writer) {
+    Ids ids;
+    const auto tokenizer = from(writer);
+    for (const auto& stop : tokenizer->stop_tokens()) ids.push_back(stop.id);
+    return ids;
+  };
+  EXPECT_THAT(stops(vocabulary.writer()), ElementsAre(1, 2, 3)) << "none named: every family";
+  EXPECT_THAT(stops(vocabulary.writer().size("tokenizer.ggml.eos_token_id", 1)), ElementsAre(1, 2));
+  EXPECT_THAT(stops(vocabulary.writer().size("tokenizer.ggml.eos_token_id", 3)), ElementsAre(3));
+  EXPECT_THAT(stops(vocabulary.writer().size("tokenizer.ggml.eos_token_id", 0)), ElementsAre(0));
+  EXPECT_THAT(stops(vocabulary.writer()
+                        .size("tokenizer.ggml.eos_token_id", 2)
+                        .size("tokenizer.ggml.eot_token_id", 3)),
+              ElementsAre(1, 2, 3));
+}
+
+TEST(Tokenizer, RefusesByName) {
+  EXPECT_THAT(refusal(Vocabulary{.kind = "llama"}.writer()), HasSubstr("tokenizer 'llama'"));
+  EXPECT_THAT(refusal(Vocabulary{.pre = "tekken"}.writer()), HasSubstr("pre-tokenizer 'tekken'"));
+  EXPECT_THAT(refusal(GgufWriter()), HasSubstr("tokenizer.ggml.model"));
+  EXPECT_THAT(refusal(Vocabulary{.tokens = {}, .types = {}, .merges = {}}.writer()),
+              HasSubstr("0 tokens"));
+  EXPECT_THAT(refusal(Vocabulary{.types = {1}}.writer()), HasSubstr("8 tokens, but 1 token types"));
+  EXPECT_THAT(refusal(Vocabulary{.types = {1, 1, 1, 6, 1, 3, 4, 3}}.writer()),
+              HasSubstr("token 3 'ab' is of type 6"));
+  for (const char* merge : {"a", "a z", "b a", " a", "a ", "a b c"}) {
+    EXPECT_THAT(refusal(Vocabulary{.merges = {"a b", merge}}.writer()), HasSubstr("merge 1"))
+        << merge;
+  }
+  EXPECT_THAT(refusal(Vocabulary().writer().size("tokenizer.ggml.eos_token_id", 8)),
+              HasSubstr("the vocabulary has 8 tokens"));
+  EXPECT_THAT(refusal(Vocabulary().writer().pair("tokenizer.ggml.add_eos_token",
+                                                 GgufWriter::boolean, std::uint8_t{1})),
+              HasSubstr("add_eos_token"));
+}
+
+TEST(Tokenizer, NamesTheByteThatIsNotUtf8) {
+  const auto tokenizer = tiny("smollm-tied-f16");
+  for (const auto& [text, at] : {std::pair{"\xff", "byte 0"},
+                                 {"ab\xc3", "byte 2"},
+                                 {"\xed\xa0\x80", "byte 0"},
+                                 {"é\xf0\x9f\x99", "byte 2"}}) {
+    try {
+      tokenizer->encode(text, {});
+      FAIL() << "not refused: " << text;
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), HasSubstr(at));
+    }
+  }
+}
+
+// Characters of every kind that the pre-tokenizers tell apart.
+std::string random_text(std::mt19937_64& random, int characters) {
+  constexpr std::u32string_view kAlphabet =
+      U"aZé日йع  \t\n\r\u00a0\u2003\u180e\u0085'’0٣Ⅷ½!-_<|>{}\u0301🙂\U0001d400";
+  std::string text;
+  for (int i = 0; i < characters; ++i) append_utf8(text, kAlphabet[random() % kAlphabet.size()]);
+  return text;
+}
+
+TEST(Tokenizer, DecodingUndoesEncodingWhereEveryByteHasAToken) {
+  const auto tokenizer = tiny("llama-rope3-tied-bf16");  // all 256 bytes
+  std::mt19937_64 random(4);
+  for (int i = 0; i < 2000; ++i) {
+    const std::string text = random_text(random, static_cast<int>(random() % 60));
+    EXPECT_EQ(tokenizer->decode(tokenizer->encode(text, {}), false), text);
+  }
+}
+
+TEST(Tokenizer, AMegabyteOfOneWordTakesNoMoreThanItsShare) {
+  // 64 times the text may take 64 times the time, times the logarithm's growth (below 2), times a
+  // generous 8 for a busy machine; a quadratic merge would take 4096 times.
+  const auto tokenizer = tiny("llama-rope3-tied-bf16");
+  for (const std::string_view unit : {"in", " ", "\n", "7", "!", "\xcc\x81", "é"}) {
+    const auto seconds = [&](std::size_t bytes) {
+      std::string text;
+      while (text.size() < bytes) text += unit;
+      const auto start = std::chrono::steady_clock::now();
+      const Ids ids = tokenizer->encode(text, {});
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+      EXPECT_EQ(tokenizer->decode(ids, false), text) << unit;
+      return took.count();
+    };
+    const double small = seconds(1 << 14);
+    EXPECT_LT(seconds(1 << 20), 64 * 2 * 8 * small) << "'" << unit << "'";
+  }
+}
+
+}  // namespace
+}  // namespace sluice::worker::text

@@ -1,0 +1,26 @@
+// What a model file is: `sluice-worker inspect` for people, `check` for `sluice submit`. Reads the
+// header only; no MPI, no device, no weights.
+#pragma once
+
+#include <filesystem>
+#include <iosfwd>
+#include <string>
+
+namespace sluice::worker {
+
+struct InspectOptions {
+  std::filesystem::path model = {};
+  std::string format = "table";  // table | json
+};
+
+// Architecture, shapes, types, tokenizer, stop ids, cost and memory of the parts. Throws
+// worker::Error when the model is not supported.
+int inspect(const InspectOptions& options, std::ostream& out);
+
+// Whether this version can run the model. 0: yes; 2: no, and why. `json` is
+// {"ok": true, "architecture", "name", "layers", "hidden", "vocab", "context", "parameters",
+// "weight_bytes", "weight_types": {"Q4_1": bytes, ...}, "file_bytes", "header_hash"}
+// or {"ok": false, "error"}; with `table` the error is thrown.
+int check(const InspectOptions& options, std::ostream& out);
+
+}  // namespace sluice::worker
