@@ -2,38 +2,44 @@
 
 #include <algorithm>
 #include <map>
-#include <string>
+#include <sstream>
+#include <string_view>
 
 #include "kernels/error.h"
 
 namespace sluice::kernels {
 namespace {
 
-std::string shape(std::size_t rows, std::size_t cols) {
-  return "(" + std::to_string(rows) + ", " + std::to_string(cols) + ")";
-}
-std::string shape(const Tensor& t) { return shape(t.rows, t.cols); }
-std::string shape(const Weight& w) { return shape(w.rows(), w.cols()); }
+struct Shape {
+  std::size_t rows, cols;
+};
+Shape shape(const Tensor& t) { return {t.rows, t.cols}; }
+Shape shape(const Weight& w) { return {w.rows(), w.cols()}; }
 
-[[noreturn]] void fail(std::string_view operation, const std::string& what) {
-  throw Error("kernels: " + std::string(operation) + ": " + what);
+std::ostream& operator<<(std::ostream& out, const Shape& s) {
+  return out << '(' << s.rows << ", " << s.cols << ')';
 }
 
-void require(bool holds, std::string_view operation, const std::string& what) {
-  if (!holds) fail(operation, what);
+// Nothing is put together where all is well.
+template <class... Parts>
+void require(bool holds, std::string_view operation, const Parts&... what) {
+  if (holds) return;
+  std::ostringstream message;
+  message << "kernels: " << operation << ": ";
+  (message << ... << what);
+  throw Error(message.str());
 }
 
 void require_inside(const Tensor& t, std::string_view operation) {
   require(t.buffer != nullptr, operation, "a tensor has no buffer");
-  require(t.offset + t.rows * t.cols <= t.buffer->floats(), operation,
-          "a tensor " + shape(t) + " at " + std::to_string(t.offset) +
-              " ends outside its buffer of " + std::to_string(t.buffer->floats()) + " floats");
+  require(t.offset + t.rows * t.cols <= t.buffer->floats(), operation, "a tensor ", shape(t),
+          " at ", t.offset, " ends outside its buffer of ", t.buffer->floats(), " floats");
 }
 
 void require_shape(const Tensor& t, std::size_t rows, std::size_t cols,
                    std::string_view operation) {
-  require(t.rows == rows && t.cols == cols, operation,
-          "a tensor is " + shape(t) + " where " + shape(rows, cols) + " is needed");
+  require(t.rows == rows && t.cols == cols, operation, "a tensor is ", shape(t), " where ",
+          Shape{rows, cols}, " is needed");
   require_inside(t, operation);
 }
 
@@ -45,11 +51,10 @@ void require_apart(const Tensor& a, const Tensor& b, std::string_view operation)
 
 void require_kv(const KvCache& cache, int layer, const Rows& rows, std::string_view operation) {
   const auto& kv = cache.shape();
-  require(0 <= layer && layer < kv.layers, operation,
-          "layer " + std::to_string(layer) + " of a cache of " + std::to_string(kv.layers));
-  require(rows.pages_end() <= kv.pages, operation,
-          "page " + std::to_string(rows.pages_end() - 1) + " of a cache of " +
-              std::to_string(kv.pages));
+  require(0 <= layer && layer < kv.layers, operation, "layer ", layer, " of a cache of ",
+          kv.layers);
+  require(rows.pages_end() <= kv.pages, operation, "page ", rows.pages_end() - 1, " of a cache of ",
+          kv.pages);
 }
 
 }  // namespace
@@ -61,11 +66,11 @@ std::size_t kv_bytes_per_page(const KvShape& shape) {
 
 std::unique_ptr<Weight> Backend::load(const WeightSpec& spec, const RowReader& reader) {
   const auto format = block_format(spec.type);
-  require(spec.rows > 0 && spec.cols > 0 && spec.cols % format.values == 0, "load",
-          "a weight " + shape(spec.rows, spec.cols) + " of type " + std::string(format.name) +
-              ": its rows are not whole blocks of " + std::to_string(format.values));
-  require(spec.use != WeightUse::vector || spec.rows == 1, "load",
-          "a vector of " + std::to_string(spec.rows) + " rows");
+  require(spec.rows > 0 && spec.cols > 0 && spec.cols % format.values == 0, "load", "a weight ",
+          Shape{spec.rows, spec.cols}, " of type ", format.name,
+          ": its rows are not whole blocks of ", format.values);
+  require(spec.use != WeightUse::vector || spec.rows == 1, "load", "a vector of ", spec.rows,
+          " rows");
   return do_load(spec, reader);
 }
 
@@ -81,15 +86,16 @@ std::unique_ptr<Rows> Backend::make_rows(
     std::span<const Row> rows, std::span<const std::span<const std::int32_t>> page_tables) {
   std::map<int, int> newest;  // of each sequence, so far
   for (const auto& [sequence, position] : rows) {
-    const auto what =
-        "sequence " + std::to_string(sequence) + ", position " + std::to_string(position) + ": ";
     require(0 <= sequence && static_cast<std::size_t>(sequence) < page_tables.size(), "make_rows",
-            what + "there are " + std::to_string(page_tables.size()) + " page tables");
+            "sequence ", sequence, ", position ", position, ": there are ", page_tables.size(),
+            " page tables");
     const auto [last, first_row] = newest.emplace(sequence, -1);
-    require(last->second < position, "make_rows", what + "positions do not ascend");
+    require(last->second < position, "make_rows", "sequence ", sequence, ", position ", position,
+            ": positions do not ascend");
     last->second = position;
     require(static_cast<std::size_t>(position / kKvPageTokens) < page_tables[sequence].size(),
-            "make_rows", what + "its page table ends before");
+            "make_rows", "sequence ", sequence, ", position ", position,
+            ": its page table ends before");
   }
   for (const auto& table : page_tables) {
     require(std::all_of(table.begin(), table.end(), [](std::int32_t page) { return page >= 0; }),
@@ -100,15 +106,15 @@ std::unique_ptr<Rows> Backend::make_rows(
 
 void Backend::upload(std::span<const float> from, const Tensor& to) {
   require_inside(to, "upload");
-  require(from.size() == to.rows * to.cols, "upload",
-          std::to_string(from.size()) + " floats for a tensor " + shape(to));
+  require(from.size() == to.rows * to.cols, "upload", from.size(), " floats for a tensor ",
+          shape(to));
   do_upload(from, to);
 }
 
 void Backend::download(const Tensor& from, std::span<float> to) {
   require_inside(from, "download");
-  require(to.size() == from.rows * from.cols, "download",
-          "room for " + std::to_string(to.size()) + " floats of a tensor " + shape(from));
+  require(to.size() == from.rows * from.cols, "download", "room for ", to.size(),
+          " floats of a tensor ", shape(from));
   do_download(from, to);
 }
 
@@ -119,8 +125,8 @@ void Backend::wait(Event event) { do_wait(event); }
 void Backend::embed(const Weight& table, std::span<const std::int32_t> tokens, const Tensor& out) {
   require_shape(out, tokens.size(), table.cols(), "embed");
   for (const auto token : tokens) {
-    require(0 <= token && static_cast<std::size_t>(token) < table.rows(), "embed",
-            "token " + std::to_string(token) + " of a table " + shape(table));
+    require(0 <= token && static_cast<std::size_t>(token) < table.rows(), "embed", "token ", token,
+            " of a table ", shape(table));
   }
   do_embed(table, tokens, out);
 }
@@ -128,8 +134,8 @@ void Backend::embed(const Weight& table, std::span<const std::int32_t> tokens, c
 void Backend::rms_norm(const Tensor& x, const Weight& gain, float eps, const Tensor& out) {
   require_inside(x, "rms_norm");
   require_shape(out, x.rows, x.cols, "rms_norm");
-  require(gain.rows() == 1 && gain.cols() == x.cols, "rms_norm",
-          "a gain " + shape(gain) + " for rows of " + std::to_string(x.cols));
+  require(gain.rows() == 1 && gain.cols() == x.cols, "rms_norm", "a gain ", shape(gain),
+          " for rows of ", x.cols);
   do_rms_norm(x, gain, eps, out);
 }
 
@@ -137,8 +143,8 @@ void Backend::matmul(const Tensor& x, std::span<const Product> products) {
   require_inside(x, "matmul");
   for (const auto& product : products) {
     require(product.weight != nullptr, "matmul", "a product has no weight");
-    require(product.weight->cols() == x.cols, "matmul",
-            "a weight " + shape(*product.weight) + " and an input " + shape(x));
+    require(product.weight->cols() == x.cols, "matmul", "a weight ", shape(*product.weight),
+            " and an input ", shape(x));
     require_shape(product.out, x.rows, product.weight->rows(), "matmul");
     require_apart(x, product.out, "matmul");
   }
@@ -146,14 +152,13 @@ void Backend::matmul(const Tensor& x, std::span<const Product> products) {
 }
 
 void Backend::rope(const Tensor& x, const Weight& angles, const RopeSpec& spec, const Rows& rows) {
-  require(spec.heads > 0 && spec.head_dim > 0 && spec.head_dim % 2 == 0, "rope",
-          std::to_string(spec.heads) + " heads of " + std::to_string(spec.head_dim));
+  require(spec.heads > 0 && spec.head_dim > 0 && spec.head_dim % 2 == 0, "rope", spec.heads,
+          " heads of ", spec.head_dim);
   require_shape(x, rows.count(), static_cast<std::size_t>(spec.heads) * spec.head_dim, "rope");
-  require(angles.cols() == static_cast<std::size_t>(spec.head_dim), "rope",
-          "angles " + shape(angles) + " for heads of " + std::to_string(spec.head_dim));
-  require(static_cast<std::size_t>(rows.positions_end()) <= angles.rows(), "rope",
-          "position " + std::to_string(rows.positions_end() - 1) + " with angles for " +
-              std::to_string(angles.rows()));
+  require(angles.cols() == static_cast<std::size_t>(spec.head_dim), "rope", "angles ",
+          shape(angles), " for heads of ", spec.head_dim);
+  require(static_cast<std::size_t>(rows.positions_end()) <= angles.rows(), "rope", "position ",
+          rows.positions_end() - 1, " with angles for ", angles.rows());
   do_rope(x, angles, spec, rows);
 }
 
@@ -172,10 +177,8 @@ void Backend::attention(const Tensor& q, const KvCache& cache, int layer, const 
   const auto& kv = cache.shape();
   require(spec.heads > 0 && spec.kv_heads == kv.kv_heads && spec.head_dim == kv.head_dim &&
               spec.heads % spec.kv_heads == 0,
-          "attention",
-          std::to_string(spec.heads) + " heads on " + std::to_string(spec.kv_heads) + " of " +
-              std::to_string(spec.head_dim) + ", with a cache of " + std::to_string(kv.kv_heads) +
-              " of " + std::to_string(kv.head_dim));
+          "attention", spec.heads, " heads on ", spec.kv_heads, " of ", spec.head_dim,
+          ", with a cache of ", kv.kv_heads, " of ", kv.head_dim);
   const auto cols = static_cast<std::size_t>(spec.heads) * spec.head_dim;
   require_shape(q, rows.count(), cols, "attention");
   require_shape(out, rows.count(), cols, "attention");
@@ -192,13 +195,11 @@ void Backend::gated_activation(const Tensor& gate, const Tensor& up, const Tenso
 
 void Backend::head_select(const Tensor& x, const Weight& head, int k, std::span<Candidate> out) {
   require_inside(x, "head_select");
-  require(head.cols() == x.cols, "head_select",
-          "a head " + shape(head) + " and an input " + shape(x));
-  require(1 <= k && static_cast<std::size_t>(k) <= head.rows(), "head_select",
-          std::to_string(k) + " candidates of a head " + shape(head));
-  require(out.size() == x.rows * k, "head_select",
-          "room for " + std::to_string(out.size()) + " candidates of " + std::to_string(x.rows) +
-              " rows, " + std::to_string(k) + " each");
+  require(head.cols() == x.cols, "head_select", "a head ", shape(head), " and an input ", shape(x));
+  require(1 <= k && static_cast<std::size_t>(k) <= head.rows(), "head_select", k,
+          " candidates of a head ", shape(head));
+  require(out.size() == x.rows * k, "head_select", "room for ", out.size(), " candidates of ",
+          x.rows, " rows, ", k, " each");
   do_head_select(x, head, k, out);
 }
 
