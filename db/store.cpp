@@ -155,7 +155,7 @@ jobs::JobId Store::create_job(const jobs::JobSpec& spec,
     last.read(id);
     jobs::JobSpec numbered = spec;
     numbered.job = id;
-    insert_event(connection, id, {.kind = jobs::EventKind::created, .time_s = now_s, .reason = {}});
+    insert_event(connection, id, {.kind = jobs::EventKind::created, .time_s = now_s});
     connection.prepare("UPDATE jobs SET directory = ?, spec = ? WHERE id = ?")
         .bind(prepare(id).string(), to_json(numbered), id)
         .run();

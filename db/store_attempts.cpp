@@ -79,8 +79,7 @@ bool Store::begin_attempt(const Attempt& attempt) {
     if (!job || attempt.attempt != job->attempt + 1) return false;
     const jobs::JobEvent intent{.kind = jobs::EventKind::submit_intended,
                                 .time_s = attempt.intended_unix_s,
-                                .attempt = attempt.attempt,
-                                .reason = {}};
+                                .attempt = attempt.attempt};
     if (!sqlite::move_job(connection, attempt.job, jobs::JobState::queued, intent)) return false;
     auto insert = connection.prepare(sqlite::insert_sql<Attempt>("INSERT", "attempts"));
     sqlite::bind_row(insert, attempt).run();
@@ -112,10 +111,8 @@ bool Store::finish_submission(const Attempt& attempt, const std::string& cluster
   return connection.write("record a submission", [&] {
     const auto job = sqlite::find_job(connection, attempt.job);
     if (!job || job->attempt != attempt.attempt) return false;
-    const jobs::JobEvent submitted{.kind = jobs::EventKind::submitted,
-                                   .time_s = now_unix_s,
-                                   .attempt = attempt.attempt,
-                                   .reason = {}};
+    const jobs::JobEvent submitted{
+        .kind = jobs::EventKind::submitted, .time_s = now_unix_s, .attempt = attempt.attempt};
     if (!sqlite::move_job(connection, attempt.job, jobs::JobState::submitting, submitted)) {
       return false;
     }

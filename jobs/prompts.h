@@ -50,7 +50,8 @@ struct PromptSummary {
 // Throws jobs::Error when a file cannot be read or written; problems of lines are in the summary.
 // `default_max_tokens` only feeds output_tokens_max. `progress(bytes_read)` is called now and then.
 struct NormaliseOptions {
-  std::filesystem::path input, output;
+  std::filesystem::path input;
+  std::filesystem::path output = {};
   int default_max_tokens = 256;
   void (*progress)(std::int64_t bytes_read, void* context) = nullptr;
   void* progress_context = nullptr;

@@ -62,6 +62,22 @@ static void fields(io::Record& record, JobSpec& spec) {
   record("origin", spec.origin);
 }
 
+static std::string joined(const std::string& left, const std::string& right) {
+  return left.empty() ? right : right.empty() ? left : left + ", " + right;
+}
+
+// "1 x 6, 2 x 3, 3 x 2, 6 x 1"
+static std::string possible_shapes(std::int64_t ranks) {
+  std::string few_replicas, many_replicas;
+  for (std::int64_t divisor = 1; divisor * divisor <= ranks; ++divisor) {
+    if (ranks % divisor != 0) continue;
+    const auto small = std::to_string(divisor), large = std::to_string(ranks / divisor);
+    few_replicas = joined(few_replicas, small + " x " + large);
+    if (small != large) many_replicas = joined(large + " x " + small, many_replicas);
+  }
+  return joined(few_replicas, many_replicas);
+}
+
 std::string to_json(const JobSpec& spec) { return io::write_record(spec); }
 
 JobSpec parse_spec(std::string_view json) { return io::read_record<JobSpec>(json, "job spec"); }
@@ -76,16 +92,10 @@ std::string shape_problem(const Shape& shape) {
   }
   const std::int64_t ranks = std::int64_t{shape.nodes} * shape.ranks_per_node;
   if (std::int64_t{shape.replicas} * shape.stages == ranks) return {};
-  std::string possible;
-  for (std::int64_t replicas = 1; replicas <= ranks; ++replicas) {
-    if (ranks % replicas != 0) continue;
-    if (!possible.empty()) possible += ", ";
-    possible += std::to_string(replicas) + " x " + std::to_string(ranks / replicas);
-  }
   return std::to_string(shape.nodes) + " nodes x " + std::to_string(shape.ranks_per_node) +
          " ranks per node = " + std::to_string(ranks) + " ranks cannot be " +
          std::to_string(shape.replicas) + " replicas x " + std::to_string(shape.stages) +
-         " stages; possible replicas x stages: " + possible;
+         " stages; possible replicas x stages: " + possible_shapes(ranks);
 }
 
 }  // namespace sluice::jobs

@@ -45,7 +45,8 @@ struct JobEvent {
   double time_s = 0;   // unix
   int attempt = 0;     // 0: the job as a whole
   bool again = false;  // attempt_ended: the job goes back to the queue
-  std::string reason;  // TIMEOUT, NODE_FAIL, the worker's own message, ...; shown beside the state
+  std::string reason =
+      {};  // TIMEOUT, NODE_FAIL, the worker's own message, ...; shown beside the state
 };
 
 // The state after `event`; nullopt when the event does not apply to a job in `state` (someone else

@@ -1,0 +1,60 @@
+// Oracle: every byte that operator new hands out, counted.
+#include <gtest/gtest.h>
+#include <malloc.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <fstream>
+#include <new>
+
+#include "jobs/prompts.h"
+#include "tests/jobs/temp_dir.h"
+
+namespace {
+std::atomic<std::int64_t> live_bytes = 0, peak_bytes = 0;
+}
+
+void* operator new(std::size_t bytes) {
+  void* const block = std::malloc(bytes);
+  if (block == nullptr) throw std::bad_alloc();
+  live_bytes += static_cast<std::int64_t>(::malloc_usable_size(block));
+  peak_bytes = std::max(peak_bytes.load(), live_bytes.load());
+  return block;
+}
+void operator delete(void* block) noexcept {
+  if (block != nullptr) live_bytes -= static_cast<std::int64_t>(::malloc_usable_size(block));
+  std::free(block);
+}
+void operator delete(void* block, std::size_t) noexcept { operator delete(block); }
+
+namespace sluice::jobs {
+namespace {
+
+std::int64_t peak_of_checking(int prompts) {
+  const tests::TempDir dir;
+  {
+    std::ofstream file(dir / "in.jsonl");
+    for (int i = 0; i < prompts; ++i) {
+      file << "{\"id\": \"prompt-" << i << "\", \"prompt\": \"What is the capital of France?\"}\n";
+    }
+  }
+  const std::int64_t before = live_bytes;
+  peak_bytes = before;
+  const auto summary =
+      normalise_prompts({.input = dir / "in.jsonl", .output = dir / "prompts.jsonl"});
+  EXPECT_EQ(summary.prompts, prompts);
+  EXPECT_EQ(summary.problem_count, 0);
+  return peak_bytes - before;
+}
+
+TEST(NormaliseMemory, IsAtMost32BytesAPrompt) {
+  constexpr int kFew = 20'000, kMany = 200'000;
+  const auto few = peak_of_checking(kFew), many = peak_of_checking(kMany);
+  RecordProperty("peak_bytes_20000", std::to_string(few));
+  RecordProperty("peak_bytes_200000", std::to_string(many));
+  EXPECT_LE(many - few, std::int64_t{32} * (kMany - kFew));
+}
+
+}  // namespace
+}  // namespace sluice::jobs

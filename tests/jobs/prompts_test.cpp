@@ -1,0 +1,255 @@
+// Oracle: the input rules of docs/data-model.md, each with a line by hand; line numbers and byte
+// offsets counted by hand.
+#include "jobs/prompts.h"
+
+#include <gmock/gmock.h>
+
+#include <random>
+
+#include "jobs/error.h"
+#include "jobs/files.h"
+#include "jobs/limits.h"
+#include "tests/jobs/temp_dir.h"
+
+namespace sluice::jobs {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::Field;
+using testing::HasSubstr;
+
+class Normalise : public testing::Test {
+ protected:
+  PromptSummary run(std::string_view input, std::string_view name = "in.jsonl") {
+    dir_.write(name, input);
+    return normalise_prompts({.input = dir_ / name, .output = output()});
+  }
+  std::vector<Prompt> written() {
+    std::vector<Prompt> prompts;
+    PromptReader reader(output());
+    while (auto prompt = reader.next()) prompts.push_back(*prompt);
+    return prompts;
+  }
+  std::filesystem::path output() const { return dir_ / "prompts.jsonl"; }
+
+  // The only problem of a file with this one line.
+  std::string problem(std::string_view line) {
+    const auto summary = run(std::string(line) + "\n");
+    EXPECT_EQ(summary.problem_count, 1) << line;
+    return summary.problems.empty() ? "" : summary.problems.front().what;
+  }
+
+  tests::TempDir dir_;
+};
+
+auto at_line(std::int64_t line, const std::string& what) {
+  return AllOf(Field(&LineProblem::line, line), Field(&LineProblem::what, HasSubstr(what)));
+}
+
+TEST_F(Normalise, TextIsAPromptALine) {
+  const auto summary = run("one\r\n\n  \ntwo \xe2\x82\xac\nlast", "in.txt");
+  EXPECT_EQ(summary.prompts, 3);
+  EXPECT_EQ(summary.blank_lines, 2);
+  EXPECT_EQ(summary.input_bytes, 21);
+  EXPECT_EQ(summary.problem_count, 0);
+  EXPECT_EQ(summary.output_tokens_max, 3 * 256);
+  const auto prompts = written();
+  ASSERT_EQ(prompts.size(), 3u);
+  EXPECT_EQ(prompts[0].text, "one");
+  EXPECT_EQ(prompts[1].text, "two \xe2\x82\xac");
+  EXPECT_EQ(prompts[1].id, "4");
+  EXPECT_EQ(prompts[1].index, 1);
+  EXPECT_EQ(prompts[2].text, "last");
+}
+
+TEST_F(Normalise, JsonLinesKeepEveryKey) {
+  const auto summary =
+      run("\xef\xbb\xbf{\"prompt\": \"a\\n\\u20ac\\\"\", \"temperature\": 0.0}\n"
+          "{\"id\": 42, \"token_ids\": [0, 2147483647], \"max_tokens\": 7, \"ignore_eos\": true,"
+          " \"stop_token_ids\": [3]}\n");
+  EXPECT_EQ(summary.problem_count, 0);
+  EXPECT_EQ(summary.output_tokens_max, 256 + 7);
+  const auto prompts = written();
+  ASSERT_EQ(prompts.size(), 2u);
+  EXPECT_EQ(prompts[0].id, "1");
+  EXPECT_EQ(prompts[0].text, "a\n\xe2\x82\xac\"");
+  EXPECT_FALSE(prompts[0].token_ids || prompts[0].max_tokens || prompts[0].ignore_eos);
+  EXPECT_EQ(prompts[1].id, "42");
+  EXPECT_THAT(*prompts[1].token_ids, ElementsAre(0, 2147483647));
+  EXPECT_EQ(prompts[1].max_tokens, 7);
+  EXPECT_EQ(prompts[1].ignore_eos, true);
+  EXPECT_THAT(prompts[1].stop_token_ids, ElementsAre(3));
+}
+
+TEST_F(Normalise, EachBadLineSaysWhatIsWrong) {
+  EXPECT_THAT(problem("{\"prompt\": \"a\""),
+              AllOf(HasSubstr("no valid JSON"), HasSubstr("column 15")));
+  EXPECT_THAT(problem("[\"a\"]"), HasSubstr("not a JSON object"));
+  EXPECT_THAT(problem(std::string(20000, '[')), HasSubstr("nested too deeply"));
+  EXPECT_THAT(problem("{}"), HasSubstr("neither \"prompt\" nor \"token_ids\""));
+  EXPECT_THAT(problem(R"({"prompt": "a", "token_ids": [1]})"), HasSubstr("both"));
+  EXPECT_THAT(problem(R"({"prompt": "a", "promt": "b"})"), HasSubstr("unknown key \"promt\""));
+  EXPECT_THAT(problem(R"({"prompt": "a", "prompt": "b"})"), HasSubstr("\"prompt\" stands twice"));
+  EXPECT_THAT(problem(R"({"prompt": 1})"), HasSubstr("\"prompt\" is not a string"));
+  EXPECT_THAT(problem(R"({"prompt": "a\u0000"})"), HasSubstr("NUL"));
+  EXPECT_THAT(problem(std::string("{\"prompt\": \"a\0\"}", 16)), HasSubstr("NUL byte at byte 13"));
+  EXPECT_THAT(problem("{\"prompt\": \"a\xff\"}"), HasSubstr("not UTF-8 at byte 13"));
+  EXPECT_THAT(problem(R"({"prompt": "\ud800"})"), HasSubstr("no valid JSON"));
+  EXPECT_THAT(problem(R"({"id": "", "prompt": "a"})"), HasSubstr("\"id\" is empty"));
+  EXPECT_THAT(problem(R"({"id": 1.5, "prompt": "a"})"), HasSubstr("\"id\" is neither"));
+  EXPECT_THAT(problem(R"({"id": ")" + std::string(513, 'x') + R"(", "prompt": "a"})"),
+              HasSubstr("longer than 512"));
+  EXPECT_THAT(problem(R"({"token_ids": []})"), HasSubstr("\"token_ids\" is empty"));
+  EXPECT_THAT(problem(R"({"token_ids": [1, -1]})"), HasSubstr("\"-1\" at position 1"));
+  EXPECT_THAT(problem(R"({"token_ids": [2147483648]})"), HasSubstr("from 0 to 2147483647"));
+  EXPECT_THAT(problem(R"({"token_ids": "1"})"), HasSubstr("not a list"));
+  for (const auto* wrong : {"0", "-1", "1.5", "\"8\"", "1048577", "99999999999999999999"}) {
+    EXPECT_THAT(problem(R"({"prompt": "a", "max_tokens": )" + std::string(wrong) + "}"),
+                HasSubstr("\"max_tokens\" is not a whole number from 1 to 1048576"));
+  }
+  EXPECT_THAT(problem(R"({"prompt": "a", "ignore_eos": 1})"), HasSubstr("neither true nor false"));
+}
+
+TEST_F(Normalise, KeysOfLaterVersionsAreRefusedByName) {
+  for (const auto* key : {"messages", "custom_id", "top_p", "top_k", "seed", "stop", "n",
+                          "logprobs", "temperature"}) {
+    EXPECT_THAT(problem("{\"prompt\": \"a\", \"" + std::string(key) + "\": 1}"),
+                AllOf(HasSubstr(key), HasSubstr("belongs to a later version")));
+  }
+  EXPECT_THAT([&] { run("", "in.jsonl.gz"); },
+              testing::ThrowsMessage<Error>(HasSubstr("gunzip it first")));
+  EXPECT_THAT([&] { run("", "in.txt.zst"); },
+              testing::ThrowsMessage<Error>(HasSubstr("later version")));
+  EXPECT_THAT([] { normalise_prompts({.input = "-"}); },
+              testing::ThrowsMessage<Error>(HasSubstr("stdin")));
+}
+
+TEST_F(Normalise, RepeatedIdsNameBothLines) {
+  const auto summary =
+      run("{\"id\": \"a\", \"prompt\": \"x\"}\n"
+          "{\"prompt\": \"x\"}\n"
+          "{\"id\": \"3\", \"prompt\": \"x\"}\n"
+          "{\"id\": \"a\", \"prompt\": \"x\"}\n"
+          "{\"id\": 2, \"prompt\": \"x\"}\n"
+          "\n"
+          "{\"id\": \"a\", \"prompt\": \"x\"}\n");
+  EXPECT_THAT(summary.problems, ElementsAre(at_line(4, "\"a\" was used in line 1"),
+                                            at_line(5, "\"2\" was used in line 2"),
+                                            at_line(7, "\"a\" was used in line 1")));
+}
+
+TEST_F(Normalise, GoodLinesAreWrittenAndBadOnesCounted) {
+  std::string input;
+  for (int i = 0; i < 50; ++i) input += "{\"prompt\": \"good\"}\nbad\n";
+  const auto summary = run(input + "{\"id\": \"99\", \"prompt\": \"again\"}\n");
+  EXPECT_EQ(summary.prompts, 51);
+  EXPECT_EQ(summary.problem_count, 51);
+  ASSERT_EQ(summary.problems.size(), std::size_t{PromptSummary::kProblemsShown});
+  for (int i = 0; i < PromptSummary::kProblemsShown; ++i) {
+    EXPECT_EQ(summary.problems[static_cast<std::size_t>(i)].line, 2 * i + 2);
+  }
+  EXPECT_EQ(written().size(), 51u);
+}
+
+TEST_F(Normalise, EmptySetsAreAProblem) {
+  for (const auto* input : {"", "\n", " \r\n\t\n"}) {
+    EXPECT_THAT(run(input).problems, ElementsAre(at_line(0, "no prompts")));
+    EXPECT_THAT(run(input, "in.txt").problems, ElementsAre(at_line(0, "no prompts")));
+  }
+}
+
+TEST_F(Normalise, LinesUpToTheLimitPassAndLongerOnesDoNot) {
+  const std::string longest(kInputLineBytesMax, 'x');
+  const auto summary = run(longest + "\n" + longest + "x\nshort\n", "in.txt");
+  EXPECT_EQ(summary.prompts, 2);
+  EXPECT_THAT(summary.problems, ElementsAre(at_line(2, "longer than 16 MiB")));
+  EXPECT_EQ(written().front().text.size(), kInputLineBytesMax);
+}
+
+TEST_F(Normalise, TextThatIsNotUtf8NamesLineAndByte) {
+  EXPECT_THAT(run("good\nab\xc3(\n", "in.txt").problems, ElementsAre(at_line(2, "byte 2")));
+}
+
+TEST_F(Normalise, OnlyChecksWithoutAnOutput) {
+  const auto input = dir_.write("in.txt", "a\n");
+  EXPECT_EQ(normalise_prompts({.input = input}).prompts, 1);
+  EXPECT_FALSE(std::filesystem::exists(output()));
+}
+
+TEST_F(Normalise, FilesThatCannotBeReadAreErrors) {
+  EXPECT_THAT([&] { normalise_prompts({.input = dir_ / "none.jsonl"}); },
+              testing::ThrowsMessage<Error>(HasSubstr("none.jsonl: No such file")));
+  EXPECT_THAT([&] { normalise_prompts({.input = dir_.path()}); },
+              testing::ThrowsMessage<Error>(HasSubstr("Is a directory")));
+}
+
+TEST_F(Normalise, ReportsProgress) {
+  std::string input;
+  while (input.size() < 5u << 20) input += std::string(1000, 'x') + "\n";
+  dir_.write("in.txt", input);
+  std::vector<std::int64_t> seen;
+  normalise_prompts({.input = dir_ / "in.txt",
+                     .progress =
+                         [](std::int64_t bytes, void* context) {
+                           static_cast<std::vector<std::int64_t>*>(context)->push_back(bytes);
+                         },
+                     .progress_context = &seen});
+  EXPECT_THAT(seen, testing::SizeIs(4));
+  EXPECT_TRUE(std::ranges::is_sorted(seen));
+}
+
+// Which ids are repeated, found the plain way.
+TEST_F(Normalise, FindsTheSameRepeatsAsASetDoes) {
+  std::mt19937 random(7);
+  std::string input;
+  std::set<std::string> seen;
+  std::int64_t repeats = 0;
+  for (int line = 1; line <= 3000; ++line) {
+    const auto id = std::to_string(random() % 5000);
+    repeats += !seen.insert(id).second;
+    input += "{\"id\": \"" + id + "\", \"prompt\": \"" + std::string(random() % 200, 'p') + "\"}\n";
+  }
+  EXPECT_EQ(run(input).problem_count, repeats);
+}
+
+TEST(Prompt, LineSurvivesTheRoundTrip) {
+  Prompt prompt;
+  prompt.id = "i\"\n\xf0\x9f\x98\x80";
+  prompt.text = std::string("\x01\x1f\\ ") + "\xe2\x82\xac";
+  prompt.max_tokens = 3;
+  prompt.stop_token_ids = {5};
+  const auto line = to_line(prompt);
+  EXPECT_EQ(line.find('\n'), line.npos);
+  EXPECT_EQ(to_line(parse_prompt(line)), line);
+  EXPECT_EQ(parse_prompt(line).text, prompt.text);
+}
+
+TEST(PromptReader, NamesTheLineThatIsBad) {
+  const tests::TempDir dir;
+  const auto path =
+      dir.write("prompts.jsonl", "{\"id\":\"1\",\"prompt\":\"a\"}\n{\"prompt\":\"b\"}\n");
+  PromptReader reader(path);
+  EXPECT_EQ(reader.next()->id, "1");
+  EXPECT_THAT([&] { reader.next(); },
+              testing::ThrowsMessage<Error>(HasSubstr("prompts.jsonl line 2: ")));
+}
+
+// Damaged bytes give problems, nothing else (the sanitizers watch).
+TEST_F(Normalise, DamagedBytesAreNeverMoreThanProblems) {
+  const std::string good =
+      "{\"id\": \"a\\u00e9\", \"prompt\": \"\xe2\x82\xac\", \"max_tokens\": 7}\n"
+      "{\"token_ids\": [1, 2, 3], \"stop_token_ids\": [9], \"ignore_eos\": false}\n";
+  std::mt19937 random(20240301);
+  for (int i = 0; i < 1500; ++i) {
+    auto damaged = good;
+    for (int hits = 0; hits < 4; ++hits) {
+      damaged[random() % damaged.size()] = static_cast<char>(random());
+    }
+    const auto summary = run(damaged, i % 2 ? "in.jsonl" : "in.txt");
+    EXPECT_EQ(std::int64_t(written().size()), summary.prompts);
+  }
+}
+
+}  // namespace
+}  // namespace sluice::jobs
