@@ -74,7 +74,6 @@ bool Stage::execute() {
         break;
     }
   }
-  clock_.switch_to(Category::unattributed);
   clock_.end_compute(prefill_share(at_work_.plan));
   return true;
 }
@@ -171,7 +170,6 @@ Tokens Stage::wait_tokens() {
     if (auto message = link_.receive(place_.leader + place_.stages - 1, Channel::tokens)) {
       Tokens tokens = read_tokens(*message);
       clock_.end_wait(tokens.sent_s);
-      clock_.switch_to(Category::unattributed);
       return tokens;
     }
   }

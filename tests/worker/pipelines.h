@@ -1,0 +1,54 @@
+// Helpers of the pipeline tests: reference cases, and a local pipeline that answers them.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "jobs/prompts.h"
+#include "jobs/results.h"
+#include "worker/local_pipeline.h"
+
+namespace sluice::worker {
+
+// A line of tests/data/*/cases.jsonl or greedy.jsonl.
+struct ReferenceCase {
+  std::string id;
+  std::vector<std::int32_t> prompt, output, output_ignoring_eos;
+  int max_tokens = 0;
+  std::string finish_reason;
+};
+std::vector<ReferenceCase> read_cases(const std::filesystem::path& path);
+
+jobs::Prompt prompt_of(const ReferenceCase& reference, std::int64_t index);
+
+struct PipelineShape {
+  int stages = 1, batch_size = 4, token_budget = 128;
+  std::optional<int> kv_tokens = std::nullopt;  // room of every stage; none: as a job would choose
+};
+
+struct PipelineRun {
+  std::map<std::int64_t, jobs::Result> results;  // by prompt
+  LeaderReport report;
+  struct Rank {
+    std::map<pipeline::Category, double> seconds;
+    double wall_s = 0;
+    pipeline::StageCounts counts;
+  };
+  std::map<int, Rank> ranks;
+};
+
+struct PipelineHooks {
+  std::function<std::unique_ptr<kernels::Backend>(int rank)> make_backend;
+  std::optional<std::chrono::microseconds> work_delay =
+      std::nullopt;  // of every micro_batch message
+};
+
+PipelineRun answer_all(const model::Model& model, const PipelineShape& shape,
+                       const std::vector<jobs::Prompt>& prompts, const PipelineHooks& hooks = {});
+
+}  // namespace sluice::worker

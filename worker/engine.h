@@ -1,0 +1,52 @@
+// One rank's share of an agreed plan, ready to work: its backend, its weights and KV cache, its stage
+// and the clock of its window. One thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "kernels/backend.h"
+#include "worker/model/forward.h"
+#include "worker/model/kv_pages.h"
+#include "worker/pipeline/agreement.h"
+#include "worker/pipeline/collective.h"
+#include "worker/pipeline/stage.h"
+
+namespace sluice::worker {
+
+struct EngineNeeds {
+  std::function<std::unique_ptr<kernels::Backend>()> make_backend;
+  std::int64_t prompts = 0;        // of the job
+  int max_tokens = 0;              // usual output of a prompt
+  std::uint64_t memory_bytes = 0;  // that this rank may call its own
+};
+
+class Engine {
+ public:
+  // Collective: every rank loads its stage, all agree on the KV room, and clocks are aligned. Throws
+  // worker::Error on every rank when one of them fails.
+  Engine(pipeline::Link& world, const model::Model& model, const pipeline::Plan& plan,
+         const EngineNeeds& needs);
+
+  pipeline::Stage& stage() { return *stage_; }
+  pipeline::StageClock& clock() { return clock_; }
+  const model::Forward& forward() const { return *forward_; }
+  const pipeline::ClockOffset& clock_offset() const { return offset_; }
+  int kv_pages() const { return kv_pages_; }
+
+  // Collective, after the window: aligns once more and states the error of both alignments and what
+  // the clocks drifted in between.
+  double clock_error_s();
+
+ private:
+  pipeline::Link& world_;
+  std::unique_ptr<kernels::Backend> backend_;
+  std::unique_ptr<model::Forward> forward_;
+  int kv_pages_ = 0;
+  pipeline::ClockOffset offset_;
+  pipeline::StageClock clock_;
+  std::unique_ptr<pipeline::Stage> stage_;
+};
+
+}  // namespace sluice::worker

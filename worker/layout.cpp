@@ -1,0 +1,83 @@
+#include "worker/layout.h"
+
+#include <string>
+
+#include "jobs/prompts.h"
+#include "worker/error.h"
+
+namespace sluice::worker {
+namespace {
+
+void require_supported(const jobs::JobSpec& spec) {
+  const auto refuse = [](const std::string& what, const std::string& fix) {
+    throw Error(what + " belongs to a later version of sluice-worker: " + fix);
+  };
+  if (spec.shape.replicas != 1) {
+    refuse("replicas = " + std::to_string(spec.shape.replicas), "use replicas = 1");
+  }
+  if (spec.precision != "exact") refuse("precision = " + spec.precision, "use precision = exact");
+  if (spec.backend != "cpu") refuse("backend = " + spec.backend, "use backend = cpu");
+  if (spec.threads != 1) {
+    refuse("threads = " + std::to_string(spec.threads), "use threads = 1 and more ranks");
+  }
+}
+
+void require_world(const jobs::Shape& shape, int ranks) {
+  if (ranks == shape.replicas * shape.stages) return;
+  throw Error("the MPI world has " + std::to_string(ranks) + " rank(s), and the job needs " +
+              std::to_string(shape.replicas * shape.stages) + " (" +
+              std::to_string(shape.replicas) + " replica(s) x " + std::to_string(shape.stages) +
+              " stage(s)): launcher and MPI library do not understand each other; try launcher = "
+              "mpirun, or srun --mpi=pmix with an MPI that was built with PMIx");
+}
+
+void require_at_least_one(int value, const char* key) {
+  if (value < 1) throw Error(std::string(key) + " = " + std::to_string(value) + ": at least 1");
+}
+
+}  // namespace
+
+pipeline::TokenMix sample_mix(const std::filesystem::path& prompts,
+                              const text::Tokenizer& tokenizer, int max_tokens) {
+  jobs::PromptReader reader(prompts);
+  std::size_t prompt_tokens = 0;
+  std::int64_t output_tokens = 0, counted = 0;
+  for (int i = 0; i < kPromptsSampled; ++i) {
+    const auto prompt = reader.next();
+    if (!prompt) break;
+    try {
+      prompt_tokens += prompt->token_ids ? prompt->token_ids->size()
+                                         : tokenizer.encode(prompt->text, {.add_bos = true}).size();
+    } catch (const Error&) {
+      continue;
+    }
+    output_tokens += prompt->max_tokens.value_or(max_tokens);
+    ++counted;
+  }
+  if (counted == 0) return {};
+  const auto n = static_cast<double>(counted);
+  return {.prompt_tokens = static_cast<double>(prompt_tokens) / n,
+          .output_tokens = static_cast<double>(output_tokens) / n};
+}
+
+pipeline::Plan lay_out(const jobs::JobSpec& spec, const model::Model& model,
+                       const pipeline::TokenMix& mix, int ranks) {
+  require_supported(spec);
+  require_world(spec.shape, ranks);
+  require_at_least_one(spec.batch_size, "batch-size");
+  require_at_least_one(spec.token_budget, "token-budget");
+  require_at_least_one(spec.max_tokens, "max-tokens");
+  const int context = model.config().context;
+  if (spec.max_seq_len > context) {
+    throw Error("max-seq-len = " + std::to_string(spec.max_seq_len) + " is more than the " +
+                std::to_string(context) + " positions this model was trained for");
+  }
+  pipeline::Plan plan;
+  plan.ranges = partition(costs_of(model, mix), spec.shape.stages);
+  plan.batch_size = spec.batch_size;
+  plan.token_budget = spec.token_budget;
+  plan.max_positions = spec.max_seq_len > 0 ? spec.max_seq_len : context;
+  return plan;
+}
+
+}  // namespace sluice::worker

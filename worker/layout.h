@@ -1,0 +1,26 @@
+// Decides how a job is laid out over the ranks of a world: pure apart from reading a few prompts to
+// learn how long they are.
+#pragma once
+
+#include <filesystem>
+
+#include "jobs/spec.h"
+#include "worker/model/model.h"
+#include "worker/pipeline/agreement.h"
+#include "worker/pipeline/partition.h"
+
+namespace sluice::worker {
+
+inline constexpr int kPromptsSampled = 64;
+
+// Tokens of a usual prompt and answer, from the first kPromptsSampled prompts of the job. A prompt
+// whose text cannot be read does not count.
+pipeline::TokenMix sample_mix(const std::filesystem::path& prompts, const text::Tokenizer& tokenizer,
+                              int max_tokens);
+
+// Throws worker::Error: a world that is not replicas x stages, what this version does not do, limits
+// that contradict the model.
+pipeline::Plan lay_out(const jobs::JobSpec& spec, const model::Model& model,
+                       const pipeline::TokenMix& mix, int ranks);
+
+}  // namespace sluice::worker

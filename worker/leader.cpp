@@ -1,0 +1,115 @@
+#include "worker/leader.h"
+
+#include <span>
+#include <utility>
+#include <variant>
+
+namespace sluice::worker {
+
+using pipeline::Category;
+using pipeline::Charge;
+
+Leader::Leader(const model::Model& model, const IntakeRules& rules, pipeline::Stage& stage,
+               pipeline::StageClock& clock, batch::Batcher batcher, LeaderPorts ports)
+    : model_(model),
+      rules_(rules),
+      stage_(stage),
+      clock_(clock),
+      batcher_(std::move(batcher)),
+      ports_(std::move(ports)) {}
+
+LeaderReport Leader::run() {
+  refill();
+  clock_.open(clock_.now());
+  while (!report_.stopped && step()) report_.stopped = ports_.should_stop();
+  // What is under way comes back even when the run stops: the stages owe it, and it may finish.
+  while (batcher_.steps_under_way() > 0) deliver(stage_.wait_tokens());
+  report_.wasted_tokens = batcher_.unfinished_output_tokens();
+
+  clock_.switch_to(Category::output);
+  ports_.make_durable();
+  clock_.close(clock_.now());
+  stage_.stop(clock_.closed_s());
+  return std::move(report_);
+}
+
+// One thing after another that keeps the stages fed; false: nothing is left to do.
+bool Leader::step() {
+  clock_.switch_to(Category::communication);  // making plans and taking messages apart is packing
+  while (const auto tokens = stage_.receive_tokens()) deliver(*tokens);
+  refill();
+  auto micro_batch = batcher_.next(clock_.now());
+  if (micro_batch) {
+    stage_.run(*std::move(micro_batch));
+  } else if (batcher_.steps_under_way() > 0) {
+    deliver(stage_.wait_tokens());
+  } else {
+    return !batcher_.idle() || more_prompts_;
+  }
+  return true;
+}
+
+// Tokenises ahead of need. Counted as prefill: it is work on the prompt.
+void Leader::refill() {
+  const Charge charge(clock_, Category::prefill);
+  while (more_prompts_ && batcher_.wants_sequences()) {
+    const std::optional<jobs::Prompt> prompt = ports_.next_prompt();
+    if (!prompt) {
+      more_prompts_ = false;
+      return;
+    }
+    auto taken = take_in(*prompt, model_.tokenizer(), model_.config().vocab, rules_);
+    if (const auto* error = std::get_if<jobs::ItemError>(&taken)) {
+      refuse(*prompt, *error);
+    } else {
+      batcher_.add(std::get<batch::Sequence>(std::move(taken)));
+    }
+  }
+}
+
+void Leader::deliver(const pipeline::Tokens& tokens) {
+  const auto finished = [&] {
+    const Charge charge(clock_, Category::sampling);
+    ports_.generated(static_cast<int>(tokens.ids.size()));
+    return batcher_.deliver(tokens.step, tokens.ids, clock_.now());
+  }();
+  for (const batch::Finished& each : finished) answer(each);
+}
+
+void Leader::answer(const batch::Finished& finished) {
+  const Charge charge(clock_, Category::output);
+  const batch::Sequence& sequence = finished.sequence;
+  jobs::Result result;
+  result.id = sequence.id;
+  result.index = sequence.index;
+  result.token_ids.assign(sequence.tokens.begin() + sequence.prompt_tokens, sequence.tokens.end());
+  result.finish_reason = finished.reason;
+  result.prompt_tokens = sequence.prompt_tokens;
+  std::span<const std::int32_t> spoken = result.token_ids;  // the token that ends it has no text
+  if (finished.reason == jobs::FinishReason::stop) spoken = spoken.first(spoken.size() - 1);
+  result.text = model_.tokenizer().decode(spoken, /*skip_special=*/true);
+  result.timing.queue_s = sequence.admitted_s - clock_.opened_s();
+  result.timing.ttft_s = sequence.first_token_s - sequence.admitted_s;
+  result.timing.latency_s = sequence.last_token_s - sequence.admitted_s;
+  if (sequence.output_tokens() > 1) {
+    result.timing.tpot_s =
+        (sequence.last_token_s - sequence.first_token_s) / (sequence.output_tokens() - 1);
+  }
+  ++report_.prompts_ok;
+  report_.prompt_tokens += sequence.prompt_tokens;
+  report_.output_tokens += sequence.output_tokens();
+  report_.timings.push_back(result.timing);
+  ports_.answer(result);
+}
+
+void Leader::refuse(const jobs::Prompt& prompt, const jobs::ItemError& error) {
+  jobs::Result result;
+  result.id = prompt.id;
+  result.index = prompt.index;
+  result.finish_reason = jobs::FinishReason::error;
+  result.error = error;
+  ++report_.prompts_failed;
+  ports_.answer(result);
+}
+
+}  // namespace sluice::worker

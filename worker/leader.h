@@ -1,0 +1,60 @@
+// The first stage of a replica, driving it: prompts in, answers out, every stage fed. Knows nothing
+// of files: where prompts come from and where answers go is handed in. One thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "jobs/prompts.h"
+#include "jobs/results.h"
+#include "worker/batch/batcher.h"
+#include "worker/intake.h"
+#include "worker/model/model.h"
+#include "worker/pipeline/stage.h"
+
+namespace sluice::worker {
+
+struct LeaderPorts {
+  std::function<std::optional<jobs::Prompt>()> next_prompt;  // not answered yet; nothing: no more
+  std::function<void(const jobs::Result&)> answer;           // replica and run are not filled in
+  std::function<void(int tokens)> generated;                 // progress
+  std::function<bool()> should_stop;                         // looked at between micro-batches
+  std::function<void()> make_durable;                        // returns when all answers are
+};
+
+struct LeaderReport {
+  bool stopped = false;  // should_stop() said so: there are prompts left
+  std::int64_t prompts_ok = 0, prompts_failed = 0;
+  std::int64_t prompt_tokens = 0, output_tokens = 0, wasted_tokens = 0;
+  std::vector<jobs::Timing> timings;  // of the prompts that were answered
+};
+
+class Leader {
+ public:
+  Leader(const model::Model& model, const IntakeRules& rules, pipeline::Stage& stage,
+         pipeline::StageClock& clock, batch::Batcher batcher, LeaderPorts ports);
+
+  // Opens the window, answers all prompts or stops early, closes the window, and tells the other
+  // stages to stop.
+  LeaderReport run();
+
+ private:
+  void refill();
+  bool step();
+  void deliver(const pipeline::Tokens& tokens);
+  void answer(const batch::Finished& finished);
+  void refuse(const jobs::Prompt& prompt, const jobs::ItemError& error);
+
+  const model::Model& model_;
+  const IntakeRules rules_;
+  pipeline::Stage& stage_;
+  pipeline::StageClock& clock_;
+  batch::Batcher batcher_;
+  LeaderPorts ports_;
+  bool more_prompts_ = true;
+  LeaderReport report_;
+};
+
+}  // namespace sluice::worker
