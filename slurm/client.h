@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "slurm/command.h"
@@ -11,10 +12,14 @@
 
 namespace sluice::slurm {
 
+inline constexpr double kSubmitTimeoutS = 60;
+inline constexpr double kQueryTimeoutS = 30;
+
 struct SubmitAnswer {
   enum class Kind {
     accepted,  // `id` is set
-    refused,   // Slurm said no before queueing: nothing is there
+    refused,   // Slurm said no before queueing: nothing waits (it may keep a FAILED BadConstraints
+               // record with the job's name)
     unknown,   // time-out, connection lost, non-zero with an id, ...: it may be queued
   };
   Kind kind = Kind::unknown;
@@ -28,14 +33,18 @@ class Client {
 
   SubmitAnswer submit(const std::vector<std::string>& sbatch_argv) const;
 
-  // All jobs with one of these names. `complete` false: the question could not be answered (`why`).
+  // All jobs with one of these names; two with the same name when a submission was doubled.
+  // `complete` false: the question could not be answered (`why`).
   struct Answer {
     bool complete = false;
     std::vector<JobStatus> jobs;
     std::string why;
   };
   Answer queue(const std::vector<std::string>& job_names) const;  // one squeue
-  Answer history(const std::vector<std::string>& job_names, double since_unix_s) const;  // one sacct
+
+  // One sacct, for jobs that a complete queue() no longer shows: of a requeued job it tells the run
+  // before. On a site that keeps no history the answer is complete and empty, and says why.
+  Answer history(const std::vector<std::string>& job_names, double since_unix_s) const;
 
   // Empty when Slurm took the order (which it also says for unknown and ended jobs), else why not.
   std::optional<std::string> cancel(const std::string& id) const;

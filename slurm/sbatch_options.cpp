@@ -1,0 +1,117 @@
+#include "slurm/sbatch_options.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "jobs/ids.h"
+#include "jobs/layout.h"
+#include "slurm/command.h"
+#include "slurm/error.h"
+
+namespace sluice::slurm {
+
+namespace {
+
+// One attempt is one job of one script whose id sbatch prints at once.
+constexpr std::string_view kNeverPassedThrough[] = {
+    "-a",          "--array", "--wrap",     "-W",     "--wait",
+    "--test-only", "-M",      "--clusters", "--help", "--usage",
+};
+
+void check_passed_through(const std::string& argument) {
+  const std::string name = argument.substr(0, argument.find('='));
+  if (!argument.starts_with('-')) {
+    throw Error("sbatch-arg '" + argument + "' is no option; write it as --name=value");
+  }
+  if (std::ranges::find(kNeverPassedThrough, name) != std::ranges::end(kNeverPassedThrough)) {
+    throw Error("sbatch-arg " + name + " cannot be passed through: an attempt is one plain job");
+  }
+}
+
+// Slurm replaces %j and the like in a path, "%%" is a percent sign, and a backslash anywhere turns
+// the replacing off and is dropped.
+std::string output_path(const ScriptInput& input) {
+  if (input.job_dir.find('\\') != std::string::npos) {
+    throw Error("sbatch cannot write to a path with a backslash: " + input.job_dir);
+  }
+  const jobs::Layout layout(input.job_dir);
+  const std::string path = layout.script_log(input.attempt).string();
+  std::string escaped;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    escaped += path[i];
+    if (path[i] == '%' && i < input.job_dir.size()) escaped += '%';
+  }
+  return escaped;
+}
+
+}  // namespace
+
+int cpus_per_task(const jobs::JobSpec& spec) {
+  return std::max({1, spec.threads, spec.cluster.cpus_per_task});
+}
+
+std::vector<std::string> sbatch_options(const ScriptInput& input) {
+  const jobs::JobSpec& spec = input.spec;
+  const jobs::ClusterOptions& cluster = spec.cluster;
+  std::vector<std::string> options;
+  for (const std::string& argument : cluster.sbatch_args) {
+    check_passed_through(argument);
+    options.push_back(argument);
+  }
+  const auto add = [&](const std::string& name, const std::string& value) {
+    if (!value.empty()) options.push_back("--" + name + "=" + value);
+  };
+  add("job-name", jobs::cluster_job_name(spec.name, input.token));
+  add("comment", "sluice:" + input.token);
+  add("nodes", std::to_string(spec.shape.nodes));
+  add("ntasks-per-node", std::to_string(spec.shape.ranks_per_node));
+  add("cpus-per-task", std::to_string(cpus_per_task(spec)));
+  add("partition", cluster.partition);
+  add("account", cluster.account);
+  add("qos", cluster.qos);
+  add("time", cluster.time);
+  add("mem", cluster.mem);
+  add("gres", cluster.gres);
+  add("gpus-per-node", cluster.gpus_per_node);
+  add("constraint", cluster.constraint);
+  add("nodelist", cluster.nodelist);
+  add("exclude", cluster.exclude);
+  add("reservation", cluster.reservation);
+  add("dependency", cluster.dependency);
+  add("mail-type", cluster.mail_type);
+  add("output", output_path(input));
+  add("open-mode", "append");
+  if (cluster.signal_grace_s > 0) {
+    add("signal", "B:USR1@" + std::to_string(cluster.signal_grace_s));
+  }
+  options.push_back(cluster.requeue ? "--requeue" : "--no-requeue");
+
+  for (const std::string& option : options) {
+    if (option.find_first_of(std::string_view("\n\0", 2)) != std::string::npos) {
+      throw Error("sbatch option " + option.substr(0, option.find('=')) +
+                  ": a value with a line break or a NUL byte cannot be given to Slurm");
+    }
+  }
+  return options;
+}
+
+// Slurm reads a word in double quotes with backslash escapes (22.05 to 24.11); a '#' outside of
+// quotes would start a comment.
+std::string directive(const std::string& option) {
+  if (quote(option) == option) return option;
+  std::string quoted = "\"";
+  for (const char c : option) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += c;
+  }
+  return quoted + '"';
+}
+
+std::vector<std::string> sbatch_argv(const ScriptInput& input, const std::string& script_path) {
+  std::vector<std::string> argv = {"sbatch", "--parsable"};
+  std::ranges::move(sbatch_options(input), std::back_inserter(argv));
+  argv.push_back(script_path);
+  return argv;
+}
+
+}  // namespace sluice::slurm

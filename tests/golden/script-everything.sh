@@ -1,0 +1,88 @@
+#!/bin/bash
+#SBATCH --exclusive
+#SBATCH "--mail-user=a b@c"
+#SBATCH --job-name=scaling_study__4_nodes-0123456789abcdef
+#SBATCH --comment=sluice:0123456789abcdef
+#SBATCH --nodes=4
+#SBATCH --ntasks-per-node=2
+#SBATCH --cpus-per-task=4
+#SBATCH --partition=gpu
+#SBATCH --account=ml
+#SBATCH --qos=long
+#SBATCH --time=1-0
+#SBATCH --mem=14G
+#SBATCH --gres=gpu:t4:2
+#SBATCH --gpus-per-node=2
+#SBATCH "--constraint=[t4&avx512]"
+#SBATCH "--nodelist=n[1-4]"
+#SBATCH --exclude=n9
+#SBATCH --reservation=r1
+#SBATCH --dependency=afterok:17
+#SBATCH --mail-type=END,FAIL
+#SBATCH --output=/home/u/jobs/12-0a1b2c3d/runs/1.0/slurm-%j.out
+#SBATCH --open-mode=append
+#SBATCH --signal=B:USR1@120
+#SBATCH --no-requeue
+
+# Sluice job 0, attempt 1
+sluice_start=${EPOCHREALTIME:-$(date +%s.%N)}
+sluice_start=${sluice_start/,/.}
+set -u
+sluice_dir=/home/u/jobs/12-0a1b2c3d
+sluice_attempt=1
+sluice_restart=${SLURM_RESTART_COUNT:-0}
+sluice_id=$SLURM_JOB_ID
+sluice_claim=$sluice_dir/claims/$sluice_attempt-0123456789abcdef
+
+# Only one job may ever run this attempt: the first to publish its claim, or that same job again
+# after a requeue. Job ids are used again after a crash of slurmctld, restart counts only grow.
+sluice_mine=$sluice_claim.$sluice_id.$sluice_restart.$$
+printf '%s %s\n' "$sluice_id" "$sluice_restart" >"$sluice_mine" || exit 1
+sync "$sluice_mine" || exit 1
+if ln "$sluice_mine" "$sluice_claim" 2>/dev/null || [ "$sluice_mine" -ef "$sluice_claim" ]; then
+  rm -f "$sluice_mine"
+else
+  read -r sluice_holder sluice_held <"$sluice_claim" || exit 1
+  if [ "$sluice_holder" != "$sluice_id" ] || [ "$sluice_restart" -le "$sluice_held" ]; then
+    rm -f "$sluice_mine"
+    echo "sluice: job $sluice_holder (restart $sluice_held) has this attempt;" \
+      "job $sluice_id leaves it alone" >&2
+    exit 0
+  fi
+  mv -f "$sluice_mine" "$sluice_claim" || exit 1
+fi
+mkdir -p "$sluice_dir/runs/$sluice_attempt.$sluice_restart" || exit 1
+
+sluice_launcher=
+sluice_stopping=
+sluice_stop() {
+  sluice_stopping=1
+  [ -z "$sluice_launcher" ] || kill -USR1 "$sluice_launcher" 2>/dev/null
+}
+trap sluice_stop USR1 TERM
+
+set +u
+export GREETING='it'\''s me'
+export OMP_NUM_THREADS=4
+type module >/dev/null 2>&1 || . /etc/profile.d/modules.sh || exit 1
+module load gcc/12 openmpi || exit 1
+source /opt/site/env.sh
+ulimit -c 0
+set -u
+
+sluice_status=75
+if [ -z "$sluice_stopping" ]; then
+  /usr/bin/srun -K --mpi=pmix --cpu-bind=none -n 8 -c 4 --export=ALL \
+    /opt/sluice/bin/sluice-worker run \
+    --job-dir "$sluice_dir" --attempt "$sluice_attempt" --restart "$sluice_restart" \
+    --cluster-id "$sluice_id" --script-start-unix-s "$sluice_start" &
+  sluice_launcher=$!
+  [ -z "$sluice_stopping" ] || sluice_stop
+  while
+    wait "$sluice_launcher"
+    sluice_status=$?
+    [ "$sluice_status" -gt 128 ] && kill -0 "$sluice_launcher" 2>/dev/null
+  do :; done
+fi
+
+exit "$sluice_status"
