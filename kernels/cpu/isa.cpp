@@ -23,8 +23,7 @@ const char* to_string(Isa isa) {
 std::vector<Isa> supported_isas() {
   std::vector<Isa> isas = {Isa::portable};
 #ifdef __x86_64__
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-      __builtin_cpu_supports("f16c")) {
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {  // and so f16c
     isas.push_back(Isa::avx2);
     if (__builtin_cpu_supports("avx512f")) isas.push_back(Isa::avx512);
   }

@@ -13,22 +13,29 @@ constexpr int kTileTokens = kTileVecs < 6 ? kTileVecs : 6;
 
 // How a block of columns of a group of 16 rows is packed (weight.h), and expanded into a panel,
 // whose columns are kStripRows apart. d * code is exact, so an fma rounds as mul and add would.
-struct Float32 {
+template <WeightType>
+struct Packed;
+
+template <>
+struct Packed<WeightType::f32> {
   static constexpr int kColumns = 1, kBytes = 64;
   static void expand(const std::byte* block, float* panel) { store(panel, floats(block)); }
 };
 
-struct Float16 {
+template <>
+struct Packed<WeightType::f16> {
   static constexpr int kColumns = 1, kBytes = 32;
   static void expand(const std::byte* block, float* panel) { store(panel, halves(block)); }
 };
 
-struct BFloat16 {
+template <>
+struct Packed<WeightType::bf16> {
   static constexpr int kColumns = 1, kBytes = 32;
   static void expand(const std::byte* block, float* panel) { store(panel, bfloats(block)); }
 };
 
-struct Q8_0 {
+template <>
+struct Packed<WeightType::q8_0> {
   static constexpr int kColumns = 32, kBytes = 32 + 512;
   static void expand(const std::byte* block, float* panel) {
     const Vec scale = halves(block);
@@ -46,16 +53,18 @@ void expand_nibbles(const std::byte* codes, Vec scale, Vec minimum, float* panel
   }
 }
 
-struct Q4_0 {
+template <>
+struct Packed<WeightType::q4_0> {
   static constexpr int kColumns = 32, kBytes = 32 + 256;
   static void expand(const std::byte* block, float* panel) {
     const Vec scale = halves(block);
-    expand_nibbles(block + 32, scale, mul(scale, set(-8.0f)),
-                   panel);  // exact: d u - 8 d = d (u - 8)
+    const Vec minimum = mul(scale, set(-8.0f));  // d u - 8 d = d (u - 8), exactly
+    expand_nibbles(block + 32, scale, minimum, panel);
   }
 };
 
-struct Q4_1 {
+template <>
+struct Packed<WeightType::q4_1> {
   static constexpr int kColumns = 32, kBytes = 64 + 256;
   static void expand(const std::byte* block, float* panel) {
     expand_nibbles(block + 64, halves(block), halves(block + 32), panel);
@@ -63,11 +72,11 @@ struct Q4_1 {
 };
 
 // The next columns of a strip; returns what follows them.
-template <class Format>
+template <WeightType Type>
 const std::byte* expand(const std::byte* strip, int columns, float* panel) {
-  for (int k = 0; k < columns; k += Format::kColumns) {
-    for (int group = 0; group < kGroups; ++group, strip += Format::kBytes) {
-      Format::expand(strip, panel + k * kStripRows + group * kLanes);
+  for (int k = 0; k < columns; k += Packed<Type>::kColumns) {
+    for (int group = 0; group < kGroups; ++group, strip += Packed<Type>::kBytes) {
+      Packed<Type>::expand(strip, panel + k * kStripRows + group * kLanes);
     }
   }
   return strip;
@@ -78,17 +87,17 @@ using Expand = const std::byte* (*)(const std::byte* strip, int columns, float* 
 Expand expand_of(WeightType type) {
   switch (type) {
     case WeightType::f32:
-      return expand<Float32>;
+      return expand<WeightType::f32>;
     case WeightType::f16:
-      return expand<Float16>;
+      return expand<WeightType::f16>;
     case WeightType::bf16:
-      return expand<BFloat16>;
+      return expand<WeightType::bf16>;
     case WeightType::q8_0:
-      return expand<Q8_0>;
+      return expand<WeightType::q8_0>;
     case WeightType::q4_0:
-      return expand<Q4_0>;
+      return expand<WeightType::q4_0>;
     case WeightType::q4_1:
-      return expand<Q4_1>;
+      return expand<WeightType::q4_1>;
   }
   return nullptr;
 }
@@ -135,9 +144,9 @@ void multiply(int tokens, const Panel& panel, const float* x, std::size_t x_stri
     if constexpr (Tokens > 1) multiply<Tokens - 1>(tokens, panel, x, x_stride, sums);
     return;
   }
-  constexpr int kSideBySide = 4 * Tokens <= kTileVecs ? 4 : 2 * Tokens <= kTileVecs ? 2 : 1;
-  for (int group = 0; group < kGroups; group += kSideBySide) {
-    multiply_tile<kSideBySide, Tokens>(panel, group, x, x_stride, sums);
+  constexpr int side_by_side = 4 * Tokens <= kTileVecs ? 4 : 2 * Tokens <= kTileVecs ? 2 : 1;
+  for (int group = 0; group < kGroups; group += side_by_side) {
+    multiply_tile<side_by_side, Tokens>(panel, group, x, x_stride, sums);
   }
 }
 

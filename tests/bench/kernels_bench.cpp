@@ -158,6 +158,10 @@ void on_each_isa(const std::string& name, Body body) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  on_each_isa("step", [](const Model& model, MicroBatch& batch) {
+    for (int i = 0; i < kLayers; ++i) batch.layer(model, i);
+    batch.head(model);
+  });
   on_each_isa("layers", [](const Model& model, MicroBatch& batch) {
     for (int i = 0; i < kLayers; ++i) batch.layer(model, i);
   });

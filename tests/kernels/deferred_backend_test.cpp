@@ -22,18 +22,20 @@ TEST_F(DeferredBackend, FillsHostMemoryOnlyWhenTheEventCompletes) {
   backend_->upload(from, tensor);
   from = {8, 9};  // was copied
   backend_->download(tensor, to);
+  backend_->gated_activation(tensor, tensor, tensor);
   const Event event = backend_->record();
   std::vector<float> later(2);
   backend_->download(tensor, later);
 
-  EXPECT_TRUE(std::isnan(to[0]) && std::isnan(to[1]));
-  EXPECT_FALSE(backend_->completed(event));  // ran the upload
-  EXPECT_TRUE(std::isnan(to[0]));
+  for (int call = 0; call < 2; ++call) {  // even when the download has run
+    EXPECT_FALSE(backend_->completed(event));
+    EXPECT_TRUE(std::isnan(to[0]) && std::isnan(to[1]));
+  }
   EXPECT_TRUE(backend_->completed(event));
   EXPECT_EQ(to, (std::vector<float>{1, 2}));
-  EXPECT_TRUE(std::isnan(later[0])) << "recorded before";
+  EXPECT_TRUE(std::isnan(later[0])) << "downloaded after the event";
   backend_->wait(backend_->record());
-  EXPECT_EQ(later, to);
+  EXPECT_FALSE(std::isnan(later[0]));
 }
 
 TEST_F(DeferredBackend, NewMemoryHoldsNoNumbers) {
