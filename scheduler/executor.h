@@ -1,4 +1,4 @@
-// Where jobs run. Two implementations: slurm_executor and local_executor. Nothing above knows which.
+// Where jobs run: slurm_executor and local_executor. Nothing above knows which.
 #pragma once
 
 #include <optional>

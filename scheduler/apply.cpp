@@ -1,0 +1,164 @@
+// What is done: each action of a plan as one effect. Intent is in the database before the effect,
+// and every change of state is a compare-and-swap, so a second tick at the same time does no harm.
+#include <filesystem>
+
+#include "jobs/files.h"
+#include "jobs/ids.h"
+#include "scheduler/error.h"
+#include "scheduler/process.h"
+#include "scheduler/tick.h"
+#include "slurm/script.h"
+
+namespace sluice::scheduler {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Applier {
+ public:
+  Applier(const Site& site, const JobSeen& seen, Report& report)
+      : site_(site), seen_(seen), layout_(seen.job.directory), report_(report) {}
+
+  bool operator()(const Begin& begin) {
+    db::Attempt attempt;
+    attempt.job = seen_.job.id;
+    attempt.attempt = begin.attempt;
+    attempt.token = jobs::new_token();
+    attempt.cluster_name = jobs::cluster_job_name(seen_.job.name, attempt.token);
+    take_ownership(attempt);
+    attempt.intended_unix_s = jobs::unix_time_s();
+    return site_.store.begin_attempt(attempt) && submit(attempt);
+  }
+
+  bool operator()(const SubmitAgain&) {
+    db::Attempt attempt = *seen_.attempt;
+    take_ownership(attempt);
+    return site_.store.take_over(*seen_.attempt, attempt) && submit(attempt);
+  }
+
+  bool operator()(const FinishSubmission& finish) {
+    return site_.store.finish_submission(*seen_.attempt, finish.cluster_id, jobs::unix_time_s());
+  }
+
+  bool operator()(const Record& record) {
+    return site_.store.append_event(seen_.job.id, record.expected, record.event);
+  }
+
+  bool operator()(const RecordRun& record) {
+    db::Run row;
+    row.job = seen_.job.id;
+    row.run = record.run.run;
+    if (const auto& started = record.run.started) {
+      row.cluster_id = started->cluster_id;
+      row.partition_text = started->partition_text;
+      row.started_unix_s = started->started_unix_s;
+    }
+    if (const auto& exit = record.run.exit) {
+      row.ended_unix_s = exit->ended_unix_s;
+      row.exit_code = exit->exit_code;
+      row.outcome = exit->outcome;
+      row.message = exit->message;
+    }
+    site_.store.put_run(row);
+    return true;
+  }
+
+  bool operator()(const NoteSighting& note) {
+    db::Attempt attempt = *seen_.attempt;
+    attempt.cluster_state = note.status.state;
+    attempt.cluster_reason = note.status.reason;
+    attempt.nodes = note.status.nodes;
+    site_.store.note_sighting(attempt);
+    return true;
+  }
+
+  bool operator()(const AskCancel&) {
+    // The file stops what the cluster's signal does not reach: a run that lives on elsewhere, and a
+    // local attempt that has not started yet. Its time is when the cluster was last asked.
+    jobs::write_file_whole(layout_.cancel_request(), "cancelled by the user\n");
+    const auto why_not = executor().cancel(
+        {.attempt = site_.store.newest_attempt(seen_.job.id).value_or(*seen_.attempt),
+         .layout = layout_});
+    if (why_not) warn("could not be cancelled yet: " + *why_not, true);
+    return !why_not;
+  }
+
+ private:
+  Executor& executor() const { return site_.executor(seen_.job.executor); }
+
+  void warn(std::string text, bool unreachable = false) {
+    report_.warnings.push_back(
+        {.job = seen_.job.id, .text = std::move(text), .unreachable = unreachable});
+  }
+
+  static void take_ownership(db::Attempt& attempt) {
+    const ProcessId self = this_process();
+    attempt.owner_host = host_name();
+    attempt.owner_pid = self.pid;
+    attempt.owner_start_ticks = self.start_ticks;
+  }
+
+  // Whatever a crash may have left out is made here again: nothing of it depends on when.
+  void prepare_directory(const jobs::JobSpec& spec, const db::Attempt& attempt) const {
+    fs::create_directories(layout_.claims_dir());
+    fs::create_directories(layout_.results_dir());
+    fs::create_directories(layout_.run_dir({.attempt = attempt.attempt, .restart = 0}));
+    const auto script = slurm::make_script({.spec = spec,
+                                            .job_dir = layout_.dir(),
+                                            .attempt = attempt.attempt,
+                                            .token = attempt.token});
+    jobs::publish_file_once(layout_.script(attempt.attempt), script);
+  }
+
+  bool submit(const db::Attempt& attempt) {
+    const auto spec = jobs::load_spec(layout_.spec());
+    prepare_directory(spec, attempt);
+    site_.store.note_try(attempt, jobs::unix_time_s());
+    const Watch watch{.attempt = attempt, .layout = layout_};
+    const auto answer = executor().submit(spec, watch);
+    using Kind = slurm::SubmitAnswer::Kind;
+    if (answer.kind == Kind::accepted) return finish(attempt, answer.id);
+    if (answer.kind == Kind::unknown) {
+      warn("it is not known yet whether the submission arrived: " + answer.message, true);
+      return true;
+    }
+    return look_once_more(watch, answer.message);
+  }
+
+  bool finish(const db::Attempt& attempt, const std::string& id) {
+    return site_.store.finish_submission(attempt, id, jobs::unix_time_s());
+  }
+
+  // A no is believed when nothing by this name is there: an earlier try may have arrived.
+  bool look_once_more(const Watch& watch, const std::string& refusal) {
+    const auto sighting = executor().observe({watch}).at(0);
+    if (sighting.kind == Sighting::Kind::seen && sighting.status.phase != slurm::Phase::failed) {
+      return finish(watch.attempt, sighting.status.id);
+    }
+    if (sighting.kind == Sighting::Kind::unknown) {
+      warn("refused (" + refusal +
+               "), and it cannot be seen whether an earlier try arrived: " + sighting.why,
+           true);
+      return true;
+    }
+    warn("refused: " + refusal);
+    return site_.store.append_event(seen_.job.id, jobs::JobState::submitting,
+                                    {.kind = jobs::EventKind::submit_refused,
+                                     .time_s = jobs::unix_time_s(),
+                                     .attempt = watch.attempt.attempt,
+                                     .reason = refusal});
+  }
+
+  const Site& site_;
+  const JobSeen& seen_;
+  jobs::Layout layout_;
+  Report& report_;
+};
+
+}  // namespace
+
+bool apply(const Site& site, const JobSeen& seen, const Action& action, Report& report) {
+  return std::visit(Applier(site, seen, report), action.what);
+}
+
+}  // namespace sluice::scheduler

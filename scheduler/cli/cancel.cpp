@@ -1,0 +1,59 @@
+#include <memory>
+
+#include "jobs/files.h"
+#include "scheduler/cli/commands.h"
+
+namespace sluice::scheduler::cli {
+namespace {
+
+// Records the wish; a state that moved meanwhile is read again.
+void request_cancel(Session& session, jobs::JobId id) {
+  for (auto job = session.job(id); !job.cancel_requested; job = session.job(id)) {
+    if (jobs::is_final(job.state)) {
+      throw Error(ExitStatus::failure, "job " + std::to_string(id) + " has already ended (" +
+                                           std::string(to_string(job.state)) +
+                                           "); there is nothing to cancel");
+    }
+    if (session.store().append_event(id, job.state,
+                                     {.kind = jobs::EventKind::cancel_requested,
+                                      .time_s = jobs::unix_time_s(),
+                                      .attempt = job.attempt,
+                                      .reason = {}})) {
+      return;
+    }
+  }
+}
+
+ExitStatus cancel(Session& session, const std::vector<jobs::JobId>& ids) {
+  for (const auto id : ids) session.job(id);  // all or none
+  auto status = ExitStatus::ok;
+  for (const auto id : ids) {
+    if (session.job(id).state == jobs::JobState::cancelled) continue;
+    request_cancel(session, id);
+    for (const auto& warning : session.tick({id}).warnings) {
+      if (warning.unreachable) status = ExitStatus::unavailable;
+    }
+    // A job that had not started is over as soon as it is asked.
+    if (!jobs::is_final(session.job(id).state)) session.tick({id});
+    const bool ended = jobs::is_final(session.job(id).state);
+    session.say("job " + std::to_string(id) +
+                (ended ? " " + std::string(to_string(session.job(id).state))
+                       : " is being cancelled; see: sluice status " + std::to_string(id)));
+  }
+  return status;
+}
+
+}  // namespace
+
+void add_cancel(CommandLine& line) {
+  auto ids = std::make_shared<std::vector<jobs::JobId>>();
+  CLI::App* app = add_command(line,
+                              {.name = "cancel",
+                               .does = "end jobs; what they have answered is kept",
+                               .examples = "  sluice cancel 17 18",
+                               .formats = {}},
+                              [&session = line.session, ids] { return cancel(session, *ids); });
+  add_jobs_argument(app, *ids, true);
+}
+
+}  // namespace sluice::scheduler::cli

@@ -1,0 +1,156 @@
+#include "scheduler/cli/command_line.h"
+
+#include <algorithm>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "scheduler/cli/commands.h"
+
+namespace sluice::scheduler::cli {
+namespace {
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  sluice submit prompts.jsonl --model model.gguf --nodes 2 --wait\n"
+    "  sluice status\n"
+    "  sluice export 17 -o answers.jsonl\n"
+    "`sluice COMMAND --help` says more.";
+
+Format parse_format(const std::string& word) {
+  if (word == "json") return Format::json;
+  if (word == "csv") return Format::csv;
+  if (word == "jsonl") return Format::jsonl;
+  if (word == "md") return Format::md;
+  return Format::table;
+}
+
+const char* title_of(Group group) {
+  switch (group) {
+    case Group::job:
+      return "The job";
+    case Group::spread:
+      return "How it is spread over nodes";
+    case Group::cluster:
+      return "Where it runs";
+    case Group::site:
+      return "This site";
+    case Group::later:
+      return "";  // CLI11 hides options without a group
+  }
+  return "";
+}
+
+// A flag or option of one key, and the word it stands for where it takes none.
+struct SettingOption {
+  const Key* key;
+  CLI::Option* option;
+  std::string word;
+};
+
+// --requeue and --no-requeue; help shows the one that changes something.
+void add_boolean(CLI::App* app, const Key& key, std::vector<SettingOption>& options) {
+  for (const bool value : {true, false}) {
+    const std::string name = (value ? "--" : "--no-") + std::string(key.name);
+    const bool shown = (key.fallback == "true") != value;
+    CLI::Option* option = app->add_flag(name)->group(shown ? title_of(key.group) : "");
+    option->description(value ? std::string(key.help) : "not: " + std::string(key.help));
+    options.push_back({&key, option, value ? "true" : "false"});
+  }
+}
+
+void add_setting(CLI::App* app, const Key& key, std::vector<SettingOption>& options) {
+  if (key.kind == Kind::boolean) return add_boolean(app, key, options);
+  std::string names = "--" + std::string(key.name);
+  if (key.short_flag != 0) names = std::string("-") + key.short_flag + "," + names;
+  std::string help(key.help);
+  if (!key.choices.empty()) help += " [" + std::string(key.choices) + "]";
+  if (!key.fallback.empty()) help += " (default: " + std::string(key.fallback) + ")";
+  const std::string description = help;
+  CLI::Option* option = app->add_option(names, description);
+  const bool several = key.kind == Kind::list || key.kind == Kind::table;
+  option->type_name(key.kind == Kind::integer ? "N"
+                    : key.kind == Kind::path  ? "PATH"
+                                              : "TEXT")
+      ->expected(1)
+      ->multi_option_policy(several ? CLI::MultiOptionPolicy::TakeAll
+                                    : CLI::MultiOptionPolicy::TakeLast)
+      ->group(title_of(key.group));
+  options.push_back({&key, option, {}});
+}
+
+// With --format json a program reads stdout: it gets the error too.
+int fail(const Session& session, ExitStatus status, const std::string& message) {
+  if (session.format == Format::json || session.format == Format::jsonl) {
+    std::cout << nlohmann::json{{"error", message}}.dump(-1, ' ', false,
+                                                         nlohmann::json::error_handler_t::replace)
+              << "\n";
+  }
+  std::cerr << "error: " << message << "\n";
+  return static_cast<int>(status);
+}
+
+}  // namespace
+
+CLI::App* add_command(CommandLine& line, const CommandText& text, std::function<ExitStatus()> run) {
+  CLI::App* app = line.app.add_subcommand(text.name, text.does);
+  app->footer(std::string("Examples:\n") + text.examples);
+  Session& session = line.session;
+  app->add_flag("--quiet", session.quiet, "print only the id, or nothing")->group("Output");
+  if (!text.formats.empty()) {
+    app->add_option_function<std::string>(
+           "--format", [&session](const std::string& word) { session.format = parse_format(word); },
+           "default: " + text.formats.front())
+        ->check(CLI::IsMember(text.formats))
+        ->group("Output");
+  }
+  auto options = std::make_shared<std::vector<SettingOption>>();
+  for (const Key& key : keys()) {
+    const bool wanted = std::ranges::count(text.groups, key.group) > 0;
+    if (wanted && key.name != "input") add_setting(app, key, *options);
+  }
+  app->callback([&line, options, run = std::move(run)] {
+    for (const auto& [key, option, word] : *options) {
+      if (option->count() == 0) continue;
+      const auto words = word.empty() ? option->results() : std::vector{word};
+      line.session.flags.emplace_back(key->name, words);
+    }
+    line.chosen = run;
+  });
+  return app;
+}
+
+void add_jobs_argument(CLI::App* app, std::vector<jobs::JobId>& jobs, bool required) {
+  auto* option = app->add_option("JOB", jobs, "job numbers, as `sluice status` shows them");
+  if (required) option->required();
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Sluice: batch inference of language models on Slurm clusters", "sluice");
+  app.footer(kExamples);
+  app.set_version_flag("--version", "sluice " SLUICE_VERSION);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+
+  Session session;
+  CommandLine line{.app = app, .session = session, .chosen = {}};
+  for (const auto add :
+       {add_submit, add_status, add_show, add_wait, add_export, add_cancel, add_retry, add_logs,
+        add_config, add_tick, add_supervise, add_later_commands}) {
+    add(line);
+  }
+  try {
+    app.parse(argc, argv);
+    return static_cast<int>(line.chosen());
+  } catch (const CLI::Success& help_or_version) {
+    return app.exit(help_or_version);
+  } catch (const CLI::ParseError& error) {
+    return fail(session, ExitStatus::usage, std::string(error.what()) + "; see sluice --help");
+  } catch (const Error& error) {
+    return fail(session, error.status(), error.what());
+  } catch (const std::exception& error) {
+    return fail(session, ExitStatus::failure, error.what());
+  }
+}
+
+}  // namespace sluice::scheduler::cli

@@ -1,0 +1,49 @@
+// The subcommands. Each add_ function describes one to the command line and says what runs it.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "scheduler/cli/session.h"
+#include "scheduler/error.h"
+
+namespace sluice::scheduler::cli {
+
+struct CommandLine {
+  CLI::App& app;
+  Session& session;
+  std::function<ExitStatus()> chosen;  // set by the subcommand that was named
+};
+
+void add_submit(CommandLine& line);
+void add_status(CommandLine& line);
+void add_show(CommandLine& line);
+void add_wait(CommandLine& line);
+void add_export(CommandLine& line);
+void add_cancel(CommandLine& line);
+void add_retry(CommandLine& line);
+void add_logs(CommandLine& line);
+void add_config(CommandLine& line);
+void add_tick(CommandLine& line);
+void add_supervise(CommandLine& line);       // hidden: what the local executor starts
+void add_later_commands(CommandLine& line);  // hidden: refused by name
+
+// A subcommand with --quiet, --format (when it shows something) and the settings of `groups`.
+struct CommandText {
+  const char* name;
+  const char* does;
+  const char* examples;
+  std::vector<std::string> formats;  // the first is the default; empty: no --format
+  std::vector<Group> groups = {Group::site};
+};
+CLI::App* add_command(CommandLine& line, const CommandText& text, std::function<ExitStatus()> run);
+
+// JOB...: one positional list of job numbers.
+void add_jobs_argument(CLI::App* app, std::vector<jobs::JobId>& jobs, bool required);
+
+// Waits for jobs to end, with a progress bar on a terminal and a line now and then in a pipe.
+ExitStatus wait_for_jobs(Session& session, const std::vector<jobs::JobId>& jobs);
+
+}  // namespace sluice::scheduler::cli

@@ -1,0 +1,27 @@
+// Numbers and times as people read them. Pure, except what asks the terminal or the time zone.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace sluice::scheduler::cli {
+
+std::string with_commas(std::int64_t count);               // 1,234,567
+std::string fixed(double value, int digits);               // 1,498.0
+std::string clock_span(double seconds);                    // 1:52, 11:20, 1:02:03
+std::string spoken_span(double seconds);                   // 12 s, 1 min 04 s, 2 h 05 min
+std::string bytes_size(std::int64_t bytes);                // 96 MB
+std::string local_time(double unix_s, double now_unix_s);  // 14:20:05; with the date when not today
+std::string bar(double share, int width);                  // ██████░░░░
+
+std::size_t display_width(std::string_view utf8);  // code points; our own text has no wide ones
+
+struct Terminal {
+  bool is_terminal = false;
+  bool colour = false;  // a terminal, and NO_COLOR is not set
+  int width = 0;        // 0: no limit
+};
+Terminal terminal_of(int fd);
+
+}  // namespace sluice::scheduler::cli

@@ -1,0 +1,76 @@
+#include "scheduler/cli/session.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <iostream>
+
+#include "scheduler/error.h"
+#include "scheduler/local_executor.h"
+#include "scheduler/process.h"
+#include "scheduler/slurm_executor.h"
+
+namespace sluice::scheduler::cli {
+
+const Settings& Session::settings() {
+  if (!settings_) {
+    settings_ = resolve({.flags = flags,
+                         .job_file = job_file,
+                         .settings_files = settings_files(process_environment)});
+  }
+  return *settings_;
+}
+
+db::Store& Session::store() {
+  if (!store_) store_ = db::Store::open(settings().text("db"));
+  return *store_;
+}
+
+Executor& Session::executor(const std::string& name) {
+  auto& executor = executors_[name];
+  if (executor) return *executor;
+  if (name == "slurm") {
+    executor = make_slurm_executor(slurm::run_command);
+  } else {
+    executor = make_local_executor(own_executable());
+  }
+  return *executor;
+}
+
+Site Session::site() {
+  return {.store = store(),
+          .executor = [this](const std::string& name) -> Executor& { return executor(name); },
+          .limits = {.submit_grace_s = static_cast<double>(settings().integer("submit-grace"))}};
+}
+
+Report Session::tick(const std::vector<jobs::JobId>& only) {
+  Report report = scheduler::tick(site(), only);
+  for (const auto& warning : report.warnings) {
+    const std::string who = warning.job == 0 ? "" : "job " + std::to_string(warning.job) + ": ";
+    warn(who + warning.text);
+  }
+  return report;
+}
+
+db::Job Session::job(jobs::JobId id) {
+  if (auto found = store().job(id)) return *std::move(found);
+  throw Error(ExitStatus::not_found, "job " + std::to_string(id) + " is not in " +
+                                         store().path().string() +
+                                         "; `sluice status --all` lists all");
+}
+
+void Session::print(const Table& table) {
+  std::cout << render(table, format, terminal_of(STDOUT_FILENO).width) << std::flush;
+}
+
+void Session::say(const std::string& line) {
+  if (!quiet && for_people()) std::cout << line << "\n" << std::flush;
+}
+
+void Session::warn(const std::string& line) {
+  if (quiet || std::ranges::count(warned_, line) > 0) return;
+  warned_.push_back(line);
+  std::cerr << "warning: " << line << "\n";
+}
+
+}  // namespace sluice::scheduler::cli

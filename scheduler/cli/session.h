@@ -1,0 +1,50 @@
+// One call of `sluice`: its settings, database, executors and output. Everything is opened when it
+// is first needed. Used by one thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "db/store.h"
+#include "scheduler/cli/format.h"
+#include "scheduler/cli/table.h"
+#include "scheduler/config.h"
+#include "scheduler/tick.h"
+
+namespace sluice::scheduler::cli {
+
+class Session {
+ public:
+  // Filled by the command line before anything else is called.
+  std::vector<std::pair<std::string, std::vector<std::string>>> flags;
+  std::optional<std::filesystem::path> job_file;
+  Format format = Format::table;
+  bool quiet = false;
+
+  const Settings& settings();
+  db::Store& store();
+  Site site();
+
+  // A tick whose warnings go to stderr, each once a session.
+  Report tick(const std::vector<jobs::JobId>& only = {});
+  db::Job job(jobs::JobId id);  // throws Error (not_found)
+
+  bool for_people() const { return format == Format::table || format == Format::md; }
+  void print(const Table& table);
+  void say(const std::string& line);  // to stdout, unless --quiet or a format for programs
+  void warn(const std::string& line);
+
+ private:
+  Executor& executor(const std::string& name);
+
+  std::optional<Settings> settings_;
+  std::optional<db::Store> store_;
+  std::map<std::string, std::unique_ptr<Executor>> executors_;
+  std::vector<std::string> warned_;
+};
+
+}  // namespace sluice::scheduler::cli

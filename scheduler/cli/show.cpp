@@ -1,0 +1,176 @@
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "jobs/files.h"
+#include "scheduler/cli/commands.h"
+#include "scheduler/cli/view.h"
+
+namespace sluice::scheduler::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json rows_json(const Table& table) { return Json::parse(render(table, Format::json)); }
+
+Json attempts_json(const std::vector<db::Attempt>& attempts) {
+  Json array = Json::array();
+  for (const auto& attempt : attempts) {
+    array.push_back({{"attempt", attempt.attempt},
+                     {"token", attempt.token},
+                     {"cluster_name", attempt.cluster_name},
+                     {"cluster_id", attempt.cluster_id},
+                     {"cluster_state", attempt.cluster_state},
+                     {"cluster_reason", attempt.cluster_reason},
+                     {"node_list", attempt.nodes},
+                     {"tries", attempt.tries},
+                     {"intended_unix_s", attempt.intended_unix_s},
+                     {"submitted_unix_s", attempt.submitted_unix_s},
+                     {"ended_unix_s", attempt.ended_unix_s}});
+  }
+  return array;
+}
+
+Json runs_json(const db::Store& store, const JobView& view) {
+  Json array = Json::array();
+  for (const auto& run : view.runs) {
+    Json row{{"run", to_string(run.run)},
+             {"cluster_id", run.cluster_id},
+             {"partition", run.partition_text},
+             {"started_unix_s", run.started_unix_s},
+             {"ended_unix_s", run.ended_unix_s},
+             {"exit_code", run.exit_code ? Json(*run.exit_code) : Json(nullptr)},
+             {"outcome", run.outcome},
+             {"message", run.message}};
+    if (const auto metrics = store.run_metrics(view.job.id, run.run)) {
+      row["metrics"] = Json::parse(jobs::to_json(*metrics));
+    }
+    row["stages"] = rows_json(stage_table(store.stage_metrics(view.job.id, run.run)));
+    array.push_back(std::move(row));
+  }
+  return array;
+}
+
+Json events_json(const std::vector<db::Event>& events) {
+  Json array = Json::array();
+  for (const auto& event : events) {
+    array.push_back({{"seq", event.seq},
+                     {"time_unix_s", event.time_s},
+                     {"event", jobs::to_string(event.kind)},
+                     {"attempt", event.attempt},
+                     {"reason", event.reason}});
+  }
+  return array;
+}
+
+void print_json(const db::Store& store, const JobView& view) {
+  const Table table = job_table({view}, jobs::unix_time_s());
+  Json json = Json::parse(to_json(table.columns, table.rows[0]));
+  json["spec"] = Json::parse(jobs::to_json(view.spec));
+  json["attempts_log"] = attempts_json(store.attempts(view.job.id));
+  json["runs"] = runs_json(store, view);
+  json["events"] = events_json(store.events(view.job.id));
+  std::cout << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+}
+
+std::string quantiles(const std::string& name, const jobs::Quantiles& q, double scale,
+                      const std::string& unit, int digits) {
+  return name + " p50 " + fixed(q.p50 * scale, digits) + " p99 " + fixed(q.p99 * scale, digits) +
+         " " + unit;
+}
+
+std::string headline(const db::Job& job) {
+  std::string line = "job " + std::to_string(job.id) + "  " + job.name + "  " +
+                     std::string(to_string(job.state)) + "  " + with_commas(job.prompts_ok) + " ok";
+  if (job.prompts_failed > 0) line += ", " + with_commas(job.prompts_failed) + " failed";
+  const auto missing = job.prompts_total - job.prompts_ok - job.prompts_failed;
+  if (missing > 0) line += ", " + with_commas(missing) + " without answer";
+  return line;
+}
+
+void print_job(Session& session, const JobView& view, double now_s) {
+  const auto& [job, spec] = std::tie(view.job, view.spec);
+  session.say(headline(job));
+  if (!view.note.empty()) session.say("  why      " + view.note);
+  session.say("  model    " + spec.model);
+  session.say("  layout   " + std::to_string(spec.shape.replicas) + " replica x " +
+              std::to_string(spec.shape.stages) + " stages     batch size " +
+              std::to_string(spec.batch_size) + "     precision " + spec.precision);
+  for (const auto& attempt : session.store().attempts(job.id)) {
+    std::string line = "  " + job.executor +
+                       std::string(job.executor == "local" ? "    " : "    ") +
+                       (attempt.cluster_id.empty() ? "not accepted yet" : attempt.cluster_id);
+    if (!attempt.nodes.empty()) line += " on " + attempt.nodes;
+    line += "     submitted " + local_time(attempt.intended_unix_s, now_s);
+    if (!attempt.cluster_state.empty()) line += "     " + attempt.cluster_state;
+    session.say(line);
+  }
+  session.say("  folder   " + job.directory);
+}
+
+void print_run(Session& session, jobs::JobId id, const db::Run& run, double now_s) {
+  std::string line = "\n  run " + to_string(run.run);
+  if (run.started_unix_s > 0) line += "     started " + local_time(run.started_unix_s, now_s);
+  if (run.ended_unix_s > 0) line += "     ended " + local_time(run.ended_unix_s, now_s);
+  if (!run.outcome.empty()) line += "     " + run.outcome;
+  if (!run.message.empty()) line += ": " + run.message;
+  session.say(line);
+  const auto metrics = session.store().run_metrics(id, run.run);
+  if (!metrics) return;
+  session.say("  wall_clock " + fixed(metrics->wall_clock_s, 2) + " s   output " +
+              fixed(metrics->output_tokens_per_s, 1) + " tok/s   total " +
+              fixed(metrics->total_tokens_per_s, 1) + " tok/s   " +
+              with_commas(metrics->output_tokens) + " tokens in " +
+              with_commas(metrics->prompts_ok) + " answers");
+  const auto stages = session.store().stage_metrics(id, run.run);
+  if (!stages.empty()) {
+    session.say(
+        "\n  seconds: launch + load + preproc + wall + teardown + other = elapsed;"
+        "  prefill + decode + sampling + comm + bubble + output + other = wall");
+    session.say(render(stage_table(stages), session.format));
+  }
+  session.say("  " + quantiles("ttft", metrics->ttft_s, 1, "s", 2) + "   " +
+              quantiles("tpot", metrics->tpot_s, 1e3, "ms", 1) + "   " +
+              quantiles("latency", metrics->latency_s, 1, "s", 2));
+}
+
+void print_events(Session& session, jobs::JobId id, double now_s) {
+  session.say("");
+  for (const auto& event : session.store().events(id)) {
+    std::string line =
+        "  " + local_time(event.time_s, now_s) + "  " + std::string(to_string(event.kind));
+    if (!event.reason.empty()) line += ": " + event.reason;
+    session.say(line);
+  }
+}
+
+ExitStatus show(Session& session, jobs::JobId id) {
+  session.tick({id});
+  const JobView view = view_of(session.store(), session.job(id));
+  if (!session.for_people()) {
+    print_json(session.store(), view);
+    return ExitStatus::ok;
+  }
+  const double now_s = jobs::unix_time_s();
+  print_job(session, view, now_s);
+  for (const auto& run : view.runs) print_run(session, id, run, now_s);
+  print_events(session, id, now_s);
+  return ExitStatus::ok;
+}
+
+}  // namespace
+
+void add_show(CommandLine& line) {
+  auto ids = std::make_shared<std::vector<jobs::JobId>>();
+  CLI::App* app = add_command(line,
+                              {.name = "show",
+                               .does = "everything known of one job, and where its time went",
+                               .examples = "  sluice show 17\n"
+                                           "  sluice show 17 --format json",
+                               .formats = {"table", "json", "md"}},
+                              [&session = line.session, ids] { return show(session, ids->at(0)); });
+  add_jobs_argument(app, *ids, true);
+  app->get_option("JOB")->expected(1);
+}
+
+}  // namespace sluice::scheduler::cli

@@ -1,0 +1,168 @@
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "jobs/layout.h"
+#include "scheduler/cli/commands.h"
+#include "scheduler/cli/interrupt.h"
+#include "scheduler/submission.h"
+#include "slurm/script.h"
+
+namespace sluice::scheduler::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct SubmitOptions {
+  std::string input;
+  bool dry_run = false, wait = false, skip_bad = false;
+};
+
+std::string plural(std::int64_t count, const std::string& thing) {
+  return with_commas(count) + " " + thing + (count == 1 ? "" : "s");
+}
+
+// Three lines that say what will run, as in the confirmation of a careful clerk.
+std::string summary(const Submission& submission, const std::string& head) {
+  const auto& [spec, model, prompts] = submission;
+  const std::string indent(display_width(head), ' ');
+  std::string text = head + fs::path(spec.input).filename().string() + ": " +
+                     plural(prompts.prompts, "prompt") + ", up to " +
+                     with_commas(prompts.output_tokens_max) + " tokens to generate";
+  if (prompts.blank_lines > 0)
+    text += ", " + plural(prompts.blank_lines, "blank line") + " skipped";
+  if (prompts.problem_count > 0)
+    text += ", " + plural(prompts.problem_count, "bad line") + " left out";
+  const std::string name =
+      model.name.empty() ? fs::path(spec.model).filename().string() : model.name;
+  text += "\n" + indent + name + " (" + model.architecture + ", " + plural(model.layers, "layer") +
+          ", " + model.weight_types + ", " + bytes_size(model.weight_bytes) + ")   " +
+          plural(spec.shape.ranks(), "rank") + ": " + plural(spec.shape.stages, "pipeline stage");
+  return text;
+}
+
+std::string limits_of(const jobs::JobSpec& spec) {
+  std::string text;
+  if (!spec.cluster.partition.empty()) text += "partition " + spec.cluster.partition;
+  if (!spec.cluster.time.empty()) {
+    text += (text.empty() ? "" : ", ") + ("limit " + spec.cluster.time);
+  }
+  return text.empty() ? "" : " (" + text + ")";
+}
+
+CheckOptions check_options(const SubmitOptions& options) {
+  CheckOptions check;
+  check.skip_bad = options.skip_bad;
+  check.interrupted = interrupted;
+  return check;
+}
+
+ExitStatus dry_run(Session& session, const SubmitOptions& options) {
+  const Settings& settings = session.settings();
+  const auto submission = check_submission(settings, check_options(options));
+  const fs::path job_dir = fs::path(settings.text("job-root")) / ("JOB-" + submission.spec.uid);
+  const slurm::ScriptInput input{
+      .spec = submission.spec, .job_dir = job_dir, .attempt = 1, .token = std::string(16, '0')};
+  const auto script = slurm::make_script(input);
+  const auto command = submission.spec.executor == "slurm"
+                           ? slurm::sbatch_argv(input, jobs::Layout(job_dir).script(1))
+                           : std::vector<std::string>{"bash", jobs::Layout(job_dir).script(1)};
+  if (session.format == Format::json) {
+    std::cout << nlohmann::ordered_json{{"spec", nlohmann::ordered_json::parse(
+                                                     jobs::to_json(submission.spec))},
+                                        {"command", command},
+                                        {"script", script}}
+                     .dump(2)
+              << "\n";
+    return ExitStatus::ok;
+  }
+  session.say(summary(submission, "plan  "));
+  session.say("      nothing is queued: this is a dry run");
+  session.say("      " + slurm::quote(command) + "\n");
+  std::cout << script;
+  return ExitStatus::ok;
+}
+
+void print_submitted(Session& session, const db::Job& job, const Submission& submission) {
+  const auto attempt = session.store().newest_attempt(job.id);
+  const std::string id = attempt ? attempt->cluster_id : "";
+  if (session.format == Format::json) {
+    std::cout << nlohmann::ordered_json{{"job", job.id},
+                                        {"state", jobs::to_string(job.state)},
+                                        {"executor", job.executor},
+                                        {"cluster_id", id},
+                                        {"directory", job.directory},
+                                        {"prompts", submission.prompts.prompts}}
+                     .dump(2)
+              << "\n";
+  } else if (session.quiet) {
+    std::cout << job.id << std::endl;
+  } else {
+    const std::string head = "job " + std::to_string(job.id) + "  ";
+    const std::string indent(head.size(), ' ');
+    session.say(summary(submission, head));
+    if (!id.empty()) {
+      session.say(indent + "submitted to " + job.executor + " as " + id +
+                  limits_of(submission.spec));
+    }
+  }
+}
+
+ExitStatus submit(Session& session, const SubmitOptions& options) {
+  watch_for_interrupt();
+  if (options.input.ends_with(".toml")) {
+    session.job_file = options.input;
+  } else if (!options.input.empty()) {
+    session.flags.emplace_back("input", std::vector{options.input});
+  }
+  if (options.dry_run) return dry_run(session, options);
+
+  const fs::path job_root = session.settings().text("job-root");
+  Staging staging(job_root);
+  auto check = check_options(options);
+  check.output = jobs::Layout(staging.dir()).prompts();
+  auto submission = check_submission(session.settings(), check);
+  if (interrupted()) throw Error(ExitStatus::interrupted, "interrupted; nothing was queued");
+  const auto id = queue_submission(session.store(), submission, staging, job_root);
+  session.tick({id});
+
+  const auto job = session.job(id);
+  if (job.state == jobs::JobState::failed) {
+    throw Error(ExitStatus::failure, "job " + std::to_string(id) + " was refused by " +
+                                         job.executor + ": " + job.reason +
+                                         "; mend what it names and submit again");
+  }
+  print_submitted(session, job, submission);
+  if (options.wait) return wait_for_jobs(session, {id});
+  if (job.state == jobs::JobState::submitting) {
+    session.say("whether it arrived is not known yet; see: sluice status " + std::to_string(id));
+    return ExitStatus::unavailable;
+  }
+  session.say("see: sluice status " + std::to_string(id) + " --watch");
+  return ExitStatus::ok;
+}
+
+}  // namespace
+
+void add_submit(CommandLine& line) {
+  auto options = std::make_shared<SubmitOptions>();
+  CLI::App* app = add_command(
+      line,
+      {.name = "submit",
+       .does = "check prompts and model, queue a job and submit it",
+       .examples = "  sluice submit prompts.jsonl --model model.gguf --nodes 2 --batch-size 4\n"
+                   "  sluice submit prompts.txt --model model.gguf -N 2 -p gpu -t 0:30:00 --wait\n"
+                   "  sluice submit job.toml --dry-run\n"
+                   "Every option is also a key of job.toml and, as SLUICE_BATCH_SIZE, of the\n"
+                   "environment; `sluice config` shows each value and where it came from.",
+       .formats = {"table", "json"},
+       .groups = {Group::job, Group::spread, Group::cluster, Group::site, Group::later}},
+      [&session = line.session, options] { return submit(session, *options); });
+  app->add_option("INPUT", options->input, "prompts (.txt, JSONL), or a job file (.toml)")
+      ->required();
+  app->add_flag("--dry-run", options->dry_run, "print the plan and the script; change nothing");
+  app->add_flag("--wait", options->wait, "stay until the job ends; Ctrl-C leaves it running");
+  app->add_flag("--skip-bad", options->skip_bad, "leave bad lines out instead of refusing all");
+}
+
+}  // namespace sluice::scheduler::cli

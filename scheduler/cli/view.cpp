@@ -1,0 +1,264 @@
+#include "scheduler/cli/view.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "jobs/error.h"
+#include "jobs/files.h"
+#include "jobs/layout.h"
+#include "scheduler/cli/format.h"
+
+namespace sluice::scheduler::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using jobs::JobState;
+
+// Files of a running job come and go: what cannot be read now is not told now.
+template <typename Read>
+auto try_read(Read read) -> std::optional<decltype(read())> {
+  try {
+    return read();
+  } catch (const jobs::Error&) {
+    return std::nullopt;
+  }
+}
+
+std::optional<jobs::RunId> newest_run(const jobs::Layout& layout) {
+  std::optional<jobs::RunId> newest;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(layout.runs_dir(), ignored)) {
+    const auto run = jobs::parse_run_id(entry.path().filename().string());
+    if (run && (!newest || *run > *newest)) newest = run;
+  }
+  return newest;
+}
+
+void add(std::optional<jobs::Progress>& sum, const jobs::Progress& part) {
+  if (!sum) {
+    sum = part;
+    return;
+  }
+  sum->prompts_done += part.prompts_done;
+  sum->prompts_failed += part.prompts_failed;
+  sum->output_tokens += part.output_tokens;
+  sum->output_tokens_per_s += part.output_tokens_per_s;
+  sum->wall_clock_s = std::max(sum->wall_clock_s, part.wall_clock_s);
+}
+
+void read_newest_run(JobView& view) {
+  const jobs::Layout layout(view.job.directory);
+  const auto run = newest_run(layout);
+  if (!run) return;
+  view.started =
+      try_read([&] { return jobs::parse_started(jobs::read_file(layout.started(*run))); });
+  for (int replica = 0; replica < view.spec.shape.replicas; ++replica) {
+    const auto part = try_read(
+        [&] { return jobs::parse_progress(jobs::read_file(layout.progress(*run, replica))); });
+    if (part) add(view.progress, *part);
+  }
+}
+
+void sum_runs(JobView& view, const db::Store& store) {
+  for (const db::Run& run : view.runs) {
+    const auto metrics = store.run_metrics(view.job.id, run.run);
+    if (!metrics) continue;
+    view.wall_clock_s += metrics->wall_clock_s;
+    view.prompt_tokens += metrics->prompt_tokens;
+    view.output_tokens += metrics->output_tokens;
+  }
+  if (view.wall_clock_s > 0) {
+    view.output_tokens_per_s = static_cast<double>(view.output_tokens) / view.wall_clock_s;
+  }
+}
+
+// From the pace of the newest run alone: what earlier runs left done cost it nothing.
+std::optional<double> time_left(const JobView& view) {
+  if (!view.progress || view.progress->wall_clock_s <= 0) return std::nullopt;
+  std::int64_t before = 0;
+  for (const db::Run& run : view.runs) {
+    if (view.started && run.run < view.started->run) before = -1;
+  }
+  const auto by_this_run = view.progress->prompts_done;
+  if (before < 0 || by_this_run <= 0) return std::nullopt;
+  const auto rest = static_cast<double>(view.job.prompts_total - view.progress->prompts_done);
+  return rest * view.progress->wall_clock_s / static_cast<double>(by_this_run);
+}
+
+std::string note_of(const JobView& view) {
+  const db::Job& job = view.job;
+  const std::string id = std::to_string(job.id);
+  if (job.state == JobState::completed) {
+    return job.prompts_failed == 0 ? ""
+                                   : with_commas(job.prompts_failed) +
+                                         " prompts failed: sluice export " + id + " --what prompts";
+  }
+  std::string note = job.reason;
+  if (job.state == JobState::pending && view.attempt && !view.attempt->cluster_reason.empty() &&
+      view.attempt->cluster_reason != "None") {
+    note = view.attempt->cluster_reason;
+  }
+  if (job.state == JobState::running) {
+    note = view.attempt ? view.attempt->cluster_reason : "";
+    if (note == "None") note.clear();
+    if (job.attempt > 1) {
+      note = "attempt " + std::to_string(job.attempt) + (note.empty() ? "" : ": " + note);
+    }
+  }
+  if (!jobs::is_final(job.state) && job.cancel_requested) note = "being cancelled";
+  if (job.state == JobState::failed || job.state == JobState::cancelled) {
+    note += (note.empty() ? "" : "; ") + ("the rest: sluice retry " + id);
+  }
+  return note;
+}
+
+Cell optional_time(double unix_s) { return unix_s > 0 ? number(unix_s, 0) : nothing(); }
+
+Row job_row(const JobView& view, double now_unix_s) {
+  const db::Job& job = view.job;
+  const bool running = job.state == JobState::running;
+  const double until_s = job.ended_unix_s > 0 ? job.ended_unix_s : now_unix_s;
+  const bool has_attempt = view.attempt.has_value();
+  return {
+      count(job.id),
+      word(job.name),
+      word(std::string(to_string(job.state))),
+      word(std::to_string(view.prompts_done) + "/" + std::to_string(job.prompts_total),
+           with_commas(view.prompts_done) + "/" + with_commas(job.prompts_total)),
+      view.output_tokens_per_s > 0
+          ? number(view.output_tokens_per_s, view.output_tokens_per_s < 100 ? 1 : 0)
+          : nothing(),
+      count(view.spec.shape.nodes),
+      job.started_unix_s > 0
+          ? number(until_s - job.started_unix_s, clock_span(until_s - job.started_unix_s))
+          : nothing(),
+      running && view.left_s ? number(*view.left_s, clock_span(*view.left_s)) : nothing(),
+      word(view.note),
+      count(job.prompts_total),
+      count(view.prompts_done),
+      count(job.prompts_ok),
+      count(job.prompts_failed),
+      word(job.reason),
+      flag(job.cancel_requested),
+      count(job.attempt),
+      word(job.executor),
+      has_attempt ? word(view.attempt->cluster_id) : nothing(),
+      has_attempt ? word(view.attempt->cluster_state) : nothing(),
+      has_attempt ? word(view.attempt->cluster_reason) : nothing(),
+      has_attempt ? word(view.attempt->nodes) : nothing(),
+      word(job.model),
+      word(job.directory),
+      optional_time(job.created_unix_s),
+      optional_time(job.started_unix_s),
+      optional_time(job.ended_unix_s),
+  };
+}
+
+}  // namespace
+
+JobView view_of(const db::Store& store, const db::Job& job) {
+  JobView view;
+  view.job = job;
+  view.attempt = store.newest_attempt(job.id);
+  view.runs = store.runs(job.id);
+  if (const auto spec =
+          try_read([&] { return jobs::load_spec(jobs::Layout(job.directory).spec()); })) {
+    view.spec = *spec;
+  }
+  view.prompts_done = job.prompts_ok + job.prompts_failed;
+  sum_runs(view, store);
+  if (job.state == JobState::running) {
+    read_newest_run(view);
+    if (view.progress) {
+      view.prompts_done = std::max(view.prompts_done, view.progress->prompts_done);
+      view.output_tokens_per_s = view.progress->output_tokens_per_s;
+    }
+    view.left_s = time_left(view);
+  }
+  view.note = note_of(view);
+  return view;
+}
+
+Table job_table(const std::vector<JobView>& views, double now_unix_s) {
+  Table table{.columns = {{"job", "job", true},
+                          {"name", "name"},
+                          {"state", "state"},
+                          {"prompts", "prompts", true},
+                          {"output_tokens_per_s", "tok/s", true},
+                          {"nodes", "nodes", true},
+                          {"elapsed_s", "elapsed", true},
+                          {"left_s", "left", true},
+                          {"note", "note"},
+                          {"prompts_total", ""},
+                          {"prompts_done", ""},
+                          {"prompts_ok", ""},
+                          {"prompts_failed", ""},
+                          {"reason", ""},
+                          {"cancel_requested", ""},
+                          {"attempts", ""},
+                          {"executor", ""},
+                          {"cluster_id", ""},
+                          {"cluster_state", ""},
+                          {"cluster_reason", ""},
+                          {"node_list", ""},
+                          {"model", ""},
+                          {"directory", ""},
+                          {"created_unix_s", ""},
+                          {"started_unix_s", ""},
+                          {"ended_unix_s", ""}},
+              .rows = {}};
+  for (const JobView& view : views) table.rows.push_back(job_row(view, now_unix_s));
+  return table;
+}
+
+Table stage_table(const std::vector<jobs::StageMetrics>& stages) {
+  Table table{.columns = {{"rank", ""},
+                          {"replica", ""},
+                          {"stage", "stage", true},
+                          {"host", "host"},
+                          {"layers", "layers"},
+                          {"cores", "cores"},
+                          {"launch_s", "launch", true},
+                          {"load_s", "load", true},
+                          {"preprocess_s", "preproc", true},
+                          {"teardown_s", "teardown", true},
+                          {"elapsed_unattributed_s", "other", true},
+                          {"elapsed_s", "elapsed", true},
+                          {"prefill_s", "prefill", true},
+                          {"decode_s", "decode", true},
+                          {"sampling_s", "sampling", true},
+                          {"communication_s", "comm", true},
+                          {"bubble_s", "bubble", true},
+                          {"output_s", "output", true},
+                          {"unattributed_s", "other", true},
+                          {"wall_clock_s", "wall", true}},
+              .rows = {}};
+  for (const auto& stage : stages) {
+    std::string layers = std::to_string(stage.first_layer) + "-" + std::to_string(stage.last_layer);
+    if (stage.has_embedding) layers = "embedding + " + layers;
+    if (stage.has_head) layers += " + head";
+    table.rows.push_back({count(stage.rank),
+                          count(stage.replica),
+                          count(stage.stage),
+                          word(stage.host),
+                          word(layers),
+                          stage.cores.empty() ? nothing() : word(stage.cores),
+                          number(stage.launch_s, 2),
+                          number(stage.load_s, 2),
+                          number(stage.preprocess_s, 2),
+                          number(stage.teardown_s, 2),
+                          number(stage.elapsed_unattributed_s, 2),
+                          number(stage.elapsed_s, 2),
+                          number(stage.prefill_s, 2),
+                          number(stage.decode_s, 2),
+                          number(stage.sampling_s, 2),
+                          number(stage.communication_s, 2),
+                          number(stage.bubble_s, 2),
+                          number(stage.output_s, 2),
+                          number(stage.unattributed_s, 2),
+                          number(stage.wall_clock_s, 2)});
+  }
+  return table;
+}
+
+}  // namespace sluice::scheduler::cli

@@ -1,0 +1,389 @@
+#include "scheduler/config.h"
+
+#include <unistd.h>
+
+#include <toml++/toml.h>
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <sstream>
+
+#include "scheduler/error.h"
+
+namespace sluice::scheduler {
+namespace {
+
+namespace fs = std::filesystem;
+
+using Layer = std::map<std::string, Value, std::less<>>;
+
+Error usage(const std::string& message) { return Error(ExitStatus::usage, message); }
+
+// How many single-character edits turn one word into the other (Levenshtein).
+std::size_t edits_between(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, changed}));
+    }
+  }
+  return row.back();
+}
+
+std::string suggestion(std::string_view wrong) {
+  constexpr std::size_t kEditsMax = 2;
+  const auto nearest = std::ranges::min_element(
+      keys(), {}, [&](const Key& key) { return edits_between(wrong, key.name); });
+  if (edits_between(wrong, nearest->name) > kEditsMax) return "; `sluice config` lists the keys";
+  return "; did you mean '" + std::string(nearest->name) + "'?";
+}
+
+template <typename Number>
+std::optional<Number> parse(std::string_view text) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::vector<std::string_view> split(std::string_view text, char by) {
+  std::vector<std::string_view> parts;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const auto end = std::min(text.find(by, begin), text.size());
+    if (end > begin) parts.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+bool is_environment_name(std::string_view name) {
+  return !name.empty() && !std::isdigit(static_cast<unsigned char>(name[0])) &&
+         std::ranges::all_of(name, [](unsigned char c) { return std::isalnum(c) || c == '_'; });
+}
+
+// Empty, or what this word should have been.
+std::string problem_of(const Key& key, const std::string& word) {
+  if (!key.choices.empty() && !word.empty()) {
+    if (std::ranges::count(split(key.choices, '|'), word) == 0) {
+      return "must be one of " + std::string(key.choices);
+    }
+  }
+  if (word.find('\0') != std::string::npos) return "must not hold a NUL byte";
+  switch (key.kind) {
+    case Kind::integer: {
+      const auto value = parse<std::int64_t>(word);
+      if (value && *value >= key.min && *value <= key.max) return {};
+      return "must be a whole number from " + std::to_string(key.min) + " to " +
+             std::to_string(key.max);
+    }
+    case Kind::number:
+      return parse<double>(word) ? "" : "must be a number";
+    case Kind::boolean:
+      return word == "true" || word == "false" ? "" : "must be true or false";
+    case Kind::ids:
+      for (const auto id : split(word, ',')) {
+        if (const auto value = parse<std::int32_t>(id); !value || *value < 0) {
+          return "must be token ids: 1,2,3";
+        }
+      }
+      return {};
+    case Kind::table:
+      return is_environment_name(word.substr(0, word.find('='))) &&
+                     word.find('=') != std::string::npos
+                 ? ""
+                 : "must be NAME=value";
+    case Kind::text:
+    case Kind::path:
+    case Kind::list:
+      return {};
+  }
+  return {};
+}
+
+bool same_value(const Key& key, const std::string& word) {
+  if (word == key.fallback) return true;
+  const auto given = parse<double>(word), fallback = parse<double>(key.fallback);
+  return key.kind == Kind::number && given && fallback && *given == *fallback;
+}
+
+void check(const Key& key, const Value& value) {
+  for (const std::string& word : value.words) {
+    const std::string what = std::string(key.name) + " = '" + word + "' (" + value.origin + ")";
+    if (const auto problem = problem_of(key, word); !problem.empty()) {
+      throw usage(what + " " + problem);
+    }
+    if (!key.later.empty() && !same_value(key, word)) {
+      throw usage(what + " belongs to a later version of Sluice; " + std::string(key.later));
+    }
+  }
+}
+
+std::string absolute(const std::string& path, const fs::path& base) {
+  return path.empty() ? path : (base / path).lexically_normal().string();
+}
+
+// ---- TOML
+
+std::string where(const fs::path& file, const toml::node& node) {
+  return file.string() + ":" + std::to_string(node.source().begin.line);
+}
+
+std::optional<std::string> scalar(const toml::node& node) {
+  if (const auto text = node.value_exact<std::string>()) return *text;
+  if (const auto integer = node.value_exact<std::int64_t>()) return std::to_string(*integer);
+  if (const auto flag = node.value_exact<bool>()) return *flag ? "true" : "false";
+  if (const auto number = node.value_exact<double>()) {
+    std::ostringstream out;
+    out << *number;
+    return out.str();
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> words_of(const Key& key, const toml::node& node, const std::string& at) {
+  const auto need = [&](const toml::node& part) {
+    if (auto word = scalar(part)) return *std::move(word);
+    throw usage(at + ": " + std::string(key.name) + " must be a plain value");
+  };
+  std::vector<std::string> words;
+  if (key.kind == Kind::table && node.is_table()) {
+    for (const auto& [name, part] : *node.as_table()) {
+      words.push_back(std::string(name.str()) + "=" + need(part));
+    }
+    return words;
+  }
+  if (!node.is_array()) return {need(node)};
+  for (const auto& part : *node.as_array()) words.push_back(need(part));
+  if (key.kind == Kind::list || key.kind == Kind::table) return words;
+  if (key.kind != Kind::ids) throw usage(at + ": " + std::string(key.name) + " takes one value");
+  std::string joined;
+  for (const auto& word : words) joined += (joined.empty() ? "" : ",") + word;
+  return {joined};
+}
+
+// The keys of one table of a file. Tables named `profile` are read by profile_layers.
+Layer read_table(const toml::table& table, const fs::path& file, const std::string& profile) {
+  const fs::path base = fs::absolute(file).parent_path();
+  Layer layer;
+  for (const auto& [name, node] : table) {
+    if (profile.empty() && name.str() == "profile" && node.is_table()) continue;
+    const std::string at = where(file, node);
+    const Key* key = find_key(name.str());
+    if (!key) {
+      throw usage(at + ": unknown key '" + std::string(name.str()) + "'" + suggestion(name.str()));
+    }
+    Value value{.words = words_of(*key, node, at),
+                .origin = profile.empty() ? at : "profile " + profile + " (" + at + ")"};
+    check(*key, value);
+    if (key->kind == Kind::path) {
+      for (auto& word : value.words) word = absolute(word, base);
+    }
+    layer.insert_or_assign(std::string(key->name), std::move(value));
+  }
+  return layer;
+}
+
+toml::table parse_toml(const fs::path& file) {
+  try {
+    return toml::parse_file(file.string());
+  } catch (const toml::parse_error& error) {
+    throw usage(file.string() + ":" + std::to_string(error.source().begin.line) + ": " +
+                std::string(error.description()));
+  }
+}
+
+void put_over(Layer& below, const Layer& above) {
+  for (const auto& [key, value] : above) below.insert_or_assign(key, value);
+}
+
+// ---- environment and flags
+
+std::string variable_name(std::string_view key) {
+  std::string name = "SLUICE_";
+  for (const unsigned char c : key) {
+    name += c == '-' ? '_' : static_cast<char>(std::toupper(c));
+  }
+  return name;
+}
+
+Layer read_environment(const Environment& environment) {
+  Layer layer;
+  for (const Key& key : keys()) {
+    const std::string name = variable_name(key.name);
+    const auto text = environment(name);
+    if (!text || text->empty()) continue;
+    Value value{.words = {}, .origin = name};
+    if (key.kind == Kind::list || key.kind == Kind::table) {
+      for (const auto line : split(*text, '\n')) value.words.emplace_back(line);
+    } else {
+      value.words = {key.kind == Kind::path ? absolute(*text, fs::current_path()) : *text};
+    }
+    check(key, value);
+    layer.emplace(key.name, std::move(value));
+  }
+  return layer;
+}
+
+Layer read_flags(const Sources& sources) {
+  Layer layer;
+  for (const auto& [name, words] : sources.flags) {
+    const Key* key = find_key(name);
+    if (!key) throw usage("unknown setting '" + name + "'" + suggestion(name));
+    Value value{.words = words, .origin = "flag"};
+    check(*key, value);
+    if (key->kind == Kind::path) {
+      for (auto& word : value.words) word = absolute(word, fs::current_path());
+    }
+    layer.insert_or_assign(name, std::move(value));
+  }
+  return layer;
+}
+
+std::string chosen_profile(std::initializer_list<const Layer*> strongest_first) {
+  for (const Layer* layer : strongest_first) {
+    if (const auto found = layer->find("profile"); found != layer->end()) {
+      return found->second.words.at(0);
+    }
+  }
+  return {};
+}
+
+// [profile.NAME] of every settings file, a later file over an earlier one.
+Layer read_profile(const std::string& name,
+                   const std::vector<std::pair<fs::path, toml::table>>& files) {
+  Layer layer;
+  std::string known;
+  bool found = false;
+  for (const auto& [file, table] : files) {
+    const toml::table* profiles = table["profile"].as_table();
+    if (!profiles) continue;
+    for (const auto& [other, node] : *profiles) {
+      known += (known.empty() ? "" : ", ") + std::string(other.str());
+      if (other.str() != name) continue;
+      if (!node.is_table()) throw usage(where(file, node) + ": profile must be a table");
+      put_over(layer, read_table(*node.as_table(), file, name));
+      found = true;
+    }
+  }
+  if (!found) {
+    throw usage("no settings file has a [profile." + name +
+                "]; known: " + (known.empty() ? "none" : known));
+  }
+  return layer;
+}
+
+// ---- defaults that depend on the machine
+
+fs::path home_folder(const Environment& environment, const std::string& xdg_variable,
+                     const char* below_home) {
+  if (const auto xdg = environment(xdg_variable); xdg && !xdg->empty()) return *xdg;
+  return fs::path(environment("HOME").value_or("/")) / below_home;
+}
+
+void fill_in(Settings& settings, const Environment& environment) {
+  const auto fill = [&](std::string_view key, const std::string& word) {
+    if (settings.text(key).empty()) settings.set(key, {.words = {word}, .origin = "default"});
+  };
+  const bool has_sbatch = find_program(environment, "sbatch").has_value();
+  fill("executor", has_sbatch ? "slurm" : "local");
+  fill("launcher", settings.text("executor") == "slurm" ? "srun --mpi=pmix" : "mpirun");
+  fill("db", home_folder(environment, "XDG_DATA_HOME", ".local/share") / "sluice" / "sluice.db");
+  fill("job-root", fs::path(settings.text("db")).parent_path() / "jobs");
+}
+
+}  // namespace
+
+const Value& Settings::value(std::string_view key) const {
+  const auto found = values_.find(key);
+  if (found == values_.end()) throw std::logic_error("no such setting: " + std::string(key));
+  return found->second;
+}
+
+std::string Settings::text(std::string_view key) const {
+  const Value& found = value(key);
+  return found.words.empty() ? std::string{} : found.words.back();
+}
+
+std::int64_t Settings::integer(std::string_view key) const {
+  return parse<std::int64_t>(text(key)).value_or(0);
+}
+
+double Settings::number(std::string_view key) const { return parse<double>(text(key)).value_or(0); }
+
+bool Settings::boolean(std::string_view key) const { return text(key) == "true"; }
+
+std::vector<std::int32_t> Settings::ids(std::string_view key) const {
+  std::vector<std::int32_t> ids;
+  const std::string joined = text(key);
+  for (const auto id : split(joined, ',')) ids.push_back(parse<std::int32_t>(id).value_or(0));
+  return ids;
+}
+
+std::optional<std::string> process_environment(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  return value ? std::optional<std::string>(value) : std::nullopt;
+}
+
+std::vector<fs::path> settings_files(const Environment& environment) {
+  return {"/etc/sluice/sluice.toml",
+          home_folder(environment, "XDG_CONFIG_HOME", ".config") / "sluice" / "sluice.toml",
+          "sluice.toml"};
+}
+
+Settings resolve(const Sources& sources) {
+  std::vector<std::pair<fs::path, toml::table>> files;
+  Layer layer;
+  for (const auto& file : sources.settings_files) {
+    if (!fs::exists(file)) continue;
+    files.emplace_back(file, parse_toml(file));
+    put_over(layer, read_table(files.back().second, file, {}));
+  }
+  Layer job;
+  if (sources.job_file) job = read_table(parse_toml(*sources.job_file), *sources.job_file, {});
+  const Layer environment = read_environment(sources.environment);
+  const Layer flags = read_flags(sources);
+
+  const std::string profile = chosen_profile({&flags, &environment, &job, &layer});
+  if (!profile.empty()) put_over(layer, read_profile(profile, files));
+  put_over(layer, job);
+  put_over(layer, environment);
+  put_over(layer, flags);
+
+  Settings settings;
+  for (const Key& key : keys()) {
+    Value value{.words = {}, .origin = "default"};
+    if (!key.fallback.empty()) value.words = {std::string(key.fallback)};
+    settings.set(key.name, std::move(value));
+  }
+  for (auto& [key, value] : layer) settings.set(key, value);
+  fill_in(settings, sources.environment);
+  return settings;
+}
+
+std::optional<fs::path> find_program(const Environment& environment, const std::string& name) {
+  if (name.find('/') != std::string::npos) {
+    return ::access(name.c_str(), X_OK) == 0 ? std::optional<fs::path>(name) : std::nullopt;
+  }
+  const std::string path = environment("PATH").value_or("/usr/bin:/bin");
+  for (const auto folder : split(path, ':')) {
+    const fs::path candidate = fs::path(folder) / name;
+    if (fs::is_regular_file(candidate) && ::access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return std::nullopt;
+}
+
+std::optional<fs::path> find_worker(const fs::path& sluice) {
+  const fs::path folder = sluice.parent_path();
+  for (const char* relative : {"sluice-worker", "../libexec/sluice-worker",
+                               "../libexec/sluice/sluice-worker", "../worker/sluice-worker"}) {
+    const fs::path candidate = (folder / relative).lexically_normal();
+    if (fs::is_regular_file(candidate) && ::access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return std::nullopt;
+}
+
+}  // namespace sluice::scheduler

@@ -1,0 +1,81 @@
+#include "scheduler/ingest.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "jobs/error.h"
+#include "jobs/files.h"
+
+namespace sluice::scheduler {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kBatchResults = 1000;  // one transaction; bounds memory and lock time
+
+template <typename Parse>
+auto read_if_there(const fs::path& path, Parse parse) {
+  using Value = decltype(parse(std::string_view{}));
+  if (!fs::exists(path)) return std::optional<Value>{};
+  return std::optional<Value>{parse(jobs::read_file(path))};
+}
+
+void ingest_file(db::Store& store, jobs::JobId job, const fs::path& path) {
+  db::Store::ResultBatch batch{.file = path.filename(),
+                               .offset = store.ingested_offset(job, path.filename()),
+                               .results = {}};
+  batch.end = batch.offset;
+  bool ours = true;  // another process that reads the same file is welcome to go on with it
+  const auto add = [&] {
+    if (ours) ours = store.add_results(job, batch);
+    batch.offset = batch.end;
+    batch.results.clear();
+  };
+  jobs::read_lines(path, batch.offset, [&](std::string_view line, std::int64_t end) {
+    try {
+      batch.results.push_back(jobs::parse_result(line));
+    } catch (const jobs::Error&) {
+      // A write that failed half-way (disk full) leaves such a line; its prompt has no answer here.
+    }
+    batch.end = end;
+    if (batch.results.size() == kBatchResults) add();
+  });
+  if (batch.end != batch.offset) add();
+}
+
+}  // namespace
+
+std::vector<RunSeen> read_runs(const jobs::Layout& layout, int attempt) {
+  std::vector<RunSeen> runs;
+  if (!fs::exists(layout.runs_dir())) return runs;
+  for (const auto& entry : fs::directory_iterator(layout.runs_dir())) {
+    const auto run = jobs::parse_run_id(entry.path().filename().string());
+    if (!run || run->attempt != attempt) continue;
+    runs.push_back({.run = *run,
+                    .started = read_if_there(layout.started(*run), jobs::parse_started),
+                    .exit = read_if_there(layout.exit(*run), jobs::parse_exit_record)});
+  }
+  std::ranges::sort(runs, {}, &RunSeen::run);
+  return runs;
+}
+
+void ingest_results(db::Store& store, jobs::JobId job, const jobs::Layout& layout) {
+  for (const auto& file : jobs::result_files(layout.results_dir())) {
+    ingest_file(store, job, file.path);
+  }
+}
+
+void ingest_metrics(db::Store& store, jobs::JobId job, const jobs::Layout& layout,
+                    jobs::RunId run) {
+  if (const auto metrics = read_if_there(layout.metrics(run), jobs::parse_run_metrics)) {
+    store.put_run_metrics(job, *metrics);
+  }
+  if (!fs::exists(layout.run_dir(run))) return;
+  for (const auto& entry : fs::directory_iterator(layout.run_dir(run))) {
+    const std::string name = entry.path().filename();
+    if (!name.starts_with("stage-") || !name.ends_with(".json")) continue;
+    store.put_stage_metrics(job, run, jobs::parse_stage_metrics(jobs::read_file(entry.path())));
+  }
+}
+
+}  // namespace sluice::scheduler

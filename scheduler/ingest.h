@@ -1,0 +1,22 @@
+// Copies what a job directory has new into the database: answers and measurements. Facts, no
+// decisions: reading the same twice changes nothing, and two processes may read at once.
+#pragma once
+
+#include <vector>
+
+#include "db/store.h"
+#include "jobs/layout.h"
+#include "scheduler/plan.h"
+
+namespace sluice::scheduler {
+
+// The folders of an attempt's runs, oldest first, without what the database knows of them.
+std::vector<RunSeen> read_runs(const jobs::Layout& layout, int attempt);
+
+// New lines of every result file.
+void ingest_results(db::Store& store, jobs::JobId job, const jobs::Layout& layout);
+
+// metrics.json and stage-*.json of one run.
+void ingest_metrics(db::Store& store, jobs::JobId job, const jobs::Layout& layout, jobs::RunId run);
+
+}  // namespace sluice::scheduler

@@ -1,0 +1,95 @@
+#include "scheduler/job_spec.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include "scheduler/error.h"
+
+namespace sluice::scheduler {
+namespace {
+
+// "2", "t4:2": how many; 1 when it does not say.
+int gpus_in(const std::string& gpus_per_node) {
+  const auto colon = gpus_per_node.rfind(':');
+  const std::string count =
+      colon == std::string::npos ? gpus_per_node : gpus_per_node.substr(colon + 1);
+  return std::max(1, std::atoi(count.c_str()));
+}
+
+jobs::Shape make_shape(const Settings& settings) {
+  const auto count = [&](const char* key) { return static_cast<int>(settings.integer(key)); };
+  jobs::Shape shape{.nodes = count("nodes"),
+                    .ranks_per_node = count("ranks-per-node"),
+                    .replicas = count("replicas"),
+                    .stages = count("stages")};
+  if (shape.ranks_per_node == 0) shape.ranks_per_node = gpus_in(settings.text("gpus-per-node"));
+  if (shape.stages == 0) shape.stages = std::max(1, shape.ranks() / shape.replicas);
+  if (const auto problem = jobs::shape_problem(shape); !problem.empty()) {
+    throw Error(ExitStatus::usage, problem);
+  }
+  return shape;
+}
+
+jobs::ClusterOptions make_cluster(const Settings& settings) {
+  jobs::ClusterOptions cluster{
+      .partition = settings.text("partition"),
+      .account = settings.text("account"),
+      .qos = settings.text("qos"),
+      .gres = settings.text("gres"),
+      .constraint = settings.text("constraint"),
+      .exclude = settings.text("exclude"),
+      .nodelist = settings.text("nodelist"),
+      .reservation = settings.text("reservation"),
+      .dependency = settings.text("dependency"),
+      .mail_type = settings.text("mail-type"),
+      .mem = settings.text("mem"),
+      .gpus_per_node = settings.text("gpus-per-node"),
+      .time = settings.text("time"),
+      .cpus_per_task = static_cast<int>(settings.integer("cpus-per-task")),
+      .requeue = settings.boolean("requeue"),
+      .signal_grace_s = static_cast<int>(settings.integer("signal-grace")),
+      .sbatch_args = settings.list("sbatch-arg"),
+      .modules = settings.list("modules"),
+      .pre_commands = settings.list("pre-commands"),
+      .env = {},
+  };
+  for (const auto& word : settings.list("env")) {
+    const auto equals = word.find('=');
+    cluster.env[word.substr(0, equals)] = word.substr(equals + 1);
+  }
+  return cluster;
+}
+
+}  // namespace
+
+jobs::JobSpec make_spec(const Settings& settings) {
+  jobs::JobSpec spec;
+  spec.input = settings.text("input");
+  spec.name = settings.text("name");
+  if (spec.name.empty()) spec.name = std::filesystem::path(spec.input).stem();
+  spec.model = settings.text("model");
+  spec.shape = make_shape(settings);
+  spec.batch_size = static_cast<int>(settings.integer("batch-size"));
+  spec.max_tokens = static_cast<int>(settings.integer("max-tokens"));
+  spec.max_seq_len = static_cast<int>(settings.integer("max-seq-len"));
+  spec.token_budget = static_cast<int>(settings.integer("token-budget"));
+  spec.ignore_eos = settings.boolean("ignore-eos");
+  spec.stop_token_ids = settings.ids("stop-token-ids");
+  spec.precision = settings.text("precision");
+  spec.backend = settings.text("backend");
+  spec.threads = static_cast<int>(settings.integer("threads"));
+  spec.fsync = settings.text("fsync");
+  spec.executor = settings.text("executor");
+  spec.launcher = settings.text("launcher");
+  spec.max_attempts = static_cast<int>(settings.integer("max-attempts"));
+  spec.cluster = make_cluster(settings);
+  for (const Key& key : keys()) {
+    if (key.group != Group::later) {
+      spec.origin[std::string(key.name)] = settings.value(key.name).origin;
+    }
+  }
+  return spec;
+}
+
+}  // namespace sluice::scheduler

@@ -1,0 +1,164 @@
+#include "scheduler/local_executor.h"
+
+#include <signal.h>
+
+#include <chrono>
+#include <thread>
+
+#include "jobs/files.h"
+#include "scheduler/local_record.h"
+#include "scheduler/process.h"
+#include "slurm/command.h"
+#include "slurm/error.h"
+
+namespace sluice::scheduler {
+namespace {
+
+constexpr double kSupervisorStartMax_s = 20;
+constexpr auto kPollInterval = std::chrono::milliseconds(5);
+
+slurm::JobStatus status_of(const LocalRecord& record, const db::Attempt& attempt) {
+  slurm::JobStatus status;
+  status.id = record.cluster_id();
+  status.name = attempt.cluster_name;
+  status.nodes = record.host;
+  status.submit_unix_s = record.submitted_unix_s;
+  status.start_unix_s = record.started_unix_s;
+  status.end_unix_s = record.ended_unix_s;
+  return status;
+}
+
+Sighting seen(slurm::JobStatus status, slurm::Phase phase, const char* state, std::string reason) {
+  status.phase = phase;
+  status.state = state;
+  status.reason = std::move(reason);
+  return {.kind = Sighting::Kind::seen, .status = std::move(status), .why = {}};
+}
+
+Sighting ended(const LocalRecord& record, slurm::JobStatus status) {
+  using slurm::Phase;
+  const bool by_signal = record.exit_code > 128;
+  status.exit_code = by_signal ? "0:" + std::to_string(record.exit_code - 128)
+                               : std::to_string(record.exit_code) + ":0";
+  if (record.cancelled) return seen(std::move(status), Phase::cancelled, "CANCELLED", {});
+  if (record.exit_code == 0) return seen(std::move(status), Phase::succeeded, "COMPLETED", {});
+  return seen(std::move(status), Phase::failed, "FAILED", {});
+}
+
+// An attempt whose record does not say that it ended, while its supervisor is not there.
+Sighting orphaned(const LocalRecord& record, slurm::JobStatus status) {
+  using slurm::Phase;
+  if (record.boot_id != boot_id()) {
+    return seen(std::move(status), Phase::failed, "NODE_FAIL", "the machine was restarted");
+  }
+  if (record.script.pid != 0 && lives(record.script)) {
+    return seen(std::move(status), Phase::running, "RUNNING",
+                "the supervisor is gone, the script goes on");
+  }
+  return seen(std::move(status), Phase::failed, "NODE_FAIL", "the supervisor is gone");
+}
+
+Sighting look(const Watch& watch) {
+  using slurm::Phase;
+  auto record = read_local_record(watch.layout, watch.attempt.attempt);
+  if (!record) return {.kind = Sighting::Kind::absent, .status = {}, .why = {}};
+  const bool supervised = record->boot_id == boot_id() && lives(record->supervisor);
+  // The supervisor may have written its last word between our two looks.
+  if (!supervised) record = read_local_record(watch.layout, watch.attempt.attempt);
+  const auto status = status_of(*record, watch.attempt);
+  if (record->state == LocalRecord::State::ended) return ended(*record, status);
+  if (record->host != host_name() && record->boot_id != boot_id()) {
+    return {.kind = Sighting::Kind::unknown,
+            .status = {},
+            .why = "it runs on " + record->host + "; ask there"};
+  }
+  if (!supervised) return orphaned(*record, status);
+  if (record->state == LocalRecord::State::running) {
+    return seen(status, Phase::running, "RUNNING", {});
+  }
+  return seen(status, Phase::pending, "PENDING",
+              record->queued ? "another local job is running" : "");
+}
+
+class LocalExecutor final : public Executor {
+ public:
+  explicit LocalExecutor(std::filesystem::path sluice) : sluice_(std::move(sluice)) {}
+
+  slurm::SubmitAnswer submit(const jobs::JobSpec&, const Watch& watch) override {
+    using Kind = slurm::SubmitAnswer::Kind;
+    const int attempt = watch.attempt.attempt;
+    if (const auto record = read_local_record(watch.layout, attempt)) {
+      return {.kind = Kind::accepted, .id = record->cluster_id(), .message = {}};
+    }
+    const std::string log =
+        watch.layout.run_dir({.attempt = attempt, .restart = 0}) / "supervisor.log";
+    std::int64_t pid = 0;
+    try {
+      pid = slurm::spawn(
+          {sluice_, "supervise", "--job-dir", watch.layout.dir(), "--attempt",
+           std::to_string(attempt), "--lock", watch.layout.dir().parent_path() / ".local.lock"},
+          {.log = log, .env = {}});
+    } catch (const slurm::Error& error) {
+      return {.kind = Kind::refused, .id = {}, .message = error.what()};
+    }
+    return await_record(watch, pid, log);
+  }
+
+  std::vector<Sighting> observe(const std::vector<Watch>& watches) override {
+    std::vector<Sighting> sightings;
+    for (const Watch& watch : watches) {
+      try {
+        sightings.push_back(look(watch));
+      } catch (const std::exception& error) {
+        sightings.push_back({.kind = Sighting::Kind::unknown, .status = {}, .why = error.what()});
+      }
+    }
+    return sightings;
+  }
+
+  std::optional<std::string> cancel(const Watch& watch) override {
+    const auto record = read_local_record(watch.layout, watch.attempt.attempt);
+    if (!record || record->state == LocalRecord::State::ended) return std::nullopt;
+    if (record->boot_id != boot_id()) {
+      if (record->host == host_name()) return std::nullopt;  // restarted: nothing is left of it
+      return "it runs on " + record->host + "; cancel it there";
+    }
+    if (lives(record->supervisor)) {
+      ::kill(static_cast<pid_t>(record->supervisor.pid), SIGTERM);
+    } else if (record->script.pid != 0 && lives(record->script)) {
+      ::kill(static_cast<pid_t>(record->script.pid), SIGTERM);
+    }
+    return std::nullopt;
+  }
+
+ private:
+  // The supervisor's first act is its record; whoever published it first runs the attempt.
+  static slurm::SubmitAnswer await_record(const Watch& watch, std::int64_t pid,
+                                          const std::string& log) {
+    using Kind = slurm::SubmitAnswer::Kind;
+    const double until_s = jobs::steady_time_s() + kSupervisorStartMax_s;
+    while (jobs::steady_time_s() < until_s) {
+      const bool alive = find_process(pid).has_value();
+      if (const auto record = read_local_record(watch.layout, watch.attempt.attempt)) {
+        return {.kind = Kind::accepted, .id = record->cluster_id(), .message = {}};
+      }
+      if (!alive) {
+        return {.kind = Kind::refused,
+                .id = {},
+                .message = "the supervisor ended before it began; see " + log};
+      }
+      std::this_thread::sleep_for(kPollInterval);
+    }
+    return {.kind = Kind::unknown, .id = {}, .message = "the supervisor has not answered yet"};
+  }
+
+  std::filesystem::path sluice_;
+};
+
+}  // namespace
+
+std::unique_ptr<Executor> make_local_executor(std::filesystem::path sluice) {
+  return std::make_unique<LocalExecutor>(std::move(sluice));
+}
+
+}  // namespace sluice::scheduler

@@ -1,0 +1,23 @@
+// What `sluice` must know of a model before it queues a job; asked of `sluice-worker check`, so
+// that code about models exists once.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "slurm/command.h"
+
+namespace sluice::scheduler {
+
+struct ModelFacts {
+  std::string architecture, name, weight_types;
+  int layers = 0, hidden = 0, vocab = 0, context = 0;
+  std::int64_t parameters = 0, weight_bytes = 0;
+};
+
+// Throws scheduler::Error with the worker's own words when the model cannot be used.
+ModelFacts check_model(const slurm::RunCommand& run, const std::filesystem::path& worker,
+                       const std::filesystem::path& model);
+
+}  // namespace sluice::scheduler

@@ -1,0 +1,139 @@
+// What is: the database's rows, the cluster's word (one question for all jobs), the job
+// directories. The order matters: the cluster is asked before the directories are read, and exit
+// records are read before answers, so that an end is never seen without what came before it.
+#include <algorithm>
+#include <filesystem>
+#include <map>
+
+#include "jobs/files.h"
+#include "scheduler/ingest.h"
+#include "scheduler/local_record.h"
+#include "scheduler/process.h"
+#include "scheduler/tick.h"
+
+namespace sluice::scheduler {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<db::Job> jobs_to_look_at(const db::Store& store, const std::vector<jobs::JobId>& only) {
+  auto active = store.active_jobs();
+  if (!only.empty()) {
+    std::erase_if(active,
+                  [&](const db::Job& job) { return std::ranges::count(only, job.id) == 0; });
+  }
+  return active;
+}
+
+JobSeen::Owner owner_of(const db::Attempt& attempt) {
+  if (attempt.owner_host != host_name()) return JobSeen::Owner::elsewhere;
+  return lives({.pid = attempt.owner_pid, .start_ticks = attempt.owner_start_ticks})
+             ? JobSeen::Owner::here
+             : JobSeen::Owner::gone;
+}
+
+int attempts_since_asked(const std::vector<db::Event>& events) {
+  int attempts = 0;
+  for (const auto& event : events) {
+    if (event.kind == jobs::EventKind::retried) attempts = 0;
+    if (event.kind == jobs::EventKind::submit_intended) ++attempts;
+  }
+  return attempts;
+}
+
+double modified_unix_s(const fs::path& path) {
+  std::error_code none;
+  const auto time = fs::last_write_time(path, none);
+  if (none) return 0;
+  return std::chrono::duration<double>(fs::file_time_type::clock::to_sys(time).time_since_epoch())
+      .count();
+}
+
+std::string log_of(const db::Job& job, const jobs::Layout& layout, const db::Attempt& attempt) {
+  if (attempt.cluster_id.empty()) return {};
+  return local_log(layout, job.attempt, attempt.cluster_id);
+}
+
+// Everything but the sighting.
+void look_into(const Site& site, JobSeen& seen) {
+  const jobs::Layout layout(seen.job.directory);
+  const auto& attempt = *seen.attempt;
+  seen.claim = read_claim(layout, attempt.attempt, attempt.token);
+  seen.owner = owner_of(attempt);
+  seen.cancel_asked_unix_s = modified_unix_s(layout.cancel_request());
+  seen.log = log_of(seen.job, layout, attempt);
+  seen.attempts_used = attempts_since_asked(site.store.events(seen.job.id));
+  seen.runs = read_runs(layout, attempt.attempt);
+  const auto recorded = site.store.runs(seen.job.id);
+  for (RunSeen& run : seen.runs) {
+    const auto row = std::ranges::find(recorded, run.run, &db::Run::run);
+    run.start_recorded = row != recorded.end() && row->started_unix_s != 0;
+    run.end_recorded = row != recorded.end() && row->ended_unix_s != 0;
+    if (run.exit && !run.end_recorded) {
+      ingest_metrics(site.store, seen.job.id, layout, run.run);
+    }
+  }
+  ingest_results(site.store, seen.job.id, layout);
+  seen.answered = std::ranges::any_of(
+      jobs::result_files(layout.results_dir()), [&](const jobs::ResultFile& file) {
+        return file.run.attempt == attempt.attempt &&
+               site.store.ingested_offset(seen.job.id, file.path.filename()) > 0;
+      });
+  // The row as it was read first carries the state that everything above was seen against; only the
+  // counts are new.
+  if (const auto fresh = site.store.job(seen.job.id)) {
+    seen.job.prompts_ok = fresh->prompts_ok;
+    seen.job.prompts_failed = fresh->prompts_failed;
+    seen.job.cancel_requested = fresh->cancel_requested;
+  }
+}
+
+void ask_executors(const Site& site, std::vector<JobSeen>& snapshot, Report& report) {
+  std::map<std::string, std::vector<JobSeen*>> by_executor;
+  for (JobSeen& seen : snapshot) {
+    if (seen.attempt) by_executor[seen.job.executor].push_back(&seen);
+  }
+  for (auto& [name, group] : by_executor) {
+    std::vector<Watch> watches;
+    for (const JobSeen* seen : group) {
+      watches.push_back({.attempt = *seen->attempt, .layout = jobs::Layout(seen->job.directory)});
+    }
+    const auto sightings = site.executor(name).observe(watches);
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      group[i]->sighting = sightings[i];
+      if (sightings[i].kind == Sighting::Kind::unknown) {
+        report.warnings.push_back(
+            {.job = group[i]->job.id, .text = sightings[i].why, .unreachable = true});
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<JobSeen> observe(const Site& site, const std::vector<jobs::JobId>& only,
+                             Report& report) {
+  std::vector<JobSeen> snapshot;
+  for (auto& job : jobs_to_look_at(site.store, only)) {
+    JobSeen seen;
+    seen.job = std::move(job);
+    if (seen.job.state != jobs::JobState::queued) {
+      seen.attempt = site.store.newest_attempt(seen.job.id);
+    }
+    snapshot.push_back(std::move(seen));
+  }
+  ask_executors(site, snapshot, report);
+  std::erase_if(snapshot, [&](JobSeen& seen) {
+    if (!seen.attempt) return false;
+    try {
+      look_into(site, seen);
+      return false;
+    } catch (const std::exception& error) {
+      report.warnings.push_back({.job = seen.job.id, .text = error.what()});
+      return true;
+    }
+  });
+  return snapshot;
+}
+
+}  // namespace sluice::scheduler

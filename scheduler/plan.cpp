@@ -1,0 +1,292 @@
+#include "scheduler/plan.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <string_view>
+#include <utility>
+
+namespace sluice::scheduler {
+namespace {
+
+using jobs::EventKind;
+using jobs::JobState;
+using slurm::Phase;
+
+constexpr int kWantsResume = 75;  // the worker's exit status
+
+struct ExitStatusWords {
+  int code = 0, signal = 0;
+};
+
+// Slurm's "CODE:SIGNAL".
+ExitStatusWords parse_exit(const std::string& text) {
+  const auto colon = text.find(':');
+  ExitStatusWords words{.code = std::atoi(text.c_str()), .signal = 0};
+  if (colon != std::string::npos) words.signal = std::atoi(text.c_str() + colon + 1);
+  // A shell reports a child that a signal killed as 128 + signal.
+  if (words.signal == 0 && words.code > 128) words.signal = words.code - 128;
+  return words;
+}
+
+// Ends that are not the job's own doing: what is left is worth another attempt.
+bool cut_short(const slurm::JobStatus& status) {
+  constexpr std::string_view kWords[] = {"NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "TIMEOUT"};
+  return std::ranges::find(kWords, status.state) != std::end(kWords);
+}
+
+std::string say_why(const slurm::JobStatus& status, const std::string& log) {
+  std::string why = status.state;
+  const auto exit = parse_exit(status.exit_code);
+  const bool has_reason = !status.reason.empty() && status.reason != "None";
+  if (status.state == "TIMEOUT") {
+    why += ": the time limit was reached";
+  } else if (status.state == "OUT_OF_MEMORY") {
+    why += ": a rank needed more memory than the job was given (--mem)";
+  } else if (exit.signal != 0) {
+    why += ": a rank was killed (signal " + std::to_string(exit.signal) + ")";
+  } else if (has_reason) {
+    why += ": " + status.reason;
+  } else if (exit.code != 0) {
+    why += ": exit code " + std::to_string(exit.code);
+  }
+  return log.empty() ? why : why + "; see " + log;
+}
+
+// Plans for one job. Keeps the state that the actions so far lead to, so that each event is
+// recorded against the state it will find.
+class Planner {
+ public:
+  Planner(const JobSeen& seen, const Limits& limits, double now_unix_s)
+      : seen_(seen), limits_(limits), now_s_(now_unix_s), state_(seen.job.state) {}
+
+  std::vector<Action> actions() && {
+    if (state_ == JobState::queued) {
+      plan_queued();
+    } else if (seen_.attempt) {
+      if (state_ == JobState::submitting) plan_submitting();
+      if (state_ == JobState::pending || state_ == JobState::running) plan_accepted();
+    }
+    return std::move(actions_);
+  }
+
+ private:
+  template <typename What>
+  void act(What what) {
+    actions_.push_back({.job = seen_.job.id, .what = std::move(what)});
+  }
+
+  void record(EventKind kind, std::string reason = {}, bool again = false) {
+    jobs::JobEvent event{.kind = kind,
+                         .time_s = now_s_,
+                         .attempt = seen_.job.attempt,
+                         .again = again,
+                         .reason = std::move(reason)};
+    const auto next = jobs::next(state_, event);
+    if (!next) return;
+    act(Record{.expected = state_, .event = std::move(event)});
+    state_ = *next;
+  }
+
+  void plan_queued() {
+    if (seen_.job.cancel_requested) return record(EventKind::cancelled);
+    act(Begin{.attempt = seen_.job.attempt + 1});
+  }
+
+  // Intent is on disk; whether sbatch was called, and what it said, is not known.
+  void plan_submitting() {
+    const double since_s = std::max(seen_.attempt->intended_unix_s, seen_.attempt->last_try_unix_s);
+    const double waited_s = now_s_ - since_s;
+    if (seen_.owner != JobSeen::Owner::gone && waited_s < limits_.owner_s) return;
+    if (seen_.claim) return finish(seen_.claim->cluster_id);
+    if (seen_.sighting.kind == Sighting::Kind::seen) return finish(seen_.sighting.status.id);
+    if (seen_.sighting.kind != Sighting::Kind::absent || waited_s < limits_.submit_grace_s) return;
+    if (seen_.job.cancel_requested) return record(EventKind::cancelled);
+    act(SubmitAgain{});
+  }
+
+  void finish(const std::string& cluster_id) {
+    act(FinishSubmission{.cluster_id = cluster_id});
+    state_ = JobState::pending;
+  }
+
+  void plan_accepted() {
+    follow_cluster();
+    record_runs();
+    if (all_answered()) return complete();
+    if (const auto end = attempt_end()) return decide(*end);
+    ask_cancel();
+  }
+
+  void follow_cluster() {
+    if (seen_.sighting.kind != Sighting::Kind::seen) return;
+    const slurm::JobStatus& status = seen_.sighting.status;
+    const db::Attempt& known = *seen_.attempt;
+    if (std::tie(status.state, status.reason, status.nodes) !=
+        std::tie(known.cluster_state, known.cluster_reason, known.nodes)) {
+      act(NoteSighting{.status = status});
+    }
+    if (status.phase == Phase::running && state_ == JobState::pending) {
+      record(EventKind::seen_running, status.reason == "None" ? "" : status.reason);
+    }
+    const bool waits = status.phase == Phase::pending || status.phase == Phase::requeued;
+    if (waits && state_ == JobState::running) {
+      record(EventKind::seen_pending, "requeued (" + status.state + ")");
+    }
+  }
+
+  void record_runs() {
+    for (const RunSeen& run : seen_.runs) {
+      const bool started = run.started && !run.start_recorded;
+      const bool ended = run.exit && !run.end_recorded;
+      if (started) record(EventKind::run_started, "run " + jobs::to_string(run.run));
+      if (ended) record(EventKind::run_ended, run.exit->outcome + ": " + run.exit->message);
+      if (started || ended) act(RecordRun{.run = run});
+    }
+  }
+
+  const jobs::ExitRecord* exit_record() const {
+    if (seen_.runs.empty() || !seen_.runs.back().exit) return nullptr;
+    return &*seen_.runs.back().exit;
+  }
+
+  std::int64_t answers() const { return seen_.job.prompts_ok + seen_.job.prompts_failed; }
+
+  bool all_answered() const {
+    return exit_record() && exit_record()->outcome == "completed" &&
+           answers() == seen_.job.prompts_total;
+  }
+
+  void complete() {
+    record(EventKind::completed,
+           seen_.job.prompts_failed == 0
+               ? ""
+               : std::to_string(seen_.job.prompts_failed) + " prompts failed");
+  }
+
+  // How an attempt ended that did not complete.
+  struct End {
+    bool cancelled = false;
+    bool resume = false;  // worth another attempt
+    std::string why;
+  };
+
+  // Nothing while the attempt goes on, or may go on for all we know.
+  std::optional<End> attempt_end() {
+    if (seen_.sighting.kind == Sighting::Kind::unknown) return std::nullopt;
+    if (seen_.sighting.kind == Sighting::Kind::absent) return vanished();
+    const slurm::JobStatus& status = seen_.sighting.status;
+    const bool over = status.phase == Phase::succeeded || status.phase == Phase::failed ||
+                      status.phase == Phase::cancelled ||
+                      (status.phase == Phase::requeued && settled(status.end_unix_s));
+    if (!over) return std::nullopt;
+    if (seen_.job.cancel_requested || status.phase == Phase::cancelled) {
+      return End{.cancelled = true, .why = seen_.job.cancel_requested ? "" : say_why(status, {})};
+    }
+    const auto* exit = exit_record();
+    if (!exit && !settled(status.end_unix_s)) return std::nullopt;
+    if (exit && exit->outcome == "completed") return incomplete(status);
+    if (exit && exit->outcome == "failed") return End{.why = exit->message};
+    const bool resume =
+        exit || cut_short(status) || parse_exit(status.exit_code).code == kWantsResume;
+    if (status.phase == Phase::succeeded && !exit) {
+      return End{.why = status.state + ", but the worker left no exit record; see " + seen_.log};
+    }
+    return End{.resume = resume,
+               .why = exit && !cut_short(status) ? exit->message : say_why(status, seen_.log)};
+  }
+
+  // A local disk shows a file at once, a shared one may take its time.
+  bool settled(double end_unix_s) const {
+    return seen_.job.executor == "local" || now_s_ - end_unix_s >= limits_.exit_record_grace_s;
+  }
+
+  std::optional<End> incomplete(const slurm::JobStatus& status) const {
+    if (!settled(status.end_unix_s)) return std::nullopt;
+    return End{.why = "the worker says completed, but only " + std::to_string(answers()) + " of " +
+                      std::to_string(seen_.job.prompts_total) + " answers are durable"};
+  }
+
+  // The cluster does not know the attempt any more, and says so.
+  std::optional<End> vanished() {
+    const bool ran = seen_.claim || state_ == JobState::running;
+    if (now_s_ - seen_.attempt->last_try_unix_s < limits_.submit_grace_s) return std::nullopt;
+    if (seen_.job.cancel_requested) return End{.cancelled = true, .why = {}};
+    if (!ran) {
+      record(EventKind::lost, "accepted as " + seen_.attempt->cluster_id +
+                                  ", then forgotten by the cluster before it ran");
+      act(SubmitAgain{});
+      return std::nullopt;
+    }
+    const auto* exit = exit_record();
+    if (exit && exit->outcome != "stopped") return End{.why = exit->message};
+    return End{
+        .resume = true,
+        .why = "the cluster no longer knows " + seen_.attempt->cluster_id + "; see " + seen_.log};
+  }
+
+  void decide(const End& end) {
+    const bool again = end.resume && seen_.answered && seen_.attempts_used < seen_.job.max_attempts;
+    record(EventKind::attempt_ended, end.why, again);
+    if (again) return;
+    std::string why = end.why;
+    if (end.resume && seen_.answered) {
+      why += " (after " + std::to_string(seen_.attempts_used) + " attempts)";
+    }
+    record(end.cancelled ? EventKind::cancelled : EventKind::failed, why);
+  }
+
+  void ask_cancel() {
+    if (!seen_.job.cancel_requested || jobs::is_final(state_)) return;
+    if (state_ == JobState::submitting) return;
+    if (now_s_ - seen_.cancel_asked_unix_s >= limits_.cancel_repeat_s) act(AskCancel{});
+  }
+
+  const JobSeen& seen_;
+  const Limits& limits_;
+  double now_s_;
+  JobState state_;
+  std::vector<Action> actions_;
+};
+
+struct Describe {
+  std::string operator()(const Begin& begin) const {
+    return "begin attempt " + std::to_string(begin.attempt);
+  }
+  std::string operator()(const SubmitAgain&) const { return "submit again"; }
+  std::string operator()(const FinishSubmission& finish) const {
+    return "finish submission as " + finish.cluster_id;
+  }
+  std::string operator()(const Record& record) const {
+    std::string line = std::string(jobs::to_string(record.expected)) + ": " +
+                       std::string(jobs::to_string(record.event.kind));
+    if (record.event.again) line += " again";
+    return record.event.reason.empty() ? line : line + " (" + record.event.reason + ")";
+  }
+  std::string operator()(const RecordRun& record) const {
+    return "record run " + jobs::to_string(record.run.run);
+  }
+  std::string operator()(const NoteSighting& note) const {
+    return "note " + note.status.state +
+           (note.status.reason.empty() ? "" : " " + note.status.reason);
+  }
+  std::string operator()(const AskCancel&) const { return "ask the cluster to cancel"; }
+};
+
+}  // namespace
+
+std::vector<Action> plan(const JobSeen& seen, const Limits& limits, double now_unix_s) {
+  return Planner(seen, limits, now_unix_s).actions();
+}
+
+std::vector<Action> plan(const std::vector<JobSeen>& snapshot, const Limits& limits,
+                         double now_unix_s) {
+  std::vector<Action> actions;
+  for (const JobSeen& seen : snapshot) {
+    for (auto& action : plan(seen, limits, now_unix_s)) actions.push_back(std::move(action));
+  }
+  return actions;
+}
+
+std::string describe(const Action& action) { return std::visit(Describe{}, action.what); }
+
+}  // namespace sluice::scheduler

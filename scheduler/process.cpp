@@ -1,0 +1,80 @@
+#include "scheduler/process.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <vector>
+
+namespace sluice::scheduler {
+namespace {
+
+struct Stat {
+  char state = '?';
+  std::int64_t session = 0;
+  std::int64_t start_ticks = 0;
+};
+
+// /proc/<pid>/stat (proc(5)): the name in parentheses may hold anything, so fields are counted from
+// the last ')', where field 3 follows.
+std::optional<Stat> read_stat(std::int64_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const auto name_end = text.rfind(')');
+  if (name_end == std::string::npos) return std::nullopt;
+  std::istringstream rest(text.substr(name_end + 1));
+  const std::vector<std::string> fields{std::istream_iterator<std::string>(rest), {}};
+  if (fields.size() < 20) return std::nullopt;
+  return Stat{.state = fields[0][0],
+              .session = std::strtoll(fields[3].c_str(), nullptr, 10),
+              .start_ticks = std::strtoll(fields[19].c_str(), nullptr, 10)};
+}
+
+}  // namespace
+
+std::optional<ProcessId> find_process(std::int64_t pid) {
+  const auto stat = read_stat(pid);
+  if (!stat || stat->state == 'Z' || stat->state == 'X') return std::nullopt;
+  return ProcessId{.pid = pid, .start_ticks = stat->start_ticks};
+}
+
+ProcessId this_process() {
+  return find_process(::getpid()).value_or(ProcessId{.pid = ::getpid(), .start_ticks = 0});
+}
+
+bool lives(const ProcessId& process) {
+  const auto found = find_process(process.pid);
+  return found && found->start_ticks == process.start_ticks;
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  ::gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
+
+std::string boot_id() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  file >> id;
+  return id;
+}
+
+std::filesystem::path own_executable() { return std::filesystem::read_symlink("/proc/self/exe"); }
+
+void signal_session(std::int64_t session, int signal) {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename();
+    std::int64_t pid = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (error != std::errc{} || end != name.data() + name.size()) continue;
+    const auto stat = read_stat(pid);
+    if (stat && stat->session == session) ::kill(static_cast<pid_t>(pid), signal);
+  }
+}
+
+}  // namespace sluice::scheduler

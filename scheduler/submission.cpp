@@ -1,0 +1,165 @@
+#include "scheduler/submission.h"
+
+#include <unistd.h>
+
+#include "jobs/error.h"
+#include "jobs/files.h"
+#include "jobs/ids.h"
+#include "jobs/layout.h"
+#include "scheduler/error.h"
+#include "scheduler/job_spec.h"
+#include "scheduler/process.h"
+#include "slurm/error.h"
+#include "slurm/script.h"
+
+namespace sluice::scheduler {
+namespace {
+
+namespace fs = std::filesystem;
+
+Error usage(const std::string& message) { return Error(ExitStatus::usage, message); }
+
+void need_file(const std::string& path, const std::string& what, const std::string& fix) {
+  if (path.empty()) throw usage("no " + what + " given; " + fix);
+  if (!fs::exists(path)) throw usage(path + ": there is no such " + what);
+  if (fs::is_directory(path)) throw usage(path + ": is a folder; a " + what + " is a file");
+  if (::access(path.c_str(), R_OK) != 0) throw usage(path + ": this user may not read it");
+}
+
+// The worker here, which answers questions; the nodes may know it under another path.
+fs::path worker_here(const Settings& settings) {
+  const std::string set = settings.text("worker");
+  if (!set.empty() && ::access(set.c_str(), X_OK) == 0) return set;
+  if (const auto beside = find_worker(own_executable())) return *beside;
+  throw Error(ExitStatus::failure, "sluice-worker is neither beside " + own_executable().string() +
+                                       " nor in ../libexec" +
+                                       (set.empty() ? "" : " nor at " + set) +
+                                       "; install it there, or give its path with --worker");
+}
+
+void check_launcher(const jobs::JobSpec& spec, const Environment& environment) {
+  if (spec.executor != "local") return;
+  const std::string program = spec.launcher.substr(0, spec.launcher.find(' '));
+  if (find_program(environment, program)) return;
+  throw Error(ExitStatus::failure,
+              program + " is not on PATH: the local executor starts the ranks with it; install it" +
+                  (program == "mpirun" ? " (Debian, Ubuntu: apt install openmpi-bin)" : "") +
+                  ", or name another with --launcher");
+}
+
+void check_against_model(const jobs::JobSpec& spec, const ModelFacts& model) {
+  if (model.layers > 0 && spec.shape.stages > model.layers) {
+    throw usage(spec.model + " has " + std::to_string(model.layers) + " layers, too few for " +
+                std::to_string(spec.shape.stages) + " stages; use at most " +
+                std::to_string(model.layers) + " ranks");
+  }
+  if (model.context > 0 && spec.max_seq_len > model.context) {
+    throw usage("max-seq-len " + std::to_string(spec.max_seq_len) + ": " + spec.model +
+                " has a context of " + std::to_string(model.context) + " tokens");
+  }
+}
+
+// The script is written again when the attempt begins; here it only shows what it cannot carry.
+void check_script(const jobs::JobSpec& spec) {
+  try {
+    slurm::make_script({.spec = spec, .job_dir = "/", .attempt = 1, .token = jobs::new_token()});
+  } catch (const slurm::Error& error) {
+    throw usage(error.what());
+  }
+}
+
+std::string bad_lines(const std::string& input, const jobs::PromptSummary& summary) {
+  const auto count = summary.problem_count;
+  std::string text = input + " has " + std::to_string(count) + " bad line" +
+                     (count == 1 ? "" : "s") + ", nothing was queued";
+  for (const auto& problem : summary.problems) {
+    text += "\n  line " + std::to_string(problem.line) + ": " + problem.what;
+  }
+  const auto hidden = count - static_cast<std::int64_t>(summary.problems.size());
+  if (hidden > 0) text += "\n  ... and " + std::to_string(hidden) + " more";
+  return text + "\nfix the lines, or submit the others with --skip-bad";
+}
+
+struct Interrupted {};
+
+jobs::PromptSummary read_prompts(const jobs::JobSpec& spec, const CheckOptions& options) {
+  const auto poll = [](std::int64_t, void* context) {
+    const auto& interrupted = *static_cast<const std::function<bool()>*>(context);
+    if (interrupted && interrupted()) throw Interrupted{};
+  };
+  auto interrupted = options.interrupted;
+  try {
+    return jobs::normalise_prompts({.input = spec.input,
+                                    .output = options.output,
+                                    .default_max_tokens = spec.max_tokens,
+                                    .progress = poll,
+                                    .progress_context = &interrupted});
+  } catch (const Interrupted&) {
+    throw Error(ExitStatus::interrupted,
+                "interrupted while reading " + spec.input + "; nothing was queued");
+  } catch (const jobs::Error& error) {
+    throw usage(error.what());
+  }
+}
+
+}  // namespace
+
+Staging::Staging(const fs::path& job_root)
+    : dir_(job_root / (".staging-" + std::to_string(::getpid()) + "-" + jobs::new_uid())) {
+  std::error_code error;
+  fs::create_directories(dir_, error);
+  if (error) {
+    throw Error(ExitStatus::failure, "make " + dir_.string() + ": " + error.message() +
+                                         "; --job-root names another place");
+  }
+}
+
+Staging::~Staging() {
+  std::error_code ignored;
+  if (!dir_.empty()) fs::remove_all(dir_, ignored);
+}
+
+void Staging::move_to(const fs::path& job_dir) {
+  fs::rename(dir_, job_dir);
+  dir_ = job_dir;
+  jobs::sync_directory(job_dir.parent_path());
+}
+
+Submission check_submission(const Settings& settings, const CheckOptions& options) {
+  Submission submission{.spec = make_spec(settings), .model = {}, .prompts = {}};
+  jobs::JobSpec& spec = submission.spec;
+  need_file(spec.input, "prompt file", "sluice submit INPUT --model PATH");
+  need_file(spec.model, "model", "--model PATH names a GGUF file");
+  check_launcher(spec, options.environment);
+  const fs::path worker = worker_here(settings);
+  spec.worker = settings.text("worker").empty() ? worker.string() : settings.text("worker");
+  check_script(spec);
+  submission.model = check_model(options.run, worker, spec.model);
+  check_against_model(spec, submission.model);
+
+  submission.prompts = read_prompts(spec, options);
+  spec.prompt_count = submission.prompts.prompts;
+  if (submission.prompts.problem_count > 0 && !options.skip_bad) {
+    throw usage(bad_lines(spec.input, submission.prompts));
+  }
+  if (spec.prompt_count == 0) throw usage(spec.input + ": holds no prompts, nothing was queued");
+  spec.uid = jobs::new_uid();
+  return submission;
+}
+
+jobs::JobId queue_submission(db::Store& store, Submission& submission, Staging& staging,
+                             const fs::path& job_root) {
+  jobs::JobSpec& spec = submission.spec;
+  const auto prepare = [&](jobs::JobId id) {
+    spec.job = id;
+    jobs::write_file_whole(jobs::Layout(staging.dir()).spec(), jobs::to_json(spec));
+    const fs::path job_dir = fs::absolute(job_root) / (std::to_string(id) + "-" + spec.uid);
+    staging.move_to(job_dir);
+    return job_dir;
+  };
+  const auto id = store.create_job(spec, prepare);
+  staging.keep();
+  return id;
+}
+
+}  // namespace sluice::scheduler

@@ -1,0 +1,58 @@
+// From prompts and settings to a queued job. Everything is checked before anything is queued, and
+// what is made on the way lies in a staging folder that vanishes unless it becomes the job's.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "db/store.h"
+#include "jobs/prompts.h"
+#include "jobs/spec.h"
+#include "scheduler/config.h"
+#include "scheduler/model_check.h"
+#include "slurm/command.h"
+
+namespace sluice::scheduler {
+
+// A folder of our own in the job root, removed with all that is in it, wherever it was moved,
+// unless keep() was called.
+class Staging {
+ public:
+  explicit Staging(const std::filesystem::path& job_root);
+  ~Staging();
+  Staging(const Staging&) = delete;
+  Staging& operator=(const Staging&) = delete;
+
+  const std::filesystem::path& dir() const { return dir_; }
+  void move_to(const std::filesystem::path& job_dir);
+  void keep() { dir_.clear(); }
+
+ private:
+  std::filesystem::path dir_;
+};
+
+struct Submission {
+  jobs::JobSpec spec;
+  ModelFacts model;
+  jobs::PromptSummary prompts;
+};
+
+struct CheckOptions {
+  bool skip_bad = false;              // bad lines are left out instead of refused
+  std::filesystem::path output;       // the normalised prompts; empty: only checks
+  std::function<bool()> interrupted;  // polled while prompts are read
+  slurm::RunCommand run = slurm::run_command;
+  Environment environment = process_environment;
+};
+
+// Throws scheduler::Error: missing input or model, bad lines, a shape the model or the prompts
+// cannot fill, a launcher that is not there, values that no script can carry.
+Submission check_submission(const Settings& settings, const CheckOptions& options);
+
+// Queues it: the staging folder becomes the job's directory inside the transaction that makes the
+// job. Returns the job's id; `spec` gets it too.
+jobs::JobId queue_submission(db::Store& store, Submission& submission, Staging& staging,
+                             const std::filesystem::path& job_root);
+
+}  // namespace sluice::scheduler

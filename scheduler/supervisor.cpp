@@ -1,0 +1,161 @@
+#include "scheduler/supervisor.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <vector>
+
+#include "jobs/files.h"
+#include "scheduler/error.h"
+#include "scheduler/local_record.h"
+
+extern char** environ;
+
+namespace sluice::scheduler {
+namespace {
+
+constexpr double kLockPoll_s = 0.1;
+constexpr int kCannotExecute = 126;  // the shell's own status for it
+
+Error failure(const std::string& what, const std::filesystem::path& path) {
+  return Error(ExitStatus::failure, what + " " + path.string() + ": " + std::strerror(errno));
+}
+
+// The signals a supervisor answers to stay blocked and are taken one by one: none is ever lost
+// between a look and a wait.
+class Signals {
+ public:
+  Signals() {
+    ::sigemptyset(&set_);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) ::sigaddset(&set_, signal);
+    ::sigprocmask(SIG_BLOCK, &set_, &before_);
+  }
+
+  // True when somebody asked for the end within the time.
+  bool asked_to_end(double wait_s) const {
+    timespec wait{.tv_sec = static_cast<time_t>(wait_s), .tv_nsec = 0};
+    wait.tv_nsec = static_cast<long>((wait_s - static_cast<double>(wait.tv_sec)) * 1e9);
+    const int signal = ::sigtimedwait(&set_, nullptr, &wait);
+    return signal == SIGTERM || signal == SIGINT;
+  }
+
+  void restore() const { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t set_{}, before_{};
+};
+
+class Supervisor {
+ public:
+  explicit Supervisor(const SuperviseOptions& options)
+      : options_(options), layout_(options.job_dir) {}
+
+  void run() {
+    record_ = {.host = host_name(),
+               .boot_id = boot_id(),
+               .supervisor = this_process(),
+               .script = {},
+               .submitted_unix_s = jobs::unix_time_s()};
+    if (!jobs::publish_file_once(layout_.local(options_.attempt), to_json(record_))) return;
+    const int lock = open_lock();
+    if (!wait_for_turn(lock)) return end_cancelled();
+    if (std::filesystem::exists(layout_.cancel_request())) return end_cancelled();
+    start_script();
+    watch_script();
+    // Unlocked by name, not by closing: whatever the script left behind has the descriptor too.
+    ::flock(lock, LOCK_UN);
+  }
+
+ private:
+  // The descriptor is handed on to the script, so that the cores stay taken when the supervisor
+  // alone is killed.
+  int open_lock() const {
+    const int lock = ::open(options_.lock.c_str(), O_RDWR | O_CREAT, 0666);
+    if (lock < 0) throw failure("open the lock", options_.lock);
+    return lock;
+  }
+
+  bool wait_for_turn(int lock) {
+    while (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK && errno != EINTR) throw failure("lock", options_.lock);
+      if (!record_.queued) {
+        record_.queued = true;
+        publish();
+      }
+      if (signals_.asked_to_end(kLockPoll_s)) return false;
+    }
+    return true;
+  }
+
+  void start_script() {
+    const std::string script = layout_.script(options_.attempt);
+    const std::string log = local_log(layout_, options_.attempt, record_.cluster_id());
+    const std::string id = "SLUICE_CLUSTER_ID=" + record_.cluster_id();
+    const pid_t pid = ::fork();
+    if (pid < 0) throw failure("start", script);
+    if (pid == 0) {
+      ::setsid();
+      signals_.restore();
+      const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0666);
+      ::dup2(out, STDOUT_FILENO);
+      ::dup2(out, STDERR_FILENO);
+      ::putenv(const_cast<char*>(id.c_str()));
+      ::execlp("bash", "bash", script.c_str(), static_cast<char*>(nullptr));
+      ::_exit(kCannotExecute);
+    }
+    record_.state = LocalRecord::State::running;
+    record_.queued = false;
+    record_.script = find_process(pid).value_or(ProcessId{.pid = pid, .start_ticks = 0});
+    record_.started_unix_s = jobs::unix_time_s();
+    publish();
+  }
+
+  void watch_script() {
+    const auto pid = static_cast<pid_t>(record_.script.pid);
+    std::optional<double> kill_at_s;
+    int status = 0;
+    while (::waitpid(pid, &status, WNOHANG) == 0) {
+      if (signals_.asked_to_end(1) && !kill_at_s) {
+        record_.cancelled = true;
+        kill_at_s = jobs::steady_time_s() + options_.kill_grace_s;
+        ::kill(pid, SIGTERM);  // the script passes it on, as it does under Slurm
+      }
+      if (kill_at_s && jobs::steady_time_s() >= *kill_at_s) signal_session(pid, SIGKILL);
+    }
+    if (record_.cancelled) signal_session(pid, SIGKILL);
+    record_.exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    end();
+  }
+
+  void end_cancelled() {
+    record_.cancelled = true;
+    end();
+  }
+
+  void end() {
+    record_.state = LocalRecord::State::ended;
+    record_.ended_unix_s = jobs::unix_time_s();
+    publish();
+  }
+
+  void publish() const {
+    jobs::write_file_whole(layout_.local(options_.attempt), to_json(record_));
+  }
+
+  SuperviseOptions options_;
+  jobs::Layout layout_;
+  Signals signals_;
+  LocalRecord record_;
+};
+
+}  // namespace
+
+void supervise(const SuperviseOptions& options) { Supervisor(options).run(); }
+
+}  // namespace sluice::scheduler
