@@ -41,7 +41,9 @@ class ByteWriter {
 
  private:
   void append(std::span<const std::byte> more) {
-    bytes_.insert(bytes_.end(), more.begin(), more.end());
+    const std::size_t at = bytes_.size();
+    bytes_.resize(at + more.size());
+    if (!more.empty()) std::memcpy(&bytes_[at], more.data(), more.size());
   }
   std::vector<std::byte> bytes_;
 };

@@ -1,0 +1,84 @@
+#include "worker/cores.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace sluice::worker {
+namespace {
+
+std::vector<int> allowed_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cores;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return cores;
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &set)) cores.push_back(core);
+  }
+  return cores;
+}
+
+// An open file that holds the core, or -1.
+int lock_core(int core, const std::string& dir) {
+  const std::string path = dir + "/sluice-core-" + std::to_string(core) + ".lock";
+  // Not O_CREAT alone: where others' files in sticky folders are protected, opening one with
+  // O_CREAT is refused even when it may be written.
+  int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (fd < 0) {
+    fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd >= 0) fchmod(fd, 0666);  // whatever the umask: other users lock it too
+  }
+  if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    close(fd);
+    fd = -1;
+  }
+  return fd;
+}
+
+bool pin_to(int core) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(core, &set);
+  return sched_setaffinity(0, sizeof set, &set) == 0;
+}
+
+}  // namespace
+
+std::vector<int> core_preference(const std::vector<int>& allowed, int local_rank, int local_size) {
+  std::vector<int> order = allowed;
+  const auto share = static_cast<std::ptrdiff_t>(allowed.size()) / local_size;
+  if (share > 0) std::rotate(order.begin(), order.begin() + share * local_rank, order.end());
+  return order;
+}
+
+std::string core_list(std::vector<int> cores) {
+  std::ranges::sort(cores);
+  std::string text;
+  for (std::size_t first = 0, last; first < cores.size(); first = last + 1) {
+    last = first;
+    while (last + 1 < cores.size() && cores[last + 1] == cores[last] + 1) ++last;
+    if (!text.empty()) text += ",";
+    text += std::to_string(cores[first]);
+    if (last > first) text += "-" + std::to_string(cores[last]);
+  }
+  return text;
+}
+
+Cores::Cores(int local_rank, int local_size, const std::string& lock_dir) {
+  for (const int core : core_preference(allowed_cores(), local_rank, local_size)) {
+    lock_fd_ = lock_core(core, lock_dir);
+    if (lock_fd_ < 0) continue;
+    if (pin_to(core)) pinned_ = {core};
+    return;
+  }
+}
+
+Cores::~Cores() {
+  if (lock_fd_ >= 0) close(lock_fd_);
+}
+
+}  // namespace sluice::worker

@@ -1,0 +1,35 @@
+// The cores of a rank: its share of what the process may run on, one core for each thread, and
+// never a core that a rank of another job on this machine already holds. Cores are held by locks on
+// files that everyone on the machine can see; a lock dies with its process.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace sluice::worker {
+
+// In which order a rank tries the cores it is allowed: its own share first (ranks of one machine
+// get neighbouring shares), then the others. When there are fewer cores than ranks, or the launcher
+// gave each rank its own, every core is tried in order. Pure.
+std::vector<int> core_preference(const std::vector<int>& allowed, int local_rank, int local_size);
+
+std::string core_list(std::vector<int> cores);  // "0-3,8"
+
+// Held for the life of this object.
+class Cores {
+ public:
+  // Locks one core and pins the calling thread to it; when every core is taken, pins nothing.
+  // `lock_dir` is one that all users of the machine can write to.
+  Cores(int local_rank, int local_size, const std::string& lock_dir = "/dev/shm");
+  ~Cores();
+  Cores(const Cores&) = delete;
+  Cores& operator=(const Cores&) = delete;
+
+  const std::vector<int>& pinned() const { return pinned_; }  // empty: not pinned
+
+ private:
+  std::vector<int> pinned_;
+  int lock_fd_ = -1;
+};
+
+}  // namespace sluice::worker

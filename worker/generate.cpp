@@ -1,0 +1,99 @@
+#include "worker/generate.h"
+
+#include <unistd.h>
+
+#include <ostream>
+#include <string>
+
+#include "jobs/prompts.h"
+#include "jobs/results.h"
+#include "jobs/spec.h"
+#include "kernels/cpu.h"
+#include "worker/error.h"
+#include "worker/layout.h"
+#include "worker/local_pipeline.h"
+#include "worker/machine.h"
+
+namespace sluice::worker {
+namespace {
+
+constexpr int kSomeFailed = 4;
+
+// The prompts as a job would hold them: checked, one line each. Removed with this object.
+class NormalisedPrompts {
+ public:
+  NormalisedPrompts(const std::filesystem::path& input, int max_tokens)
+      : path_(std::filesystem::temp_directory_path() /
+              ("sluice-generate-" + std::to_string(getpid()) + ".jsonl")) {
+    summary_ = jobs::normalise_prompts(
+        {.input = input, .output = path_, .default_max_tokens = max_tokens});
+    if (summary_.problem_count == 0) return;
+    std::string problems;
+    for (const jobs::LineProblem& problem : summary_.problems) {
+      problems += "\n  line " + std::to_string(problem.line) + ": " + problem.what;
+    }
+    std::filesystem::remove(path_);
+    throw Error(input.string() + ": " + std::to_string(summary_.problem_count) +
+                " problem(s):" + problems);
+  }
+  ~NormalisedPrompts() {
+    std::error_code ignored;
+    std::filesystem::remove(path_, ignored);
+  }
+  NormalisedPrompts(const NormalisedPrompts&) = delete;
+  NormalisedPrompts& operator=(const NormalisedPrompts&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  std::int64_t count() const { return summary_.prompts; }
+
+ private:
+  std::filesystem::path path_;
+  jobs::PromptSummary summary_;
+};
+
+jobs::JobSpec spec_of(const GenerateOptions& options) {
+  jobs::JobSpec spec;
+  spec.shape = {
+      .nodes = 1, .ranks_per_node = options.stages, .replicas = 1, .stages = options.stages};
+  spec.batch_size = options.batch_size;
+  spec.max_tokens = options.max_tokens;
+  spec.max_seq_len = options.max_seq_len;
+  spec.token_budget = options.token_budget;
+  spec.precision = options.precision;
+  spec.threads = options.threads;
+  return spec;
+}
+
+}  // namespace
+
+int generate(const GenerateOptions& options, std::ostream& out) {
+  const auto model = model::Model::open(options.model);
+  const NormalisedPrompts normalised(options.prompts, options.max_tokens);
+  const auto mix = sample_mix(normalised.path(), model.tokenizer(), options.max_tokens);
+  const pipeline::Plan plan = lay_out(spec_of(options), model, mix, options.stages);
+  IntakeRules rules;
+  rules.max_positions = plan.max_positions;
+  rules.max_tokens = options.max_tokens;
+  rules.ignore_eos = options.ignore_eos;
+  const auto needs = [&](int) {
+    return EngineNeeds{
+        .make_backend = [] { return kernels::make_cpu_backend(); },
+        .prompts = normalised.count(),
+        .max_tokens = options.max_tokens,
+        .memory_bytes = available_memory_bytes() / static_cast<std::uint64_t>(options.stages)};
+  };
+
+  pipeline::LocalWorld world(options.stages);
+  jobs::PromptReader reader(normalised.path());
+  const LeaderReport report =
+      run_locally(world, {.model = model, .plan = plan, .rules = rules, .needs = needs},
+                  {.next_prompt = [&] { return reader.next(); },
+                   .answer = [&](const jobs::Result& result) { out << to_line(result) << '\n'; },
+                   .generated = [](int) {},
+                   .should_stop = [] { return false; },
+                   .make_durable = [&] { out.flush(); }});
+  if (!out) throw Error("writing the results failed: is the disk full?");
+  return report.prompts_failed > 0 ? kSomeFailed : 0;
+}
+
+}  // namespace sluice::worker

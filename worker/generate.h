@@ -1,0 +1,27 @@
+// `sluice-worker generate`: prompts in, result lines out, in one process and without a queue.
+#pragma once
+
+#include <filesystem>
+#include <iosfwd>
+#include <string>
+
+namespace sluice::worker {
+
+struct GenerateOptions {
+  std::filesystem::path model;
+  std::filesystem::path prompts;  // .txt or JSONL, as `sluice submit` takes them
+  int max_tokens = 256;
+  int batch_size = 8;
+  int token_budget = 128;
+  int max_seq_len = 0;  // 0: the model's context
+  int threads = 1;
+  int stages = 1;  // each a thread
+  std::string precision = "exact";
+  bool ignore_eos = false;
+};
+
+// Result lines in the order in which answers end. 0: all answered; 4: some prompts failed. Throws
+// when the prompts or the model cannot be used at all.
+int generate(const GenerateOptions& options, std::ostream& out);
+
+}  // namespace sluice::worker

@@ -1,0 +1,63 @@
+#include <exception>
+#include <fstream>
+#include <iostream>
+
+#include "worker/error.h"
+#include "worker/options.h"
+#include "worker/pipeline/mpi_link.h"
+#include "worker/stop_signal.h"
+
+namespace sluice::worker {
+namespace {
+
+void print_error(const std::string& where, const std::exception& error) {
+  std::cerr << where << error.what() << std::endl;
+}
+
+int execute(const RunOptions& options) {
+  install_stop_signals();
+  pipeline::MpiWorld world;
+  try {
+    return run(options, world.link(), world.place());
+  } catch (const std::exception& error) {
+    const std::string where =
+        "rank " + std::to_string(world.link().rank()) + " on " + world.place().host + ": ";
+    record_failure(options, kFailed, where + error.what());
+    print_error("error: " + where, error);
+    world.abort(kFailed);
+  }
+}
+
+int execute(const GenerateCommand& command) {
+  if (command.out.empty()) return generate(command.options, std::cout);
+  std::ofstream out(command.out);
+  if (!out) throw Error("cannot write " + command.out.string());
+  return generate(command.options, out);
+}
+
+int execute(const InspectCommand& command) { return inspect(command.options, std::cout); }
+int execute(const CheckCommand& command) { return check(command.options, std::cout); }
+int execute(const TokenizeOptions& options) { return tokenize(options, std::cout); }
+
+int execute(const Say& say) {
+  (say.exit_code == 0 ? std::cout : std::cerr) << say.text;
+  return say.exit_code;
+}
+
+}  // namespace
+}  // namespace sluice::worker
+
+int main(int argc, char** argv) {
+  using namespace sluice::worker;
+  const Command command = parse_command_line(argc, argv);
+  try {
+    return std::visit([](const auto& c) { return execute(c); }, command);
+  } catch (const std::exception& error) {
+    print_error("error: ", error);
+    if (const auto* run = std::get_if<RunOptions>(&command)) {
+      record_failure(*run, kFailed, error.what());
+      return kFailed;
+    }
+    return kBadJob;
+  }
+}

@@ -1,0 +1,37 @@
+// The command line of sluice-worker as values.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <variant>
+
+#include "worker/generate.h"
+#include "worker/inspect.h"
+#include "worker/run.h"
+#include "worker/tokenize.h"
+
+namespace sluice::worker {
+
+struct GenerateCommand {
+  GenerateOptions options;
+  std::filesystem::path out;  // empty: standard output
+};
+struct InspectCommand {
+  InspectOptions options;
+};
+struct CheckCommand {
+  InspectOptions options;
+};
+
+// Nothing to do but to say something: help, a version, or what is wrong with the command line.
+struct Say {
+  int exit_code = 0;
+  std::string text;
+};
+
+using Command =
+    std::variant<RunOptions, GenerateCommand, InspectCommand, CheckCommand, TokenizeOptions, Say>;
+
+Command parse_command_line(int argc, const char* const* argv);
+
+}  // namespace sluice::worker

@@ -1,0 +1,34 @@
+// `sluice-worker run`: one rank of a job. Everything it is told and everything it did lies in the
+// job directory (docs/job-directory.md).
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "jobs/ids.h"
+#include "worker/pipeline/link.h"
+#include "worker/pipeline/mpi_link.h"
+
+namespace sluice::worker {
+
+// Exit status of a run; the script and the scheduler act on it.
+inline constexpr int kAllAnswered = 0;
+inline constexpr int kFailed = 1;
+inline constexpr int kBadJob = 2;  // the spec, the model or the shape: trying again is no use
+inline constexpr int kStoppedEarly = 75;  // wants to be resumed
+
+struct RunOptions {
+  std::filesystem::path job_dir;
+  jobs::RunId run;
+  std::string cluster_id;  // Slurm's job id, or the local supervisor's
+  double script_start_unix_s = 0;
+};
+
+// Collective. The same exit status on every rank. What it throws concerns this rank alone: record
+// it and end the world.
+int run(const RunOptions& options, pipeline::Link& world, const pipeline::NodePlace& node);
+
+// exit.json of a run that failed, unless a rank has written one already. Never throws.
+void record_failure(const RunOptions& options, int exit_code, const std::string& message) noexcept;
+
+}  // namespace sluice::worker

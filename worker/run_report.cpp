@@ -1,0 +1,113 @@
+#include "worker/run_report.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace sluice::worker {
+namespace {
+
+double per_second(std::int64_t tokens, double seconds) {
+  return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
+}
+
+// The window as every stage saw it, in the phases of this rank.
+void enter_window(PhaseClock& phases, const Engine& engine, const pipeline::StageClock& clock) {
+  phases.begin(Phase::window, clock.opened_s() - engine.clock_offset().offset_s);
+  phases.begin(Phase::teardown, clock.closed_s() - engine.clock_offset().offset_s);
+}
+
+}  // namespace
+
+jobs::StageMetrics measure_stage(int rank, const pipeline::Plan& plan, Engine& engine,
+                                 PhaseClock& phases) {
+  using pipeline::Category;
+  const pipeline::StageClock& clock = engine.clock();
+  const pipeline::StageCounts& counts = engine.stage().counts();
+  const model::StageRange& range = engine.forward().range();
+  jobs::StageMetrics m;
+  m.rank = rank;
+  m.replica = rank / plan.stages();
+  m.stage = plan.place(rank).stage;
+  m.host = plan.hosts[static_cast<std::size_t>(rank)];
+  m.first_layer = range.first;
+  m.last_layer = range.end - 1;
+  m.has_embedding = range.has_embedding;
+  m.has_head = range.has_head;
+
+  m.wall_clock_s = clock.wall_s();
+  m.prefill_s = clock.seconds(Category::prefill);
+  m.decode_s = clock.seconds(Category::decode);
+  m.sampling_s = clock.seconds(Category::sampling);
+  m.communication_s = clock.seconds(Category::communication);
+  m.bubble_s = clock.seconds(Category::bubble);
+  m.output_s = clock.seconds(Category::output);
+  m.unattributed_s = m.wall_clock_s - (m.prefill_s + m.decode_s + m.sampling_s + m.communication_s +
+                                       m.bubble_s + m.output_s);
+  m.clock_error_s = engine.clock_error_s();
+
+  m.micro_batches = counts.micro_batches;
+  m.prefill_tokens = counts.prefill_tokens;
+  m.decode_tokens = counts.decode_tokens;
+  m.bytes_sent = counts.bytes_sent;
+  m.messages_sent = counts.messages_sent;
+  m.weight_bytes = static_cast<std::int64_t>(engine.forward().weight_bytes());
+  m.kv_bytes = static_cast<std::int64_t>(engine.forward().kv_bytes());
+
+  enter_window(phases, engine, clock);
+  phases.begin(Phase::teardown);
+  m.launch_s = phases.seconds(Phase::launch);
+  m.load_s = phases.seconds(Phase::load);
+  m.preprocess_s = phases.seconds(Phase::preprocess);
+  m.teardown_s = phases.seconds(Phase::teardown);
+  m.elapsed_s = phases.elapsed_s();
+  m.elapsed_unattributed_s =
+      m.elapsed_s - (m.launch_s + m.load_s + m.preprocess_s + m.wall_clock_s + m.teardown_s);
+  return m;
+}
+
+jobs::RunMetrics measure_run(jobs::RunId run, const LeaderReport& report,
+                             std::span<const jobs::StageMetrics> stages) {
+  const auto longest = [&](double jobs::StageMetrics::*member) {
+    double longest_s = 0;
+    for (const jobs::StageMetrics& stage : stages) longest_s = std::max(longest_s, stage.*member);
+    return longest_s;
+  };
+  const auto quantiles_of = [&](double jobs::Timing::*member) {
+    std::vector<double> values;
+    values.reserve(report.timings.size());
+    for (const jobs::Timing& timing : report.timings) values.push_back(timing.*member);
+    return quantiles(std::move(values));
+  };
+  jobs::RunMetrics m;
+  m.run = run;
+  m.wall_clock_s = longest(&jobs::StageMetrics::wall_clock_s);
+  m.elapsed_s = longest(&jobs::StageMetrics::elapsed_s);
+  m.io_s = longest(&jobs::StageMetrics::load_s);
+  m.preprocess_s = longest(&jobs::StageMetrics::preprocess_s);
+  m.prompts_ok = report.prompts_ok;
+  m.prompts_failed = report.prompts_failed;
+  m.prompt_tokens = report.prompt_tokens;
+  m.output_tokens = report.output_tokens;
+  m.wasted_tokens = report.wasted_tokens;
+  m.output_tokens_per_s = per_second(m.output_tokens, m.wall_clock_s);
+  m.total_tokens_per_s = per_second(m.prompt_tokens + m.output_tokens, m.wall_clock_s);
+  m.queue_s = quantiles_of(&jobs::Timing::queue_s);
+  m.ttft_s = quantiles_of(&jobs::Timing::ttft_s);
+  m.tpot_s = quantiles_of(&jobs::Timing::tpot_s);
+  m.latency_s = quantiles_of(&jobs::Timing::latency_s);
+  return m;
+}
+
+jobs::Quantiles quantiles(std::vector<double> values) {
+  if (values.empty()) return {};
+  std::ranges::sort(values);
+  const auto at = [&](double p) {
+    const double place = p * static_cast<double>(values.size() - 1);
+    const auto below = static_cast<std::size_t>(place);
+    const std::size_t above = std::min(below + 1, values.size() - 1);
+    return values[below] + (place - std::floor(place)) * (values[above] - values[below]);
+  };
+  return {.p50 = at(0.50), .p90 = at(0.90), .p99 = at(0.99)};
+}
+
+}  // namespace sluice::worker

@@ -1,0 +1,25 @@
+// What a rank and a run measured, as the values of jobs/metrics.h. Definitions: docs/data-model.md.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "jobs/metrics.h"
+#include "worker/engine.h"
+#include "worker/leader.h"
+#include "worker/phase_clock.h"
+
+namespace sluice::worker {
+
+// Collective (the clocks are aligned once more). Ends the phases: nothing after it is measured.
+jobs::StageMetrics measure_stage(int rank, const pipeline::Plan& plan, Engine& engine,
+                                 PhaseClock& phases);
+
+jobs::RunMetrics measure_run(jobs::RunId run, const LeaderReport& report,
+                             std::span<const jobs::StageMetrics> stages);
+
+// By linear interpolation between order statistics (Hyndman and Fan 1996, type 7); zeros of
+// nothing.
+jobs::Quantiles quantiles(std::vector<double> values);
+
+}  // namespace sluice::worker
