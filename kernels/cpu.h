@@ -14,7 +14,7 @@ enum class Isa { portable, avx2, avx512 };
 const char* to_string(Isa isa);
 
 // What is compiled in and this CPU can run, best last. Never empty: portable runs everywhere (and
-// is for checking: without an fma instruction it is some hundred times slower).
+// is for checking: it is some thirty times slower).
 std::vector<Isa> supported_isas();
 
 // The best instruction set, or the one that is asked for; Error when this CPU lacks it.

