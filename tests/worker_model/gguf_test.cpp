@@ -171,8 +171,10 @@ TEST(Gguf, RefusesMetadataThatLie) {
               HasSubstr("a boolean holds 2"));
   EXPECT_THAT(refusal(GgufWriter().pair("t", static_cast<GgufWriter::Type>(13), 0).file()),
               HasSubstr("value type 13"));
-  EXPECT_THAT(refusal(GgufWriter().begin_array("n", GgufWriter::array, 1).file(64)),
-              HasSubstr("an array within an array"));
+  for (const std::uint64_t count : {0, 1}) {
+    EXPECT_THAT(refusal(GgufWriter().begin_array("n", GgufWriter::array, count).file(64)),
+                HasSubstr("an array within an array"));
+  }
   EXPECT_THAT(
       refusal(GgufWriter().begin_array("w", GgufWriter::u64, 1).raw(std::string(8, '\xff')).file()),
       HasSubstr("63 bits"));
@@ -200,6 +202,9 @@ TEST(Gguf, RefusesTensorsThatLie) {
   EXPECT_THAT(with({1ull << 32, 1ull << 32}, kF32, 0), HasSubstr("impossible shape"));
   EXPECT_THAT(with({32, 1ull << 40, 1ull << 40}, kF32, 0), HasSubstr("impossible shape"));
   EXPECT_THAT(with({1ull << 62}, kF32, 0), HasSubstr("impossible shape"));
+  EXPECT_THAT(with({8, 3, 0xaaaaaaaaaaaaaaab}, kF32, 0), HasSubstr("impossible shape"))
+      << "3 times this is 1 in 64 bits";
+  EXPECT_THAT(with({(1ull << 62) + 8}, kF32, 0), HasSubstr("impossible shape"));
   EXPECT_THAT(with({48, 2}, kQ8_0, 0), HasSubstr("not a multiple"));
   EXPECT_THAT(with({1025}, kF32, 0), HasSubstr("end past the data's"));
   EXPECT_THAT(with({8}, kF32, 4096), HasSubstr("end past the data's"));

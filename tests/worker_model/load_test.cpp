@@ -2,36 +2,38 @@
 // with the loaded weights; and the kernel's count of the bytes that this process has read.
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <fstream>
 #include <numeric>
 #include <sstream>
 
 #include "kernels/cpu.h"
 #include "kernels/quant.h"
+#include "tests/worker_model/memory_file.h"
+#include "tests/worker_model/tiny_model.h"
 #include "worker/error.h"
 #include "worker/model/model.h"
 
 namespace sluice::worker::model {
 namespace {
 
-class LoadStage : public testing::TestWithParam<const char*> {
+StageRange whole(const Model& model) {
+  return {.first = 0, .end = model.config().layers, .has_embedding = true, .has_head = true};
+}
+
+std::vector<float> values_in_file(const Model& model, const std::string& name) {
+  const TensorInfo& tensor = *model.file().tensor(name);
+  std::vector<std::byte> bytes(tensor.bytes);
+  model.file().read_bytes(tensor.offset, bytes);
+  std::vector<float> values(tensor.rows * tensor.cols);
+  kernels::expand(tensor.type, bytes, values);
+  return values;
+}
+
+// Gets loaded weights back out of the backend by computing with them.
+class LoadedWeights : public testing::Test {
  protected:
-  const Model model_ =
-      Model::open(std::string(SLUICE_TEST_DATA) + "/tiny/" + GetParam() + "/model.gguf");
   const std::unique_ptr<kernels::Backend> backend_ = kernels::make_cpu_backend();
-
-  StageRange whole() const {
-    return {.first = 0, .end = model_.config().layers, .has_embedding = true, .has_head = true};
-  }
-
-  std::vector<float> in_file(const std::string& name) const {
-    const TensorInfo& tensor = *model_.file().tensor(name);
-    std::vector<std::byte> bytes(tensor.bytes);
-    model_.file().read_bytes(tensor.offset, bytes);
-    std::vector<float> values(tensor.rows * tensor.cols);
-    kernels::expand(tensor.type, bytes, values);
-    return values;
-  }
 
   std::vector<float> download(const kernels::Tensor& from) {
     std::vector<float> values(from.rows * from.cols);
@@ -77,8 +79,16 @@ class LoadStage : public testing::TestWithParam<const char*> {
   }
 };
 
+class LoadStage : public LoadedWeights, public testing::WithParamInterface<const char*> {
+ protected:
+  const Model model_ =
+      Model::open(std::string(SLUICE_TEST_DATA) + "/tiny/" + GetParam() + "/model.gguf");
+
+  std::vector<float> in_file(const std::string& name) const { return values_in_file(model_, name); }
+};
+
 TEST_P(LoadStage, ALoneStageHoldsTheFilesWeights) {
-  const StageWeights weights = load_stage(model_, whole(), 32, *backend_);
+  const StageWeights weights = load_stage(model_, whole(model_), 32, *backend_);
   EXPECT_TRUE(weights.head_is_embedding);
   EXPECT_EQ(weights.head, nullptr) << "a tied embedding is held once";
   EXPECT_EQ(&weights.head_weight(), weights.embedding.get());
@@ -154,7 +164,7 @@ TEST_P(LoadStage, BytesOfStagesAddUpToTheFile) {
   const TensorInfo* factors = model_.file().tensor(kRopeFactorsTensor);
   const std::uint64_t beside = factors ? factors->bytes : 0;  // part of the configuration
   const std::uint64_t embedding = model_.file().tensor(kEmbeddingTensor)->bytes;
-  EXPECT_EQ(model_.weight_bytes(whole()) + beside, all);
+  EXPECT_EQ(model_.weight_bytes(whole(model_)) + beside, all);
   EXPECT_EQ(model_.weight_bytes({.first = 0, .end = 2, .has_embedding = true}) +
                 model_.weight_bytes({.first = 2, .end = layers, .has_head = true}) + beside,
             all + embedding)
@@ -171,6 +181,31 @@ TEST_P(LoadStage, CostsAreTheProductsOfTheShapes) {
 INSTANTIATE_TEST_SUITE_P(Tiny, LoadStage,
                          testing::Values("llama-rope3-tied-bf16", "smollm-tied-f16"),
                          [](const auto& model) { return std::string(model.param).substr(0, 5); });
+
+TEST_F(LoadedWeights, AreWholeWhereATensorIsReadInPieces) {
+  constexpr std::uint32_t kVocab = 150'000;  // 4.8 MB, more than a backend reads at once
+  std::string bytes = tests::TinyLlama{
+      .vocab = kVocab, .more_metadata = [](tests::GgufWriter& metadata) {
+        metadata.pair("tokenizer.ggml.model", "gpt2")
+            .pair("tokenizer.ggml.pre", "gpt-2")
+            .strings("tokenizer.ggml.tokens", {"a"})
+            .strings("tokenizer.ggml.merges", {});
+      }}.file();
+  tests::MemoryFile memory(bytes);
+  std::vector<float> embedding(Model::open(memory.path()).config().hidden * kVocab);
+  std::iota(embedding.begin(), embedding.end(), 0.0f);  // below 2^24: all different, all exact
+  const auto offset = Gguf::open(memory.path()).tensor(kEmbeddingTensor)->offset;
+  std::memcpy(&bytes[offset], embedding.data(), embedding.size() * sizeof(float));
+  memory.write(bytes);
+
+  const Model model = Model::open(memory.path());
+  const StageWeights first =
+      load_stage(model, {.first = 0, .end = 1, .has_embedding = true}, 8, *backend_);
+  EXPECT_TRUE(looked_up(*first.embedding) == embedding) << "as a table";
+  const StageWeights lone = load_stage(model, whole(model), 8, *backend_);
+  EXPECT_TRUE(looked_up(*lone.embedding) == embedding) << "as a product's weight, looked up";
+  EXPECT_TRUE(multiplied(lone.head_weight()) == embedding) << "as a product's weight, multiplied";
+}
 
 TEST(StageRange, SaysWhatPeopleRead) {
   EXPECT_EQ(to_string(StageRange{.first = 0, .end = 19, .has_embedding = true}), "0-18");

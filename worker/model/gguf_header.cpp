@@ -21,6 +21,8 @@ namespace {
 constexpr std::uint32_t kMagic = 0x46554747;     // "GGUF"
 constexpr std::uint32_t kLfsMagic = 0x73726576;  // "vers", how a Git LFS pointer begins
 constexpr std::uint32_t kDimensionsMax = 4;
+constexpr std::uint64_t kTensorBytesMin = 8 + 4 + 8 + 4 + 8;  // name, dimensions, type, offset
+constexpr std::uint64_t kPairBytesMin = 8 + 4 + 1;            // key, type, value
 constexpr std::uint64_t kAlignmentDefault = 32;
 constexpr std::uint64_t kAlignmentMax = 1 << 20;
 
@@ -88,6 +90,10 @@ bool read_boolean(HeaderReader& in) {
   return byte == 1;
 }
 
+[[noreturn]] void refuse_nested_array(const HeaderReader& in) {
+  in.fail("an array within an array; this version reads flat arrays only");
+}
+
 // One number or boolean as the widest of its kind; signed and unsigned stay apart.
 MetaValue read_scalar(HeaderReader& in, ValueType type) {
   switch (type) {
@@ -118,7 +124,7 @@ MetaValue read_scalar(HeaderReader& in, ValueType type) {
     case ValueType::array:
       break;
   }
-  in.fail("an array within an array; this version reads flat arrays only");
+  refuse_nested_array(in);
 }
 
 std::int64_t as_int64(const MetaValue& value, const HeaderReader& in) {
@@ -133,6 +139,7 @@ std::int64_t as_int64(const MetaValue& value, const HeaderReader& in) {
 
 MetaValue read_array(HeaderReader& in) {
   const ValueType type = read_value_type(in);
+  if (type == ValueType::array) refuse_nested_array(in);
   const auto count = in.count("elements", kValueBytesMin[static_cast<std::size_t>(type)]);
   const auto fill = [&]<class T>(std::vector<T> values, auto&& next) {
     values.reserve(count);
@@ -275,9 +282,7 @@ void read_version(HeaderReader& in) {
 }  // namespace
 
 GgufHeader read_gguf_header(const ReadOnlyFile& file) {
-  constexpr std::uint64_t kTensorBytesMin = 8 + 4 + 8 + 4 + 8;  // name, dimensions, type, offset
-  constexpr std::uint64_t kPairBytesMin = 8 + 4 + 1;            // key, type, value
-  auto in = std::make_unique<HeaderReader>(file);               // its buffer is large for a stack
+  auto in = std::make_unique<HeaderReader>(file);  // its buffer is large for a stack
   GgufHeader header;
   read_version(*in);
   const auto tensors = in->count("tensors", kTensorBytesMin);

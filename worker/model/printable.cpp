@@ -6,9 +6,9 @@ namespace sluice::worker::model {
 namespace {
 
 constexpr std::size_t kShownMax = 80;  // bytes of the text
+constexpr char kHex[] = "0123456789abcdef";
 
 void append_escaped(std::string& out, unsigned char byte) {
-  constexpr char kHex[] = "0123456789abcdef";
   if (byte >= 0x20 && byte < 0x7f) {
     out += static_cast<char>(byte);
   } else {

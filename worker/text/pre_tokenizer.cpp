@@ -57,7 +57,7 @@ using MatchData = std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_f
 // before it, then spaces, of which the last is left to the word that follows.
 // Source: Radford et al. 2019, the encoder's pattern. Possessive where giving back cannot help.
 const PreTokenizer::Rule& PreTokenizer::find_rule(std::string_view name) {
-  static const std::array<Rule, 4> kRules = {{
+  static const std::array<Rule, 4> rules = {{
       {.names = {"gpt-2"},
        .pattern = R"('(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++)"
                   R"(|[\s]+(?![^\s])|[\s]++)"},
@@ -78,7 +78,7 @@ const PreTokenizer::Rule& PreTokenizer::find_rule(std::string_view name) {
                   R"(| ?[^\s\p{L}\p{N}]++[\r\n]*+|[\s]*[\r\n]++|[\s]+(?![^\s])|[\s]++)"},
   }};
   std::string supported;
-  for (const Rule& rule : kRules) {
+  for (const Rule& rule : rules) {
     for (const std::string_view known : rule.names) {
       if (known == name) return rule;
       supported += (supported.empty() ? "" : ", ") + std::string(known);

@@ -65,6 +65,7 @@ std::vector<Tokenizer::StopToken> find_stop_tokens(const model::Gguf& file,
     }
   }
   std::vector<Tokenizer::StopToken> stops;
+  stops.reserve(why.size());
   for (const auto& [id, reason] : why) stops.push_back({id, texts[id], reason});
   return stops;
 }
