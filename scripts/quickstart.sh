@@ -11,10 +11,16 @@ say "packages"
 scripts/install-deps.sh build
 
 say "build (release)"
-cmake --preset release >build.log 2>&1 || { tail -n 20 build.log >&2; exit 1; }
-cmake --build --preset release
-cmake --install build/release --prefix build/sluice >/dev/null
-rm -f build.log
+mkdir -p build
+build_all() {
+  cmake --preset release && cmake --build --preset release -j "$(nproc)" &&
+    cmake --install build/release --prefix build/sluice
+}
+echo "about 3 minutes on 2 cores the first time; log in build/release.log"
+build_all >build/release.log 2>&1 || {
+  tail -n 30 build/release.log >&2
+  exit 1
+}
 export PATH="$PWD/build/sluice/bin:$PATH"
 
 say "model"
