@@ -122,17 +122,24 @@ TEST(ResultLog, AfterAFailedWriteItStopsForGood) {
   const pid_t child = ::fork();
   if (child == 0) {
     ::signal(SIGXFSZ, SIG_IGN);
-    const rlimit limit{.rlim_cur = 10, .rlim_max = 10};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
+    const auto set_room = [](rlim_t bytes) {
+      const rlimit limit{.rlim_cur = bytes, .rlim_max = RLIM_INFINITY};
+      ::setrlimit(RLIMIT_FSIZE, &limit);
+    };
     ResultLog log(path, ResultLog::Sync::group);
     int refused = 0;
-    for (const auto* line : {"whole", "torn by the limit", "x"}) {
+    const auto commit = [&](const char* line) {
       try {
         log.commit({line});
       } catch (const Error&) {
         ++refused;
       }
-    }
+    };
+    commit("whole");
+    set_room(10);
+    commit("torn by the limit");
+    set_room(RLIM_INFINITY);
+    commit("would be lost behind the torn one");
     ::_exit(refused);
   }
   int status = 0;
