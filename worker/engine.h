@@ -1,5 +1,5 @@
-// One rank's share of an agreed plan, ready to work: its backend, its weights and KV cache, its stage
-// and the clock of its window. One thread.
+// One rank's share of an agreed plan, ready to work: its backend, its weights and KV cache, its
+// stage and the clock of its window. One thread.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +24,8 @@ struct EngineNeeds {
 
 class Engine {
  public:
-  // Collective: every rank loads its stage, all agree on the KV room, and clocks are aligned. Throws
-  // worker::Error on every rank when one of them fails.
+  // Collective: every rank loads its stage, all agree on the KV room, and clocks are aligned.
+  // Throws worker::Error on every rank when one of them fails.
   Engine(pipeline::Link& world, const model::Model& model, const pipeline::Plan& plan,
          const EngineNeeds& needs);
 

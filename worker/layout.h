@@ -15,11 +15,11 @@ inline constexpr int kPromptsSampled = 64;
 
 // Tokens of a usual prompt and answer, from the first kPromptsSampled prompts of the job. A prompt
 // whose text cannot be read does not count.
-pipeline::TokenMix sample_mix(const std::filesystem::path& prompts, const text::Tokenizer& tokenizer,
-                              int max_tokens);
+pipeline::TokenMix sample_mix(const std::filesystem::path& prompts,
+                              const text::Tokenizer& tokenizer, int max_tokens);
 
-// Throws worker::Error: a world that is not replicas x stages, what this version does not do, limits
-// that contradict the model.
+// Throws worker::Error: a world that is not replicas x stages, what this version does not do,
+// limits that contradict the model.
 pipeline::Plan lay_out(const jobs::JobSpec& spec, const model::Model& model,
                        const pipeline::TokenMix& mix, int ranks);
 

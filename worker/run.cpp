@@ -146,7 +146,10 @@ pipeline::Plan Run::decide(const Job& job) const {
 }
 
 int Run::refuse(const std::string& problem) {
-  if (leads()) record_failure(options_, kBadJob, problem);
+  if (leads()) {
+    record_failure(options_, kBadJob, problem);
+    Log(layout_.worker_log(options_.run)).warn("refused: " + problem);
+  }
   return kBadJob;
 }
 

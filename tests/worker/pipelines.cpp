@@ -80,6 +80,7 @@ PipelineRun answer_all(const model::Model& model, const PipelineShape& shape,
        .generated = [](int) {},
        .should_stop = [] { return false; },
        .make_durable = [] {}});
+  run.work_transit_s = world.transit_s(pipeline::Channel::micro_batch);
   return run;
 }
 

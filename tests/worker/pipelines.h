@@ -40,6 +40,7 @@ struct PipelineRun {
     pipeline::StageCounts counts;
   };
   std::map<int, Rank> ranks;
+  double work_transit_s = 0;  // of all micro_batch messages, as the link saw them
 };
 
 struct PipelineHooks {

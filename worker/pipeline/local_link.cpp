@@ -19,12 +19,11 @@ class LocalLink : public Link {
   }
 
   void send(int to, Channel channel, Bytes message) override {
+    const auto sent = LocalWorld::Clock::now();
     const auto delay = world_.delays_.find(channel);
-    const auto arrives =
-        LocalWorld::Clock::now() +
-        (delay == world_.delays_.end() ? std::chrono::microseconds{0} : delay->second);
+    const auto arrives = delay == world_.delays_.end() ? sent : sent + delay->second;
     const std::lock_guard lock(world_.mutex_);
-    world_.boxes_[{rank_, to, channel}].push_back({arrives, std::move(message)});
+    world_.boxes_[{rank_, to, channel}].push_back({sent, arrives, std::move(message)});
   }
 
   std::optional<Bytes> receive(int from, Channel channel) override {
@@ -32,7 +31,9 @@ class LocalLink : public Link {
     const std::lock_guard lock(world_.mutex_);
     if (world_.aborted_) throw Error("another rank of this process failed");
     std::deque<LocalWorld::Letter>& box = world_.boxes_[{from, rank_, channel}];
-    if (box.empty() || box.front().arrives > LocalWorld::Clock::now()) return std::nullopt;
+    const auto now = LocalWorld::Clock::now();
+    if (box.empty() || box.front().arrives > now) return std::nullopt;
+    world_.transit_[channel] += now - box.front().sent;
     Bytes bytes = std::move(box.front().bytes);
     box.pop_front();
     if (bytes.size() > bytes_max) {
@@ -53,6 +54,11 @@ class LocalLink : public Link {
 
 std::unique_ptr<Link> LocalWorld::link(int rank) {
   return std::make_unique<LocalLink>(*this, rank);
+}
+
+double LocalWorld::transit_s(Channel channel) {
+  const std::lock_guard lock(mutex_);
+  return std::chrono::duration<double>(transit_[channel]).count();
 }
 
 void LocalWorld::abort() {

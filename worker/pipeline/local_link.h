@@ -23,6 +23,9 @@ class LocalWorld {
   // Messages on `channel` sent from now on arrive that much later. Before any thread runs.
   void delay(Channel channel, std::chrono::microseconds by) { delays_[channel] = by; }
 
+  // How long the messages received on `channel` were on their way, all together.
+  double transit_s(Channel channel);
+
   // Makes every rank's next receive() throw: a thread that fails must not leave the others waiting.
   void abort();
 
@@ -31,7 +34,7 @@ class LocalWorld {
   using Clock = std::chrono::steady_clock;
   using Address = std::tuple<int, int, Channel>;  // from, to
   struct Letter {
-    Clock::time_point arrives;
+    Clock::time_point sent, arrives;
     Bytes bytes;
   };
 
@@ -39,6 +42,7 @@ class LocalWorld {
   std::map<Channel, std::chrono::microseconds> delays_;
   std::mutex mutex_;  // of all below
   std::map<Address, std::deque<Letter>> boxes_;
+  std::map<Channel, Clock::duration> transit_;
   bool aborted_ = false;
 };
 

@@ -1,0 +1,52 @@
+// Oracle: small machines drawn on paper.
+#include "worker/cores.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <thread>
+
+namespace sluice::worker {
+namespace {
+
+using testing::ElementsAre;
+
+TEST(Cores, EachRankBeginsWithItsOwnShare) {
+  const std::vector<int> machine{0, 1, 2, 3, 4, 5, 6, 7};
+  EXPECT_THAT(core_preference(machine, 0, 2), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7));
+  EXPECT_THAT(core_preference(machine, 1, 2), ElementsAre(4, 5, 6, 7, 0, 1, 2, 3));
+  EXPECT_THAT(core_preference({3, 9, 11}, 2, 3), ElementsAre(11, 3, 9));
+}
+
+TEST(Cores, LauncherThatGaveEachRankItsOwnCoreIsObeyed) {
+  EXPECT_THAT(core_preference({6}, 3, 4), ElementsAre(6));
+  EXPECT_THAT(core_preference({}, 0, 1), ElementsAre());
+}
+
+TEST(Cores, ListsAreShort) {
+  EXPECT_EQ(core_list({}), "");
+  EXPECT_EQ(core_list({3}), "3");
+  EXPECT_EQ(core_list({8, 2, 0, 1, 3}), "0-3,8");
+}
+
+TEST(Cores, HeldCoreIsNotGivenTwice) {
+  std::string dir = (std::filesystem::temp_directory_path() / "sluice-cores-XXXXXX").string();
+  ASSERT_NE(mkdtemp(dir.data()), nullptr);
+  // Threads: each has a mask of its own, which the pinning narrows.
+  std::vector<std::vector<int>> pinned(3);
+  std::thread([&] {
+    const Cores first(0, 1, dir);
+    pinned[0] = first.pinned();
+    std::thread([&] { pinned[1] = Cores(0, 1, dir).pinned(); }).join();  // inherits the one core
+  }).join();
+  std::thread([&] { pinned[2] = Cores(0, 1, dir).pinned(); }).join();
+  std::filesystem::remove_all(dir);
+  EXPECT_EQ(pinned[0].size(), 1U);
+  EXPECT_EQ(pinned[1].size(), 0U);
+  EXPECT_EQ(pinned[2], pinned[0]);  // free again
+}
+
+}  // namespace
+}  // namespace sluice::worker

@@ -1,0 +1,194 @@
+// Oracle: the rules of docs/job-directory.md (every prompt answered once, whatever dies) and the
+// reference ids of tests/data. Real ranks under mpirun.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <cmath>
+#include <cstring>
+#include <fstream>
+
+#include "jobs/files.h"
+#include "tests/worker/job_directory.h"
+#include "tests/worker/pipelines.h"
+#include "worker/run.h"
+
+namespace sluice::worker {
+namespace {
+
+constexpr jobs::RunId kFirst{.attempt = 1, .restart = 0}, kSecond{.attempt = 2, .restart = 0};
+
+std::filesystem::path tiny(const char* file) {
+  return std::filesystem::path(SLUICE_TEST_DATA) / "tiny/smollm-tied-f16" / file;
+}
+
+jobs::JobSpec spec_for(int ranks) {
+  jobs::JobSpec spec;
+  spec.model = tiny("model.gguf").string();
+  spec.shape = {.nodes = ranks, .ranks_per_node = 1, .replicas = 1, .stages = ranks};
+  spec.batch_size = 4;
+  spec.max_seq_len = 256;
+  spec.launcher = "mpirun";
+  spec.executor = "local";
+  return spec;
+}
+
+std::vector<jobs::Prompt> reference_prompts() {
+  std::vector<jobs::Prompt> prompts;
+  for (const ReferenceCase& one : read_cases(tiny("cases.jsonl"))) {
+    prompts.push_back(prompt_of(one, static_cast<std::int64_t>(prompts.size())));
+  }
+  return prompts;
+}
+
+// Enough work to be interrupted: many answers, each of its full length.
+std::vector<jobs::Prompt> many_prompts(int count) {
+  std::vector<jobs::Prompt> prompts;
+  for (int i = 0; i < count; ++i) {
+    jobs::Prompt prompt;
+    prompt.index = i;
+    prompt.id = std::to_string(i + 1);
+    prompt.token_ids = std::vector<std::int32_t>{5 + i % 700, 17, 30 + i % 300};
+    prompt.max_tokens = 100;
+    prompt.ignore_eos = true;
+    prompts.push_back(std::move(prompt));
+  }
+  return prompts;
+}
+
+void expect_whole_sums(const jobs::StageMetrics& m) {
+  EXPECT_LE(std::abs(m.unattributed_s), 0.01 * m.wall_clock_s + 1e-4);
+  EXPECT_LE(std::abs(m.elapsed_unattributed_s), 0.01 * m.elapsed_s);
+  for (const double seconds : {m.launch_s, m.load_s, m.preprocess_s, m.wall_clock_s, m.teardown_s,
+                               m.prefill_s, m.decode_s, m.communication_s, m.bubble_s}) {
+    EXPECT_GE(seconds, 0);
+  }
+}
+
+bool has_results(const JobDirectory& job, jobs::RunId run, std::size_t count) {
+  return eventually([&] { return job.results_of(run).size() >= count; });
+}
+
+// None lost, none twice, and the second run computed exactly what the first had not made durable.
+void expect_rest_done_once(const JobDirectory& job, std::size_t prompts) {
+  const auto times = job.times_answered();
+  EXPECT_EQ(times.size(), prompts);
+  for (const auto& [index, count] : times) EXPECT_EQ(count, 1) << "prompt " << index;
+  EXPECT_EQ(job.results_of(kFirst).size() + job.results_of(kSecond).size(), prompts);
+  const jobs::RunMetrics second =
+      jobs::parse_run_metrics(jobs::read_file(job.layout().metrics(kSecond)));
+  EXPECT_EQ(second.prompts_ok, static_cast<std::int64_t>(job.results_of(kSecond).size()));
+  EXPECT_EQ(job.exit_record(kSecond).outcome, "completed");
+  EXPECT_EQ(job.exit_record(kSecond).prompts_done, static_cast<std::int64_t>(prompts));
+}
+
+TEST(Job, AnswersEqualTheReferenceOnOneTwoAndThreeRanks) {
+  const auto cases = read_cases(tiny("cases.jsonl"));
+  for (int ranks = 1; ranks <= 3; ++ranks) {
+    SCOPED_TRACE(std::to_string(ranks) + " ranks");
+    const JobDirectory job(spec_for(ranks), reference_prompts());
+    ASSERT_EQ(Launch(job, kFirst, ranks).wait(), kAllAnswered);
+    const auto results = job.results_of(kFirst);
+    ASSERT_EQ(results.size(), cases.size());
+    for (const jobs::Result& result : results) {
+      const ReferenceCase& expected = cases[static_cast<std::size_t>(result.index)];
+      EXPECT_EQ(result.id, expected.id);
+      EXPECT_EQ(result.token_ids, expected.output) << expected.id;
+      EXPECT_EQ(to_string(result.finish_reason), expected.finish_reason);
+      EXPECT_EQ(result.run, kFirst);
+    }
+    for (int rank = 0; rank < ranks; ++rank) expect_whole_sums(job.stage(kFirst, rank));
+    EXPECT_EQ(job.exit_record(kFirst).outcome, "completed");
+    const jobs::Started started =
+        jobs::parse_started(jobs::read_file(job.layout().started(kFirst)));
+    EXPECT_EQ(started.hosts.size(), static_cast<std::size_t>(ranks));
+    const jobs::Progress progress =
+        jobs::parse_progress(jobs::read_file(job.layout().progress(kFirst, 0)));
+    EXPECT_EQ(progress.prompts_done, static_cast<std::int64_t>(cases.size()));
+  }
+}
+
+TEST(Job, KilledRankLosesNothingAndNothingIsAnsweredTwice) {
+  for (const int victim : {0, 1}) {
+    SCOPED_TRACE("rank " + std::to_string(victim));
+    const auto prompts = many_prompts(1500);
+    const JobDirectory job(spec_for(2), prompts);
+    {
+      Launch launch(job, kFirst, 2);
+      ASSERT_TRUE(has_results(job, kFirst, 1));
+      launch.signal_rank(victim, SIGKILL);
+      EXPECT_NE(launch.wait(), 0);
+    }
+    const std::size_t durable = job.results_of(kFirst).size();
+    EXPECT_GE(durable, 1U);
+    EXPECT_LT(durable, prompts.size());
+    ASSERT_EQ(Launch(job, kSecond, 2).wait(), kAllAnswered);
+    expect_rest_done_once(job, prompts.size());
+  }
+}
+
+TEST(Job, SignalStopsEarlyAndTheRestIsDoneLater) {
+  for (const int number : {SIGUSR1, SIGTERM}) {
+    SCOPED_TRACE(strsignal(number));
+    const auto prompts = many_prompts(1500);
+    const JobDirectory job(spec_for(2), prompts);
+    {
+      Launch launch(job, kFirst, 2);
+      ASSERT_TRUE(has_results(job, kFirst, 1));
+      for (const int rank : {0, 1}) launch.signal_rank(rank, number);
+      EXPECT_EQ(launch.wait(), kStoppedEarly);
+    }
+    const jobs::ExitRecord exit = job.exit_record(kFirst);
+    EXPECT_EQ(exit.outcome, "stopped");
+    EXPECT_EQ(exit.exit_code, kStoppedEarly);
+    EXPECT_EQ(exit.prompts_done, static_cast<std::int64_t>(job.results_of(kFirst).size()));
+    for (int rank = 0; rank < 2; ++rank) expect_whole_sums(job.stage(kFirst, rank));
+    ASSERT_EQ(Launch(job, kSecond, 2).wait(), kAllAnswered);
+    expect_rest_done_once(job, prompts.size());
+  }
+}
+
+TEST(Job, CancelRequestStopsEarly) {
+  const JobDirectory job(spec_for(2), many_prompts(4000));
+  Launch launch(job, kFirst, 2);
+  ASSERT_TRUE(has_results(job, kFirst, 1));
+  std::ofstream(job.layout().cancel_request()).put('\n');
+  EXPECT_EQ(launch.wait(), kStoppedEarly);
+  EXPECT_NE(job.exit_record(kFirst).message.find("cancelled"), std::string::npos);
+}
+
+TEST(Job, StaleRunStopsWhenANewerOneHasBegun) {
+  const JobDirectory job(spec_for(2), many_prompts(4000));
+  Launch launch(job, kFirst, 2);
+  ASSERT_TRUE(has_results(job, kFirst, 1));
+  std::filesystem::create_directory(job.layout().run_dir(kSecond));
+  EXPECT_EQ(launch.wait(), kFailed);
+  EXPECT_NE(job.exit_record(kFirst).message.find("stale"), std::string::npos);
+}
+
+TEST(Job, UnreadableModelIsOneErrorOfAllRanks) {
+  jobs::JobSpec spec = spec_for(3);
+  spec.model = tiny("cases.jsonl").string();  // no model
+  const JobDirectory job(spec, reference_prompts());
+  EXPECT_EQ(Launch(job, kFirst, 3).wait(), kBadJob);
+  const jobs::ExitRecord exit = job.exit_record(kFirst);
+  EXPECT_EQ(exit.outcome, "failed");
+  EXPECT_EQ(exit.exit_code, kBadJob);
+  EXPECT_NE(exit.message.find("cases.jsonl"), std::string::npos) << exit.message;
+}
+
+TEST(Job, WorldOfTheWrongSizeIsRefused) {
+  const JobDirectory job(spec_for(3), reference_prompts());
+  EXPECT_EQ(Launch(job, kFirst, 2).wait(), kBadJob);
+  EXPECT_NE(job.exit_record(kFirst).message.find("2 rank(s)"), std::string::npos);
+}
+
+TEST(Job, LaterSettingsAreRefusedByName) {
+  jobs::JobSpec spec = spec_for(2);
+  spec.shape = {.nodes = 2, .ranks_per_node = 1, .replicas = 2, .stages = 1};
+  const JobDirectory job(spec, reference_prompts());
+  EXPECT_EQ(Launch(job, kFirst, 2).wait(), kBadJob);
+  EXPECT_NE(job.exit_record(kFirst).message.find("replicas = 2"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sluice::worker
