@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 
@@ -106,6 +107,59 @@ TEST(Job, AnswersEqualTheReferenceOnOneTwoAndThreeRanks) {
     EXPECT_EQ(progress.prompts_done, static_cast<std::int64_t>(cases.size()));
   }
 }
+
+// All of tests/data/smollm2-135m-instruct/greedy.jsonl, every id, and the same text whatever the
+// layout.
+struct RealLayout {
+  int ranks, batch_size;
+};
+class RealModel : public testing::TestWithParam<RealLayout> {};
+
+std::filesystem::path real_model() {
+  if (const char* path = std::getenv("SLUICE_TEST_MODEL")) return path;
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  const std::filesystem::path folder =
+      cache ? std::filesystem::path(cache) : std::filesystem::path(home ? home : "/") / ".cache";
+  return folder / "sluice/models/SmolLM2-135M-Instruct.Q4_1.gguf";
+}
+
+TEST_P(RealModel, GreedyAnswersEqualTheReference) {
+  if (!std::filesystem::exists(real_model())) {
+    GTEST_SKIP() << real_model() << " is not there: run scripts/fetch-model.sh";
+  }
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "minutes under AddressSanitizer: the preset 'test' runs it";
+#endif
+  const auto cases =
+      read_cases(std::filesystem::path(SLUICE_TEST_DATA) / "smollm2-135m-instruct/greedy.jsonl");
+  std::vector<jobs::Prompt> prompts;
+  for (const ReferenceCase& one : cases) {
+    prompts.push_back(prompt_of(one, static_cast<std::int64_t>(prompts.size())));
+  }
+  jobs::JobSpec spec = spec_for(GetParam().ranks);
+  spec.model = real_model().string();
+  spec.batch_size = GetParam().batch_size;
+  spec.max_seq_len = 0;
+  const JobDirectory job(spec, prompts);
+  ASSERT_EQ(Launch(job, kFirst, GetParam().ranks).wait(), kAllAnswered);
+  const auto results = job.results_of(kFirst);
+  ASSERT_EQ(results.size(), cases.size());
+  for (const jobs::Result& result : results) {
+    const ReferenceCase& expected = cases[static_cast<std::size_t>(result.index)];
+    EXPECT_EQ(result.token_ids, expected.output) << expected.id;
+    EXPECT_EQ(result.text, expected.text) << expected.id;
+    EXPECT_EQ(to_string(result.finish_reason), expected.finish_reason) << expected.id;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Layouts, RealModel,
+                         testing::Values(RealLayout{1, 1}, RealLayout{1, 4}, RealLayout{2, 1},
+                                         RealLayout{2, 4}, RealLayout{3, 4}),
+                         [](const auto& test) {
+                           return std::to_string(test.param.ranks) + "ranks_batch" +
+                                  std::to_string(test.param.batch_size);
+                         });
 
 TEST(Job, KilledRankLosesNothingAndNothingIsAnsweredTwice) {
   for (const int victim : {0, 1}) {

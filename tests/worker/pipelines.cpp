@@ -22,6 +22,7 @@ std::vector<ReferenceCase> read_cases(const std::filesystem::path& path) {
     one.output_ignoring_eos = json.value("ignore_eos_output_token_ids", one.output);
     one.max_tokens = json.at("max_tokens").get<int>();
     one.finish_reason = json.at("finish_reason").get<std::string>();
+    one.text = json.value("text", "");
     cases.push_back(std::move(one));
   }
   return cases;

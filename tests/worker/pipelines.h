@@ -21,6 +21,7 @@ struct ReferenceCase {
   std::vector<std::int32_t> prompt, output, output_ignoring_eos;
   int max_tokens = 0;
   std::string finish_reason;
+  std::string text;  // of the output, without its end; empty where the file has none
 };
 std::vector<ReferenceCase> read_cases(const std::filesystem::path& path);
 
