@@ -15,11 +15,16 @@ namespace {
 std::atomic<std::int64_t> live_bytes = 0, peak_bytes = 0;
 }
 
-void* operator new(std::size_t bytes) {
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
   void* const block = std::malloc(bytes);
-  if (block == nullptr) throw std::bad_alloc();
+  if (block == nullptr) return nullptr;
   live_bytes += static_cast<std::int64_t>(::malloc_usable_size(block));
   peak_bytes = std::max(peak_bytes.load(), live_bytes.load());
+  return block;
+}
+void* operator new(std::size_t bytes) {
+  void* const block = operator new(bytes, std::nothrow);
+  if (block == nullptr) throw std::bad_alloc();
   return block;
 }
 void operator delete(void* block) noexcept {
