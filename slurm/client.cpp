@@ -70,10 +70,7 @@ std::vector<JobStatus> named(std::vector<JobStatus> jobs, const std::vector<std:
   return jobs;
 }
 
-const CommandOptions& query_options() {
-  static const CommandOptions kOptions = {.timeout_s = kQueryTimeoutS, .env = query_environment()};
-  return kOptions;
-}
+CommandOptions query_options() { return {.timeout_s = kQueryTimeoutS, .env = query_environment()}; }
 
 }  // namespace
 

@@ -7,9 +7,10 @@ namespace sluice::slurm {
 
 namespace {
 
-// A word of these alone means itself to every shell, and reads better without quotes.
+constexpr std::string_view kPunctuation = "_-./:,+@%=";
+
+// A word of these characters alone means itself to every shell, and reads better without quotes.
 bool is_plain(char c) {
-  constexpr std::string_view kPunctuation = "_-./:,+@%=";
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
          kPunctuation.find(c) != std::string_view::npos;
 }

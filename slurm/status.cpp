@@ -11,6 +11,9 @@ namespace sluice::slurm {
 
 namespace {
 
+constexpr std::string_view kSpace = " \t\r";
+constexpr std::string_view kSentence = "Submitted batch job ";  // sbatch without --parsable
+
 struct StateWord {
   std::string_view word, short_word;
   Phase phase;
@@ -70,7 +73,6 @@ std::vector<std::string_view> fields_of(std::string_view line, std::size_t count
 }
 
 std::string_view trim(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r";
   const std::size_t begin = text.find_first_not_of(kSpace);
   if (begin == std::string_view::npos) return {};
   return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
@@ -117,7 +119,6 @@ Phase phase_of(std::string_view state_word) {
 }
 
 std::optional<std::string> parse_sbatch(std::string_view out) {
-  constexpr std::string_view kSentence = "Submitted batch job ";
   std::set<std::string> ids;
   for (std::string_view line : split(out, '\n')) {
     line = trim(line);
