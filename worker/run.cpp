@@ -14,6 +14,7 @@
 #include "jobs/spec.h"
 #include "kernels/cpu.h"
 #include "worker/cores.h"
+#include "worker/earlier_runs.h"
 #include "worker/engine.h"
 #include "worker/error.h"
 #include "worker/layout.h"
@@ -56,29 +57,6 @@ struct Job {
       offer.model_hash = model->file().header_hash();
     }
     return offer;
-  }
-};
-
-// What earlier runs have left to do. Reads every result file once more for those that failed: only
-// their lines are parsed.
-struct Earlier {
-  jobs::DoneSet done;
-  std::int64_t failed = 0;
-
-  Earlier(const jobs::Layout& layout, std::int64_t prompts)
-      : done(jobs::read_done(layout.results_dir(), prompts)) {
-    jobs::DoneSet seen(prompts);
-    for (const jobs::ResultFile& file : jobs::result_files(layout.results_dir())) {
-      jobs::read_lines(file.path, 0, [&](std::string_view line, std::int64_t) {
-        if (line.find("\"error\"") == std::string_view::npos) return;
-        try {
-          const jobs::Result result = jobs::parse_result(line);
-          if (result.error && seen.add(result.index)) ++failed;
-        } catch (const std::exception&) {
-          return;  // no result: read_done has counted it
-        }
-      });
-    }
   }
 };
 
@@ -177,7 +155,7 @@ EngineNeeds Run::needs(const jobs::JobSpec& spec) const {
 
 LeaderReport Run::lead(const Job& job, const pipeline::Plan& plan, Engine& engine) {
   const jobs::JobSpec& spec = job.spec;
-  const Earlier earlier(layout_, spec.prompt_count);
+  const EarlierRuns earlier = read_earlier_runs(layout_, spec.prompt_count);
   if (earlier.done.unreadable_lines() > 0) {
     log_->warn(std::to_string(earlier.done.unreadable_lines()) +
                " result line(s) of earlier runs are damaged: their prompts are answered again");

@@ -10,6 +10,7 @@
 #include "jobs/files.h"
 #include "jobs/metrics.h"
 #include "tests/worker/job_directory.h"
+#include "worker/earlier_runs.h"
 #include "worker/error.h"
 
 namespace sluice::worker {
@@ -62,6 +63,25 @@ TEST_F(ResultWriterTest, NothingCountsBeforeItIsDurable) {
   writer.add(result(0));
   ASSERT_TRUE(eventually([&] { return writer.prompts_done() == 8; }));
   EXPECT_EQ(job.results_of(kRun).size(), 1U);
+}
+
+TEST_F(ResultWriterTest, LaterRunKnowsWhatIsDoneAndWhatFailed) {
+  {
+    ResultWriter writer(setup());
+    writer.add(result(3));
+    jobs::Result failed = result(5);
+    failed.error = jobs::ItemError{.code = "bad_text", .message = "x"};
+    failed.finish_reason = jobs::FinishReason::error;
+    writer.add(failed);
+    jobs::Result boasts = result(6);
+    boasts.text = R"({"status":"error"})";
+    writer.add(boasts);
+    writer.finish();
+  }
+  const EarlierRuns earlier = read_earlier_runs(job.layout(), 10);
+  EXPECT_EQ(earlier.done.count(), 3);
+  EXPECT_TRUE(earlier.done.contains(3) && earlier.done.contains(5) && earlier.done.contains(6));
+  EXPECT_EQ(earlier.failed, 1);
 }
 
 TEST_F(ResultWriterTest, NewerRunEndsIt) {
