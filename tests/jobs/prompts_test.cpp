@@ -1,4 +1,4 @@
-// Oracle: the input rules of docs/data-model.md, each with a line by hand; line numbers and byte
+// Oracle: the input rules of docs/results.md, each with a line by hand; line numbers and byte
 // offsets counted by hand.
 #include "jobs/prompts.h"
 
