@@ -165,13 +165,20 @@ std::vector<std::string> words_of(const Key& key, const toml::node& node, const 
   return {joined};
 }
 
-// The keys of one table of a file. Tables named `profile` are read by profile_layers.
+// The keys of one table of a file. Of [profile] only `default`, the name of the one to take (TOML
+// has no room for a key `profile` beside it); read_profile reads the others.
 Layer read_table(const toml::table& table, const fs::path& file, const std::string& profile) {
   const fs::path base = fs::absolute(file).parent_path();
   Layer layer;
   for (const auto& [name, node] : table) {
-    if (profile.empty() && name.str() == "profile" && node.is_table()) continue;
     const std::string at = where(file, node);
+    if (profile.empty() && name.str() == "profile" && node.is_table()) {
+      if (const auto* chosen = node.as_table()->get("default")) {
+        layer["profile"] = {.words = words_of(*find_key("profile"), *chosen, at),
+                            .origin = where(file, *chosen)};
+      }
+      continue;
+    }
     const Key* key = find_key(name.str());
     if (!key) {
       throw usage(at + ": unknown key '" + std::string(name.str()) + "'" + suggestion(name.str()));
@@ -262,6 +269,7 @@ Layer read_profile(const std::string& name,
     const toml::table* profiles = table["profile"].as_table();
     if (!profiles) continue;
     for (const auto& [other, node] : *profiles) {
+      if (other.str() == "default") continue;
       known += (known.empty() ? "" : ", ") + std::string(other.str());
       if (other.str() != name) continue;
       if (!node.is_table()) throw usage(where(file, node) + ": profile must be a table");

@@ -34,6 +34,10 @@ class Executor {
  public:
   virtual ~Executor() = default;
 
+  // Why such a job could never run there, with the fix; empty when nothing speaks against it. Asked
+  // before the job is queued.
+  virtual std::optional<std::string> objection(const jobs::JobSpec&) { return std::nullopt; }
+
   // Starts the script of an attempt whose intent is already in the database. The token makes a
   // second call with the same attempt harmless: the later twin finds the claim and leaves.
   virtual slurm::SubmitAnswer submit(const jobs::JobSpec& spec, const Watch& attempt) = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <sstream>
 
 #include "scheduler/claim.h"
 #include "slurm/script.h"
@@ -19,31 +20,56 @@ bool goes_on(const JobStatus& status) {
   return status.phase == Phase::pending || status.phase == Phase::running;
 }
 
-// A name holds a token, so every job with it is a submission of this attempt. Where there are
-// twins, the one that holds the claim runs it; before there is a claim, any that may still start.
+// A name holds a token, so every job with it is a submission of this attempt. The one that holds
+// the claim runs it, and no other counts; before there is a claim, any that may still start.
 const JobStatus* choose(const std::vector<const JobStatus*>& twins, const db::Attempt& attempt,
                         const std::optional<Claim>& claim) {
-  const auto with_id = [&](const std::string& id) {
-    return std::ranges::find(twins, id, [](const JobStatus* status) { return status->id; });
+  const auto first = [&](const auto& fits) -> const JobStatus* {
+    const auto found = std::ranges::find_if(twins, fits);
+    return found == twins.end() ? nullptr : *found;
   };
   if (claim) {
-    if (const auto found = with_id(claim->cluster_id); found != twins.end()) return *found;
+    return first([&](const JobStatus* status) { return status->id == claim->cluster_id; });
   }
-  if (const auto alive =
-          std::ranges::find_if(twins, [](const JobStatus* status) { return goes_on(*status); });
-      alive != twins.end()) {
-    return *alive;
+  if (const auto* alive = first([](const JobStatus* status) { return goes_on(*status); })) {
+    return alive;
   }
-  if (const auto found = with_id(attempt.cluster_id); found != twins.end()) return *found;
-  return twins.empty() ? nullptr
-                       : *std::ranges::max_element(twins, {}, [](const JobStatus* status) {
-                           return status->submit_unix_s;
-                         });
+  const auto* known =
+      first([&](const JobStatus* status) { return status->id == attempt.cluster_id; });
+  if (known || twins.empty()) return known;
+  return *std::ranges::max_element(twins, {},
+                                   [](const JobStatus* status) { return status->submit_unix_s; });
+}
+
+// Lines "2|main*" of sinfo, the star marking the default: the nodes of the largest partition that
+// the job may use, whatever their state.
+std::optional<int> nodes_in(const std::string& sinfo, const std::string& partition) {
+  std::istringstream lines(sinfo);
+  std::optional<int> most;
+  for (std::string line; std::getline(lines, line);) {
+    const auto bar = line.find('|');
+    if (bar == std::string::npos || (partition.empty() && !line.ends_with('*'))) continue;
+    most = std::max(most.value_or(0), std::atoi(line.c_str()));
+  }
+  return most;
 }
 
 class SlurmExecutor final : public Executor {
  public:
-  explicit SlurmExecutor(slurm::RunCommand run) : client_(std::move(run)) {}
+  explicit SlurmExecutor(slurm::RunCommand run) : run_(run), client_(std::move(run)) {}
+
+  // With its defaults Slurm accepts a job of more nodes than there are and never starts it.
+  std::optional<std::string> objection(const jobs::JobSpec& spec) override {
+    const std::string& partition = spec.cluster.partition;
+    std::vector<std::string> argv = {"sinfo", "--noheader", "--summarize", "--format=%D|%P"};
+    if (!partition.empty()) argv.push_back("--partition=" + partition);
+    const auto answer = run_(argv, {});
+    const auto nodes = answer.exit_code == 0 ? nodes_in(answer.out, partition) : std::nullopt;
+    if (!nodes || spec.shape.nodes <= *nodes) return std::nullopt;
+    return "nodes " + std::to_string(spec.shape.nodes) + ": the partition " +
+           (partition.empty() ? "that Slurm takes by default" : partition) + " has only " +
+           std::to_string(*nodes) + "; ask for fewer, or name another with --partition";
+  }
 
   slurm::SubmitAnswer submit(const jobs::JobSpec& spec, const Watch& watch) override {
     const slurm::ScriptInput input{.spec = spec,
@@ -103,10 +129,16 @@ class SlurmExecutor final : public Executor {
     }
     const auto history = client_.history(names_of(asked), since_s - kHistoryMargin_s);
     for (std::size_t k = 0; k < missing.size(); ++k) {
-      sightings[missing[k]] = find(asked[k], history);
+      Sighting& sighting = sightings[missing[k]];
+      sighting = find(asked[k], history);
+      // A job that slurmctld lost in a crash waits or runs for ever in accounting.
+      if (sighting.kind == Sighting::Kind::seen && goes_on(sighting.status)) {
+        sighting.kind = Sighting::Kind::absent;
+      }
     }
   }
 
+  slurm::RunCommand run_;
   slurm::Client client_;
 };
 

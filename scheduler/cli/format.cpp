@@ -53,6 +53,10 @@ std::string spoken_span(double seconds) {
   return minutes > 0 ? print("%ld min %02ld s", minutes, rest) : print("%ld s", rest);
 }
 
+std::string short_span(double seconds) {
+  return seconds < 1 ? print("%.1f ms", seconds * 1e3) : print("%.2f s", seconds);
+}
+
 std::string bytes_size(std::int64_t bytes) {
   const auto value = static_cast<double>(bytes);
   if (bytes >= 10'000'000'000) return print("%.0f GB", value / 1e9);

@@ -27,6 +27,7 @@ class Session {
 
   const Settings& settings();
   db::Store& store();
+  Executor& executor(const std::string& name);
   Site site();
 
   // A tick whose warnings go to stderr, each once a session.
@@ -39,8 +40,6 @@ class Session {
   void warn(const std::string& line);
 
  private:
-  Executor& executor(const std::string& name);
-
   std::optional<Settings> settings_;
   std::optional<db::Store> store_;
   std::map<std::string, std::unique_ptr<Executor>> executors_;

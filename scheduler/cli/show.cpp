@@ -73,10 +73,8 @@ void print_json(const db::Store& store, const JobView& view) {
   std::cout << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
 }
 
-std::string quantiles(const std::string& name, const jobs::Quantiles& q, double scale,
-                      const std::string& unit, int digits) {
-  return name + " p50 " + fixed(q.p50 * scale, digits) + " p99 " + fixed(q.p99 * scale, digits) +
-         " " + unit;
+std::string quantiles(const std::string& name, const jobs::Quantiles& q) {
+  return name + " p50 " + short_span(q.p50) + " p99 " + short_span(q.p99);
 }
 
 std::string headline(const db::Job& job) {
@@ -97,8 +95,7 @@ void print_job(Session& session, const JobView& view, double now_s) {
               std::to_string(spec.shape.stages) + " stages     batch size " +
               std::to_string(spec.batch_size) + "     precision " + spec.precision);
   for (const auto& attempt : session.store().attempts(job.id)) {
-    std::string line = "  " + job.executor +
-                       std::string(job.executor == "local" ? "    " : "    ") +
+    std::string line = "  " + job.executor + "    " +
                        (attempt.cluster_id.empty() ? "not accepted yet" : attempt.cluster_id);
     if (!attempt.nodes.empty()) line += " on " + attempt.nodes;
     line += "     submitted " + local_time(attempt.intended_unix_s, now_s);
@@ -124,14 +121,14 @@ void print_run(Session& session, jobs::JobId id, const db::Run& run, double now_
               with_commas(metrics->prompts_ok) + " answers");
   const auto stages = session.store().stage_metrics(id, run.run);
   if (!stages.empty()) {
-    session.say(
-        "\n  seconds: launch + load + preproc + wall + teardown + other = elapsed;"
-        "  prefill + decode + sampling + comm + bubble + output + other = wall");
-    session.say(render(stage_table(stages), session.format));
+    session.say("\n  seconds of each rank, from the script's start to its end");
+    session.say(render(stage_table(stages, StageSum::elapsed), session.format));
+    session.say("  seconds of the window: first prompt admitted to last answer durable");
+    session.say(render(stage_table(stages, StageSum::wall_clock), session.format));
   }
-  session.say("  " + quantiles("ttft", metrics->ttft_s, 1, "s", 2) + "   " +
-              quantiles("tpot", metrics->tpot_s, 1e3, "ms", 1) + "   " +
-              quantiles("latency", metrics->latency_s, 1, "s", 2));
+  session.say("  " + quantiles("ttft", metrics->ttft_s) + "   " +
+              quantiles("tpot", metrics->tpot_s) + "   " +
+              quantiles("latency", metrics->latency_s));
 }
 
 void print_events(Session& session, jobs::JobId id, double now_s) {

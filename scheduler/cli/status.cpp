@@ -41,7 +41,7 @@ void print_stages(Session& session, const JobView& view) {
   if (view.runs.empty()) return;
   const auto stages = session.store().stage_metrics(view.job.id, view.runs.back().run);
   if (!stages.empty()) {
-    session.say("\n  seconds, run " + jobs::to_string(view.runs.back().run));
+    session.say("\n  seconds of run " + jobs::to_string(view.runs.back().run) + ", by stage");
     session.say(render(stage_table(stages), session.format));
   }
 }

@@ -51,15 +51,23 @@ std::string limits_of(const jobs::JobSpec& spec) {
 }
 
 CheckOptions check_options(const SubmitOptions& options) {
-  CheckOptions check;
-  check.skip_bad = options.skip_bad;
-  check.interrupted = interrupted;
-  return check;
+  CheckOptions checks;
+  checks.skip_bad = options.skip_bad;
+  checks.interrupted = interrupted;
+  return checks;
+}
+
+// Checks all there is to check before anything is queued.
+Submission check(Session& session, const CheckOptions& options) {
+  auto submission = check_submission(session.settings(), options);
+  auto& executor = session.executor(submission.spec.executor);
+  if (const auto why = executor.objection(submission.spec)) throw Error(ExitStatus::usage, *why);
+  return submission;
 }
 
 ExitStatus dry_run(Session& session, const SubmitOptions& options) {
   const Settings& settings = session.settings();
-  const auto submission = check_submission(settings, check_options(options));
+  const auto submission = check(session, check_options(options));
   const fs::path job_dir = fs::path(settings.text("job-root")) / ("JOB-" + submission.spec.uid);
   const slurm::ScriptInput input{
       .spec = submission.spec, .job_dir = job_dir, .attempt = 1, .token = std::string(16, '0')};
@@ -119,9 +127,9 @@ ExitStatus submit(Session& session, const SubmitOptions& options) {
 
   const fs::path job_root = session.settings().text("job-root");
   Staging staging(job_root);
-  auto check = check_options(options);
-  check.output = jobs::Layout(staging.dir()).prompts();
-  auto submission = check_submission(session.settings(), check);
+  auto checks = check_options(options);
+  checks.output = jobs::Layout(staging.dir()).prompts();
+  auto submission = check(session, checks);
   if (interrupted()) throw Error(ExitStatus::interrupted, "interrupted; nothing was queued");
   const auto id = queue_submission(session.store(), submission, staging, job_root);
   session.tick({id});

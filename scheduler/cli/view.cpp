@@ -211,52 +211,58 @@ Table job_table(const std::vector<JobView>& views, double now_unix_s) {
   return table;
 }
 
-Table stage_table(const std::vector<jobs::StageMetrics>& stages) {
+Table stage_table(const std::vector<jobs::StageMetrics>& stages, StageSum shown) {
+  const auto elapsed = [&](const char* key, const char* title) {
+    return Column{key, shown == StageSum::elapsed ? title : "", true};
+  };
+  const auto window = [&](const char* key, const char* title) {
+    return Column{key, shown == StageSum::wall_clock ? title : "", true};
+  };
   Table table{.columns = {{"rank", ""},
                           {"replica", ""},
                           {"stage", "stage", true},
                           {"host", "host"},
                           {"layers", "layers"},
                           {"cores", "cores"},
-                          {"launch_s", "launch", true},
-                          {"load_s", "load", true},
-                          {"preprocess_s", "preproc", true},
-                          {"teardown_s", "teardown", true},
-                          {"elapsed_unattributed_s", "other", true},
-                          {"elapsed_s", "elapsed", true},
-                          {"prefill_s", "prefill", true},
-                          {"decode_s", "decode", true},
-                          {"sampling_s", "sampling", true},
-                          {"communication_s", "comm", true},
-                          {"bubble_s", "bubble", true},
-                          {"output_s", "output", true},
-                          {"unattributed_s", "other", true},
-                          {"wall_clock_s", "wall", true}},
+                          elapsed("launch_s", "launch"),
+                          elapsed("load_s", "load"),
+                          elapsed("preprocess_s", "preproc"),
+                          window("prefill_s", "prefill"),
+                          window("decode_s", "decode"),
+                          window("sampling_s", "sampling"),
+                          window("communication_s", "comm"),
+                          window("bubble_s", "bubble"),
+                          window("output_s", "output"),
+                          window("unattributed_s", "other"),
+                          {"wall_clock_s", "wall", true},
+                          elapsed("teardown_s", "teardown"),
+                          elapsed("elapsed_unattributed_s", "other"),
+                          elapsed("elapsed_s", "elapsed")},
               .rows = {}};
   for (const auto& stage : stages) {
     std::string layers = std::to_string(stage.first_layer) + "-" + std::to_string(stage.last_layer);
-    if (stage.has_embedding) layers = "embedding + " + layers;
     if (stage.has_head) layers += " + head";
+    const auto seconds = [](double value) { return number(value, 2); };
     table.rows.push_back({count(stage.rank),
                           count(stage.replica),
                           count(stage.stage),
                           word(stage.host),
                           word(layers),
                           stage.cores.empty() ? nothing() : word(stage.cores),
-                          number(stage.launch_s, 2),
-                          number(stage.load_s, 2),
-                          number(stage.preprocess_s, 2),
-                          number(stage.teardown_s, 2),
-                          number(stage.elapsed_unattributed_s, 2),
-                          number(stage.elapsed_s, 2),
-                          number(stage.prefill_s, 2),
-                          number(stage.decode_s, 2),
-                          number(stage.sampling_s, 2),
-                          number(stage.communication_s, 2),
-                          number(stage.bubble_s, 2),
-                          number(stage.output_s, 2),
-                          number(stage.unattributed_s, 2),
-                          number(stage.wall_clock_s, 2)});
+                          seconds(stage.launch_s),
+                          seconds(stage.load_s),
+                          seconds(stage.preprocess_s),
+                          seconds(stage.prefill_s),
+                          seconds(stage.decode_s),
+                          seconds(stage.sampling_s),
+                          seconds(stage.communication_s),
+                          seconds(stage.bubble_s),
+                          seconds(stage.output_s),
+                          seconds(stage.unattributed_s),
+                          seconds(stage.wall_clock_s),
+                          seconds(stage.teardown_s),
+                          seconds(stage.elapsed_unattributed_s),
+                          seconds(stage.elapsed_s)});
   }
   return table;
 }

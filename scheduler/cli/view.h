@@ -31,7 +31,13 @@ JobView view_of(const db::Store& store, const db::Job& job);
 
 Table job_table(const std::vector<JobView>& views, double now_unix_s);
 
-// The stages of a run that have reported, one row each, with both sums.
-Table stage_table(const std::vector<jobs::StageMetrics>& stages);
+// The stages of a run that have reported, one row each. People see one of the two sums at a time,
+// programs always all.
+enum class StageSum {
+  elapsed,     // launch + load + preprocess + wall_clock + teardown + other
+  wall_clock,  // prefill + decode + sampling + communication + bubble + output + other
+};
+Table stage_table(const std::vector<jobs::StageMetrics>& stages,
+                  StageSum shown = StageSum::wall_clock);
 
 }  // namespace sluice::scheduler::cli

@@ -1,0 +1,176 @@
+// Oracle: the interface's words: exit statuses, one JSON value, one `error:` line. Each test runs
+// the real `sluice` program.
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include <nlohmann/json.hpp>
+
+#include "slurm/command.h"
+#include "tests/scheduler/site.h"
+
+namespace sluice::scheduler {
+namespace {
+
+using Json = nlohmann::json;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+class Cli : public testing::Test {
+ protected:
+  slurm::CommandResult sluice(std::vector<std::string> words) {
+    words.insert(words.begin(), SLUICE_PROGRAM);
+    const auto path = [&](const char* name) { return (site_.dir / name).string(); };
+    return slurm::run_command(
+        words,
+        {.timeout_s = tests::kDeadline_s,
+         .env = {"SLUICE_DB=" + path("sluice.db"), "SLUICE_JOB_ROOT=" + path("jobs"),
+                 "SLUICE_EXECUTOR=local", "SLUICE_WORKER=" SLUICE_FAKE_WORKER,
+                 "SLUICE_LAUNCHER=" SLUICE_FAKE_MPIRUN, "XDG_CONFIG_HOME=" + path("config")}});
+  }
+  slurm::CommandResult submit(std::vector<std::string> more = {}) {
+    std::vector<std::string> words = {"submit", site_.dir / "prompts.txt", "--model",
+                                      site_.dir / "model.gguf"};
+    words.insert(words.end(), more.begin(), more.end());
+    return sluice(words);
+  }
+
+  tests::LocalSite site_;
+};
+
+TEST_F(Cli, SubmitWaitStatusAndExportTellOneStory) {
+  const auto submitted = submit({"--wait"});
+  EXPECT_EQ(submitted.exit_code, 0) << submitted.err;
+  EXPECT_THAT(submitted.out, StartsWith("job 1  prompts.txt: 3 prompts, up to 768 tokens"));
+  EXPECT_THAT(submitted.out, HasSubstr("job 1 completed: 3 answered"));
+
+  const auto status = Json::parse(sluice({"status", "1", "--format", "json"}).out);
+  EXPECT_EQ(status["state"], "completed");
+  EXPECT_EQ(status["prompts_done"], 3);
+  EXPECT_TRUE(Json::parse(sluice({"status", "--format", "json"}).out).is_array());
+
+  const auto exported = sluice({"export", "1"});
+  EXPECT_EQ(exported.exit_code, 0);
+  EXPECT_EQ(std::ranges::count(exported.out, '\n'), 3);
+  EXPECT_EQ(Json::parse(exported.out.substr(0, exported.out.find('\n')))["text"], "!");
+
+  const auto shown = Json::parse(sluice({"show", "1", "--format", "json"}).out);
+  EXPECT_EQ(shown["runs"][0]["outcome"], "completed");
+  EXPECT_EQ(shown["events"][0]["event"], "created");
+  EXPECT_THAT(sluice({"show", "1"}).out, HasSubstr("1 replica x 1 stage"));
+}
+
+TEST_F(Cli, QuietPrintsTheIdAlone) {
+  EXPECT_EQ(submit({"--quiet"}).out, "1\n");
+  EXPECT_EQ(sluice({"wait", "1", "--quiet"}).exit_code, 0);
+}
+
+TEST_F(Cli, AJobFileSaysTheSame) {
+  const auto file = site_.dir.write(
+      "job.toml", "input = \"prompts.txt\"\nmodel = \"model.gguf\"\nname = \"t\"\n");
+  EXPECT_EQ(sluice({"submit", file, "--wait"}).exit_code, 0);
+  EXPECT_EQ(site_.job(1).name, "t");
+}
+
+TEST_F(Cli, ADryRunPrintsTheScriptAndChangesNothing) {
+  const auto dry = submit({"--dry-run"});
+  EXPECT_EQ(dry.exit_code, 0) << dry.err;
+  EXPECT_THAT(dry.out, HasSubstr("#!/bin/bash"));
+  EXPECT_FALSE(std::filesystem::exists(site_.dir / "jobs"));
+  EXPECT_FALSE(std::filesystem::exists(site_.dir / "sluice.db"));
+  EXPECT_TRUE(Json::parse(submit({"--dry-run", "--format", "json"}).out).contains("script"));
+}
+
+TEST_F(Cli, ErrorsAreOneLineAStatusAndForProgramsOneValue) {
+  const auto missing = sluice({"status", "99", "--format", "json"});
+  EXPECT_EQ(missing.exit_code, 3);
+  EXPECT_THAT(missing.err, StartsWith("error: job 99 is not in "));
+  EXPECT_THAT(Json::parse(missing.out)["error"].get<std::string>(), HasSubstr("99"));
+  EXPECT_EQ(sluice({"frobnicate"}).exit_code, 2);
+  EXPECT_EQ(submit({"--nodes", "x"}).exit_code, 2);
+  EXPECT_EQ(submit({"--top-p", "0.9"}).exit_code, 2);
+  EXPECT_THAT(sluice({"study", "strong", "--nodes", "1,2"}).err, HasSubstr("later version"));
+  EXPECT_EQ(sluice({"doctor"}).exit_code, 2);
+  EXPECT_EQ(sluice({"export", "1", "--format", "openai"}).exit_code, 2);
+}
+
+TEST_F(Cli, CancelledAndFailedJobsAreRetried) {
+  site_.hold();
+  EXPECT_EQ(submit().exit_code, 0);
+  EXPECT_EQ(sluice({"cancel", "1"}).exit_code, 0);
+  EXPECT_EQ(sluice({"wait", "1"}).exit_code, 1);
+  EXPECT_EQ(site_.job(1).state, jobs::JobState::cancelled);
+  EXPECT_EQ(sluice({"export", "1"}).exit_code, 4);
+  EXPECT_EQ(sluice({"retry", "1", "--failed-only"}).exit_code, 2);
+  site_.release();
+  EXPECT_EQ(sluice({"retry", "1"}).exit_code, 0);
+  EXPECT_EQ(sluice({"wait", "1"}).exit_code, 0);
+  EXPECT_EQ(sluice({"export", "1"}).exit_code, 0);
+  EXPECT_EQ(sluice({"cancel", "1"}).exit_code, 1) << "it has ended";
+  EXPECT_EQ(sluice({"retry", "1"}).exit_code, 2) << "nothing is left to do";
+}
+
+TEST_F(Cli, AnInterruptedWaitLeavesTheJobRunning) {
+  site_.hold();
+  EXPECT_EQ(submit().exit_code, 0);
+  const auto log = site_.dir / "wait.log";
+  ::setenv("SLUICE_DB", (site_.dir / "sluice.db").c_str(), 1);
+  const auto pid = slurm::spawn({SLUICE_PROGRAM, "wait", "1"}, {.log = log, .env = {}});
+  ::unsetenv("SLUICE_DB");
+  ASSERT_TRUE(tests::eventually([&] { return !tests::lines_of(log).empty(); })) << "it waits";
+  ::kill(static_cast<pid_t>(pid), SIGINT);
+  EXPECT_EQ(slurm::wait_for(pid), 130);
+  EXPECT_THAT(tests::lines_of(log).back(), HasSubstr("sluice status 1 --watch"));
+  site_.release();
+  EXPECT_EQ(sluice({"wait", "1"}).exit_code, 0);
+}
+
+TEST_F(Cli, AnExportedFileIsWholeAndInInputOrder) {
+  EXPECT_EQ(submit({"--wait"}).exit_code, 0);
+  const auto file = site_.dir / "out.csv";
+  EXPECT_EQ(sluice({"export", "1", "--format", "csv", "-o", file}).exit_code, 0);
+  const auto lines = tests::lines_of(file);
+  ASSERT_EQ(lines.size(), 4u);
+  EXPECT_THAT(lines[0], StartsWith("id,index,sample,status,text,"));
+  for (int i = 0; i < 3; ++i)
+    EXPECT_THAT(lines[i + 1], HasSubstr("," + std::to_string(i) + ",0,ok,"));
+  for (const char* what : {"metrics", "stages", "prompts", "events"}) {
+    EXPECT_EQ(sluice({"export", "1", "--what", what}).exit_code, 0) << what;
+  }
+  EXPECT_EQ(sluice({"export", "1", "-o", site_.dir / "no" / "such"}).exit_code, 1);
+}
+
+TEST_F(Cli, ConfigShowsEachValuesOrigin) {
+  const auto rows = Json::parse(sluice({"config", "--batch-size", "3", "--format", "json"}).out);
+  const auto row =
+      std::ranges::find_if(rows, [](const Json& r) { return r["key"] == "batch-size"; });
+  EXPECT_EQ((*row)["value"], "3");
+  EXPECT_EQ((*row)["origin"], "flag");
+}
+
+TEST_F(Cli, TwoSubmitsAtOnceAreTwoJobs) {
+  std::vector<std::int64_t> pids;
+  ::setenv("SLUICE_DB", (site_.dir / "sluice.db").c_str(), 1);
+  for (int i = 0; i < 3; ++i) {
+    pids.push_back(slurm::spawn(
+        {SLUICE_PROGRAM, "submit", site_.dir / "prompts.txt", "--model", site_.dir / "model.gguf",
+         "--executor", "local", "--worker", SLUICE_FAKE_WORKER, "--launcher", SLUICE_FAKE_MPIRUN},
+        {.log = site_.dir / "log", .env = {}}));
+  }
+  ::unsetenv("SLUICE_DB");
+  for (const auto pid : pids) EXPECT_EQ(slurm::wait_for(pid), 0);
+  EXPECT_EQ(sluice({"wait", "1", "2", "3"}).exit_code, 0);
+  for (const jobs::JobId id : {1, 2, 3}) EXPECT_EQ(site_.starts(id).size(), 1u);
+}
+
+TEST_F(Cli, HelpHasExamplesAndHidesWhatIsForLater) {
+  for (const char* command : {"submit", "status", "show", "wait", "export", "cancel", "retry",
+                              "logs", "config", "tick"}) {
+    const auto help = sluice({command, "--help"});
+    EXPECT_EQ(help.exit_code, 0);
+    EXPECT_THAT(help.out, HasSubstr("Examples:\n  ")) << command;
+    EXPECT_THAT(help.out, Not(HasSubstr("top-p"))) << command;
+  }
+}
+
+}  // namespace
+}  // namespace sluice::scheduler

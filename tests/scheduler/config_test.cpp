@@ -1,0 +1,230 @@
+// Oracle: the precedence written in docs (flag > environment > job file > profile > settings files
+// > default) and the line numbers of files written here.
+#include "scheduler/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "jobs/layout.h"
+#include "scheduler/error.h"
+#include "scheduler/job_spec.h"
+#include "tests/jobs/temp_dir.h"
+
+namespace sluice::scheduler {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+struct World {
+  tests::TempDir dir;
+  std::map<std::string, std::string> variables = {{"HOME", "/home/u"}, {"PATH", "/nowhere"}};
+  Sources sources;
+
+  Settings settings() {
+    sources.environment = [this](const std::string& name) -> std::optional<std::string> {
+      const auto found = variables.find(name);
+      if (found == variables.end()) return std::nullopt;
+      return found->second;
+    };
+    return resolve(sources);
+  }
+  std::string error() {
+    try {
+      settings();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.status(), ExitStatus::usage);
+      return error.what();
+    }
+    return "nothing was wrong";
+  }
+};
+
+TEST(Config, AStrongerLayerWinsAndIsNamed) {
+  World world;
+  const auto site = world.dir.write("site.toml",
+                                    "batch-size = 2\nprofile.default = \"gpu\"\n"
+                                    "[profile.gpu]\nbatch-size = 3\npartition = \"g\"\n");
+  const auto job = world.dir.write("job.toml", "\n\nbatch-size = 4\n");
+  const auto expect = [&](const std::string& value, const std::string& origin) {
+    const auto settings = world.settings();
+    EXPECT_EQ(settings.text("batch-size"), value);
+    EXPECT_EQ(settings.value("batch-size").origin, origin);
+  };
+  expect("8", "default");
+  world.sources.settings_files = {site};
+  expect("3", "profile gpu (" + site.string() + ":4)");
+  world.sources.job_file = job;
+  expect("4", job.string() + ":3");
+  world.variables["SLUICE_BATCH_SIZE"] = "5";
+  expect("5", "SLUICE_BATCH_SIZE");
+  world.sources.flags = {{"batch-size", {"6"}}};
+  expect("6", "flag");
+  EXPECT_EQ(world.settings().text("partition"), "g");
+}
+
+TEST(Config, ALaterSettingsFileIsOverAnEarlierOne) {
+  World world;
+  world.sources.settings_files = {
+      world.dir.write("a.toml",
+                      "nodes = 2\nbatch-size = 2\n[profile.p]\nqos = \"a\"\nmem = \"1G\"\n"),
+      world.dir.write("b.toml", "nodes = 3\n[profile.p]\nqos = \"b\"\n"),
+      world.dir / "missing.toml"};
+  world.sources.flags = {{"profile", {"p"}}};
+  const auto settings = world.settings();
+  EXPECT_EQ(settings.integer("nodes"), 3);
+  EXPECT_EQ(settings.integer("batch-size"), 2);
+  EXPECT_EQ(settings.text("qos"), "b");
+  EXPECT_EQ(settings.text("mem"), "1G");
+}
+
+TEST(Config, AnUnknownKeyIsNamedWithItsLineAndItsNeighbour) {
+  World world;
+  const auto job = world.dir.write("job.toml", "model = \"m\"\nbatchsize = 4\n");
+  world.sources.job_file = job;
+  EXPECT_EQ(world.error(),
+            job.string() + ":2: unknown key 'batchsize'; did you mean 'batch-size'?");
+}
+
+TEST(Config, AnUnknownProfileNamesTheKnownOnes) {
+  World world;
+  world.sources.settings_files = {world.dir.write("s.toml", "[profile.cpu]\n[profile.gpu]\n")};
+  world.sources.flags = {{"profile", {"gup"}}};
+  EXPECT_EQ(world.error(), "no settings file has a [profile.gup]; known: cpu, gpu");
+}
+
+TEST(Config, BrokenTomlIsNamedWithItsLine) {
+  World world;
+  const auto job = world.dir.write("job.toml", "nodes = 1\nnodes = = 2\n");
+  world.sources.job_file = job;
+  EXPECT_THAT(world.error(), HasSubstr(job.string() + ":2: "));
+}
+
+struct Refusal {
+  std::string key, value, message;
+};
+class ConfigRefuses : public testing::TestWithParam<Refusal> {};
+
+TEST_P(ConfigRefuses, ByName) {
+  World world;
+  world.sources.flags = {{GetParam().key, {GetParam().value}}};
+  EXPECT_THAT(world.error(), HasSubstr(GetParam().key + " = '" + GetParam().value + "' (flag) " +
+                                       GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Values, ConfigRefuses,
+    testing::Values(Refusal{"nodes", "0", "must be a whole number from 1"},
+                    Refusal{"nodes", "two", "must be a whole number"},
+                    Refusal{"nodes", "1.5", "must be a whole number"},
+                    Refusal{"nodes", "99999999999999999999", "must be a whole number"},
+                    Refusal{"fsync", "never", "must be one of group|none"},
+                    Refusal{"stop-token-ids", "1,x", "must be token ids"},
+                    Refusal{"stop-token-ids", "-1", "must be token ids"},
+                    Refusal{"env", "A", "must be NAME=value"},
+                    Refusal{"env", "1A=b", "must be NAME=value"},
+                    Refusal{"precision", "speedy", "must be one of fast|high|exact"},
+                    Refusal{"precision", "fast", "belongs to a later version of Sluice"},
+                    Refusal{"backend", "cuda", "belongs to a later version of Sluice"},
+                    Refusal{"temperature", "0.7", "belongs to a later version of Sluice"},
+                    Refusal{"top-p", "0.9", "belongs to a later version of Sluice"},
+                    Refusal{"replicas", "2", "belongs to a later version of Sluice"},
+                    Refusal{"chat", "true", "belongs to a later version of Sluice"},
+                    Refusal{"n", "2", "belongs to a later version of Sluice"}));
+
+TEST(Config, WhatALaterKeyMeansAnywayIsAccepted) {
+  World world;
+  world.sources.flags = {{"temperature", {"0.0"}}, {"precision", {"exact"}}, {"n", {"1"}}};
+  EXPECT_EQ(world.settings().number("temperature"), 0);
+}
+
+TEST(Config, EveryDefaultPassesItsOwnCheck) {
+  for (const Key& key : keys()) {
+    if (key.fallback.empty()) continue;
+    World world;
+    world.sources.flags = {{std::string(key.name), {std::string(key.fallback)}}};
+    EXPECT_NO_THROW(world.settings()) << key.name;
+  }
+}
+
+TEST(Config, NamesAreUniqueAndShortFlagsToo) {
+  std::map<std::string_view, int> names;
+  std::map<char, int> shorts;
+  for (const Key& key : keys()) {
+    EXPECT_EQ(++names[key.name], 1) << key.name;
+    if (key.short_flag == 0) continue;
+    EXPECT_EQ(++shorts[key.short_flag], 1) << key.short_flag;
+  }
+}
+
+TEST(Config, PathsAreRelativeToTheFileThatNamesThem) {
+  World world;
+  const auto job = world.dir.write("sub/job.toml", "model = \"../m.gguf\"\n");
+  world.sources.job_file = job;
+  EXPECT_EQ(world.settings().text("model"), (world.dir / "m.gguf").string());
+}
+
+TEST(Config, ListsAndTablesComeFromEveryLayer) {
+  World world;
+  world.sources.job_file = world.dir.write(
+      "job.toml",
+      "modules = [\"gcc\", \"openmpi\"]\nstop-token-ids = [1, 2]\n[env]\nA = \"x y\"\nB = 2\n");
+  world.variables["SLUICE_PRE_COMMANDS"] = "ulimit -l\nhostname";
+  const auto settings = world.settings();
+  EXPECT_THAT(settings.list("modules"), ElementsAre("gcc", "openmpi"));
+  EXPECT_THAT(settings.ids("stop-token-ids"), ElementsAre(1, 2));
+  EXPECT_THAT(settings.list("env"), ElementsAre("A=x y", "B=2"));
+  EXPECT_THAT(settings.list("pre-commands"), ElementsAre("ulimit -l", "hostname"));
+}
+
+TEST(Config, TheExecutorFollowsSbatchAndTheLauncherTheExecutor) {
+  World world;
+  EXPECT_EQ(world.settings().text("executor"), "local");
+  EXPECT_EQ(world.settings().text("launcher"), "mpirun");
+  const auto sbatch = world.dir.write("bin/sbatch", "#!/bin/sh\n");
+  std::filesystem::permissions(sbatch, std::filesystem::perms::owner_all);
+  world.variables["PATH"] = (world.dir / "bin").string();
+  EXPECT_EQ(world.settings().text("executor"), "slurm");
+  EXPECT_EQ(world.settings().text("launcher"), "srun --mpi=pmix");
+}
+
+TEST(Config, TheDatabaseLiesInTheUsersDataFolderAndTheJobsBesideIt) {
+  World world;
+  EXPECT_EQ(world.settings().text("db"), "/home/u/.local/share/sluice/sluice.db");
+  EXPECT_EQ(world.settings().text("job-root"), "/home/u/.local/share/sluice/jobs");
+  world.variables["XDG_DATA_HOME"] = "/data";
+  EXPECT_EQ(world.settings().text("db"), "/data/sluice/sluice.db");
+}
+
+TEST(JobSpec, TheShapeMultipliesOutOrIsRefused) {
+  const auto shape = [](std::vector<std::pair<std::string, std::vector<std::string>>> flags) {
+    World world;
+    world.sources.flags = std::move(flags);
+    return make_spec(world.settings()).shape;
+  };
+  EXPECT_EQ(shape({{"nodes", {"3"}}}).stages, 3);
+  EXPECT_EQ(shape({{"nodes", {"2"}}, {"gpus-per-node", {"t4:2"}}}).stages, 4);
+  EXPECT_THROW(shape({{"nodes", {"3"}}, {"stages", {"2"}}}), Error);
+}
+
+TEST(JobSpec, CarriesEachSettingWithItsOrigin) {
+  World world;
+  world.sources.flags = {{"input", {"/p/eval.jsonl"}}, {"time", {"0:30:00"}},
+                         {"requeue", {"false"}},       {"env", {"A=b=c"}},
+                         {"max-tokens", {"48"}},       {"ignore-eos", {"true"}}};
+  const auto spec = make_spec(world.settings());
+  EXPECT_EQ(spec.name, "eval");
+  EXPECT_EQ(spec.cluster.time, "0:30:00");
+  EXPECT_FALSE(spec.cluster.requeue);
+  EXPECT_EQ(spec.cluster.env.at("A"), "b=c");
+  EXPECT_EQ(spec.max_tokens, 48);
+  EXPECT_TRUE(spec.ignore_eos);
+  EXPECT_EQ(spec.origin.at("max-tokens"), "flag");
+  EXPECT_EQ(spec.origin.at("batch-size"), "default");
+  EXPECT_FALSE(spec.origin.contains("top-p"));
+}
+
+}  // namespace
+}  // namespace sluice::scheduler

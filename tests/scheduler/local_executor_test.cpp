@@ -1,0 +1,187 @@
+// Oracle: what real processes do: a small bash script, real signals, and records that were altered
+// as a restart of the machine or a reused pid would leave them.
+#include "scheduler/local_executor.h"
+
+#include <signal.h>
+
+#include "scheduler/local_record.h"
+#include "tests/scheduler/site.h"
+
+namespace sluice::scheduler {
+namespace {
+
+using slurm::Phase;
+using tests::eventually;
+using Kind = Sighting::Kind;
+
+class LocalExecutorTest : public testing::Test {
+ protected:
+  // An attempt with this text for a script.
+  Watch attempt(const std::string& name, const std::string& script) {
+    const jobs::Layout layout(dir_ / name);
+    std::filesystem::create_directories(layout.run_dir({.attempt = 1, .restart = 0}));
+    jobs::write_file_whole(layout.script(1), script);
+    Watch watch{.attempt = {}, .layout = layout};
+    watch.attempt.attempt = 1;
+    watch.attempt.cluster_name = name;
+    return watch;
+  }
+
+  std::string submit(const Watch& watch) {
+    const auto answer = executor_->submit({}, watch);
+    EXPECT_EQ(answer.kind, slurm::SubmitAnswer::Kind::accepted) << answer.message;
+    return answer.id;
+  }
+
+  slurm::JobStatus look(const Watch& watch) { return executor_->observe({watch}).at(0).status; }
+  Phase phase(const Watch& watch) { return look(watch).phase; }
+  bool reaches(const Watch& watch, Phase wanted) {
+    return eventually([&] { return phase(watch) == wanted; });
+  }
+  LocalRecord record(const Watch& watch) { return read_local_record(watch.layout, 1).value(); }
+  void rewrite(const Watch& watch, const LocalRecord& record) {
+    jobs::write_file_whole(watch.layout.local(1), to_json(record));
+  }
+
+  // Runs until `release` is there; says so first.
+  std::string patient_script() const {
+    return "touch " + (dir_ / "started").string() + "\nwhile ! [ -e " +
+           (dir_ / "release").string() + " ]; do sleep 0.01; done\n";
+  }
+  bool started() {
+    return eventually([&] { return std::filesystem::exists(dir_ / "started"); });
+  }
+
+  tests::TempDir dir_;
+  std::unique_ptr<Executor> executor_ = make_local_executor(SLUICE_PROGRAM);
+};
+
+TEST_F(LocalExecutorTest, AnAttemptThatNeverWasIsAbsent) {
+  EXPECT_EQ(executor_->observe({attempt("a", "")}).at(0).kind, Kind::absent);
+}
+
+TEST_F(LocalExecutorTest, RecordsTheExitStatusAndHandsTheIdToTheScript) {
+  const auto watch = attempt("a", "echo \"id $SLUICE_CLUSTER_ID\"; exit 3\n");
+  const auto id = submit(watch);
+  ASSERT_TRUE(reaches(watch, Phase::failed));
+  const auto status = look(watch);
+  EXPECT_EQ(status.state, "FAILED");
+  EXPECT_EQ(status.exit_code, "3:0");
+  EXPECT_EQ(status.id, id);
+  EXPECT_GT(status.end_unix_s, 0);
+  EXPECT_EQ(jobs::read_file(local_log(watch.layout, 1, id)), "id " + id + "\n");
+}
+
+TEST_F(LocalExecutorTest, TellsASignalFromAStatus) {
+  const auto watch = attempt("a", "kill -9 $$\n");
+  submit(watch);
+  ASSERT_TRUE(reaches(watch, Phase::failed));
+  EXPECT_EQ(look(watch).exit_code, "0:9");
+}
+
+TEST_F(LocalExecutorTest, ASecondSubmissionOfAnAttemptRunsNothing) {
+  const auto watch = attempt("a", "echo once\n");
+  const auto id = submit(watch);
+  EXPECT_EQ(submit(watch), id);
+  ASSERT_TRUE(reaches(watch, Phase::succeeded));
+  EXPECT_EQ(submit(watch), id);
+  EXPECT_EQ(jobs::read_file(local_log(watch.layout, 1, id)), "once\n");
+}
+
+TEST_F(LocalExecutorTest, JobsOfOneRootRunOneAfterTheOther) {
+  const auto first = attempt("a", patient_script()), second = attempt("b", "true\n");
+  submit(first);
+  ASSERT_TRUE(started());
+  submit(second);
+  ASSERT_TRUE(eventually([&] { return look(second).reason == "another local job is running"; }));
+  EXPECT_EQ(phase(second), Phase::pending);
+  dir_.write("release", "");
+  EXPECT_TRUE(reaches(first, Phase::succeeded));
+  EXPECT_TRUE(reaches(second, Phase::succeeded));
+}
+
+TEST_F(LocalExecutorTest, ACancelReachesTheScriptAsTerm) {
+  const auto watch = attempt("a", "trap 'echo asked; exit 75' TERM\n" + patient_script());
+  const auto id = submit(watch);
+  ASSERT_TRUE(started());
+  EXPECT_EQ(executor_->cancel(watch), std::nullopt);
+  ASSERT_TRUE(reaches(watch, Phase::cancelled));
+  EXPECT_EQ(record(watch).exit_code, 75);
+  EXPECT_EQ(jobs::read_file(local_log(watch.layout, 1, id)), "asked\n");
+}
+
+TEST_F(LocalExecutorTest, ACancelReachesAnAttemptThatWaits) {
+  const auto first = attempt("a", patient_script()), second = attempt("b", "echo never\n");
+  submit(first);
+  ASSERT_TRUE(started());
+  const auto id = submit(second);
+  EXPECT_EQ(executor_->cancel(second), std::nullopt);
+  EXPECT_TRUE(reaches(second, Phase::cancelled));
+  EXPECT_FALSE(std::filesystem::exists(local_log(second.layout, 1, id)));
+  dir_.write("release", "");
+  EXPECT_TRUE(reaches(first, Phase::succeeded));
+}
+
+TEST_F(LocalExecutorTest, AScriptThatOutlivesItsSupervisorIsSeenToRun) {
+  const auto watch = attempt("a", patient_script());
+  submit(watch);
+  ASSERT_TRUE(started());
+  ASSERT_TRUE(reaches(watch, Phase::running));
+  ::kill(static_cast<pid_t>(record(watch).supervisor.pid), SIGKILL);
+  ASSERT_TRUE(eventually([&] { return !lives(record(watch).supervisor); }));
+  EXPECT_EQ(phase(watch), Phase::running);
+  EXPECT_EQ(look(watch).reason, "the supervisor is gone, the script goes on");
+
+  const auto next = attempt("b", "true\n");
+  submit(next);
+  EXPECT_TRUE(eventually([&] { return !look(next).reason.empty(); }))
+      << "the cores are still taken";
+  dir_.write("release", "");
+  ASSERT_TRUE(reaches(watch, Phase::failed));
+  EXPECT_EQ(look(watch).state, "NODE_FAIL");
+  EXPECT_EQ(look(watch).reason, "the supervisor is gone");
+  EXPECT_TRUE(reaches(next, Phase::succeeded));
+}
+
+TEST_F(LocalExecutorTest, ARestartedMachineIsToldApart) {
+  const auto watch = attempt("a", patient_script());
+  submit(watch);
+  ASSERT_TRUE(reaches(watch, Phase::running));
+  const auto before = record(watch);
+  auto altered = before;
+  altered.boot_id = "another boot";
+  rewrite(watch, altered);
+  EXPECT_EQ(look(watch).state, "NODE_FAIL");
+  EXPECT_EQ(look(watch).reason, "the machine was restarted");
+  altered.host = "another host";
+  rewrite(watch, altered);
+  EXPECT_EQ(executor_->observe({watch}).at(0).kind, Kind::unknown) << "nobody here can tell";
+  rewrite(watch, before);
+  dir_.write("release", "");
+  EXPECT_TRUE(reaches(watch, Phase::succeeded));
+}
+
+TEST_F(LocalExecutorTest, AReusedPidIsNotTakenForTheSupervisor) {
+  const auto watch = attempt("a", patient_script());
+  submit(watch);
+  ASSERT_TRUE(reaches(watch, Phase::running));
+  const auto before = record(watch);
+  auto altered = before;
+  altered.supervisor = {.pid = ::getpid(), .start_ticks = 1};
+  altered.script = altered.supervisor;
+  rewrite(watch, altered);
+  EXPECT_EQ(look(watch).reason, "the supervisor is gone");
+  EXPECT_EQ(executor_->cancel(watch), std::nullopt) << "and no stranger was killed";
+  rewrite(watch, before);
+  dir_.write("release", "");
+  EXPECT_TRUE(reaches(watch, Phase::succeeded));
+}
+
+TEST_F(LocalExecutorTest, ADamagedRecordIsNoAnswer) {
+  const auto watch = attempt("a", "true\n");
+  jobs::write_file_whole(watch.layout.local(1), "{\"format_version\": 1}");
+  EXPECT_EQ(executor_->observe({watch}).at(0).kind, Kind::unknown);
+}
+
+}  // namespace
+}  // namespace sluice::scheduler
