@@ -73,14 +73,17 @@ class Applier {
   }
 
   bool operator()(const AskCancel&) {
-    // The file stops what the cluster's signal does not reach: a run that lives on elsewhere, and a
-    // local attempt that has not started yet. Its time is when the cluster was last asked.
-    jobs::write_file_whole(layout_.cancel_request(), "cancelled by the user\n");
     const auto why_not = executor().cancel(
         {.attempt = site_.store.newest_attempt(seen_.job.id).value_or(*seen_.attempt),
          .layout = layout_});
-    if (why_not) warn("could not be cancelled yet: " + *why_not, true);
-    return !why_not;
+    if (why_not) {
+      warn("could not be cancelled yet: " + *why_not, true);
+      return false;
+    }
+    // The file stops what the cluster's signal does not reach: a run that lives on elsewhere, and a
+    // local attempt that has not started yet. Its time is when the cluster was last asked.
+    jobs::write_file_whole(layout_.cancel_request(), "cancelled by the user\n");
+    return true;
   }
 
  private:
@@ -141,7 +144,6 @@ class Applier {
            true);
       return true;
     }
-    warn("refused: " + refusal);
     return site_.store.append_event(seen_.job.id, jobs::JobState::submitting,
                                     {.kind = jobs::EventKind::submit_refused,
                                      .time_s = jobs::unix_time_s(),

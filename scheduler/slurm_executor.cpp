@@ -64,10 +64,15 @@ class SlurmExecutor final : public Executor {
     std::vector<std::string> argv = {"sinfo", "--noheader", "--summarize", "--format=%D|%P"};
     if (!partition.empty()) argv.push_back("--partition=" + partition);
     const auto answer = run_(argv, {});
-    const auto nodes = answer.exit_code == 0 ? nodes_in(answer.out, partition) : std::nullopt;
+    if (answer.exit_code != 0) return std::nullopt;
+    const auto nodes = nodes_in(answer.out, partition);
+    const std::string which =
+        partition.empty() ? "Slurm's default partition" : "partition " + partition;
+    if (!nodes && !partition.empty()) {
+      return which + ": Slurm has none of that name; `sinfo --summarize` lists what there is";
+    }
     if (!nodes || spec.shape.nodes <= *nodes) return std::nullopt;
-    return "nodes " + std::to_string(spec.shape.nodes) + ": the partition " +
-           (partition.empty() ? "that Slurm takes by default" : partition) + " has only " +
+    return std::to_string(spec.shape.nodes) + " nodes: " + which + " has only " +
            std::to_string(*nodes) + "; ask for fewer, or name another with --partition";
   }
 

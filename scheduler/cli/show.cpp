@@ -99,7 +99,9 @@ void print_job(Session& session, const JobView& view, double now_s) {
                        (attempt.cluster_id.empty() ? "not accepted yet" : attempt.cluster_id);
     if (!attempt.nodes.empty()) line += " on " + attempt.nodes;
     line += "     submitted " + local_time(attempt.intended_unix_s, now_s);
-    if (!attempt.cluster_state.empty()) line += "     " + attempt.cluster_state;
+    // Of a completed job the cluster's word may be from before its end, and no longer matters.
+    const bool telling = job.state != jobs::JobState::completed && !attempt.cluster_state.empty();
+    if (telling) line += "     last seen " + attempt.cluster_state;
     session.say(line);
   }
   session.say("  folder   " + job.directory);

@@ -89,7 +89,7 @@ void say_end(Session& session, const JobView& view) {
   const auto missing = job.prompts_total - job.prompts_ok - job.prompts_failed;
   if (missing > 0) line += ", " + with_commas(missing) + " without answer";
   if (view.wall_clock_s > 0) {
-    line += "   " + fixed(view.wall_clock_s, 1) + " s   output " +
+    line += "   " + fixed(view.wall_clock_s, view.wall_clock_s < 10 ? 2 : 1) + " s   output " +
             fixed(view.output_tokens_per_s, 1) + " tok/s";
   }
   session.say(line);

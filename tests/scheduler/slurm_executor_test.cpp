@@ -118,6 +118,9 @@ TEST_F(SlurmExecutorTest, MoreNodesThanThereAreIsAnObjection) {
   sinfo_ = "4|big\n2|main*\n";
   EXPECT_THAT(executor->objection(spec).value_or(""), testing::HasSubstr("has only 2"));
   spec.cluster.partition = "big";
+  sinfo_.clear();
+  EXPECT_THAT(executor->objection(spec).value_or(""), testing::HasSubstr("none of that name"))
+      << "sinfo knows no such partition and says nothing";
   sinfo_ = "4|big\n";
   EXPECT_EQ(executor->objection(spec), std::nullopt);
 }
