@@ -38,7 +38,6 @@ TEST(PipelineBreakdown, LateMessagesAreCommunication) {
   EXPECT_NEAR(run.ranks.at(1).seconds.at(Category::communication), late_s, 0.05 * late_s);
   // The first stage waits all that time for tokens that nobody has begun to send.
   EXPECT_GE(run.ranks.at(0).seconds.at(Category::bubble), 0.95 * late_s);
-  EXPECT_LT(run.ranks.at(0).seconds.at(Category::communication), 0.2 * late_s);
 }
 
 TEST(PipelineBreakdown, SlowStageIsBubbleOfTheOther) {
