@@ -121,6 +121,19 @@ TEST(Pipeline, PromptsThatCannotBeAnsweredAreErrorsOfTheirOwn) {
   EXPECT_EQ(code(3), "prompt_too_long");
 }
 
+TEST(Pipeline, TokenThatEndsAnAnswerIsAnIdButNoText) {
+  const TinyCases tiny_cases("smollm-tied-f16");
+  jobs::Prompt prompt = prompt_of(tiny_cases.cases.front(), 0);
+  const auto& ids = tiny_cases.cases.front().output;
+  prompt.stop_token_ids = {ids.at(2)};  // an ordinary token, named by the user
+  prompt.ignore_eos = true;             // forgets the model's own stop tokens, not the user's
+  const jobs::Result result = answer_all(tiny_cases.model, {.stages = 1}, {prompt}).results.at(0);
+  EXPECT_EQ(result.token_ids, std::vector(ids.begin(), ids.begin() + 3));
+  EXPECT_EQ(result.finish_reason, jobs::FinishReason::stop);
+  const std::vector<std::int32_t> spoken(ids.begin(), ids.begin() + 2);
+  EXPECT_EQ(result.text, tiny_cases.model.tokenizer().decode(spoken, true));
+}
+
 TEST(Pipeline, AnswerIsCutWhereTheContextEnds) {
   const TinyCases tiny_cases("smollm-tied-f16");
   jobs::Prompt prompt;
