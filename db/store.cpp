@@ -93,6 +93,9 @@ bool move_job(Connection& connection, jobs::JobId id, jobs::JobState expected,
               const jobs::JobEvent& event) {
   auto job = find_job(connection, id);
   if (!job || job->state != expected) return false;
+  // A job may have come back to the state by a later attempt, of which this event tells nothing.
+  const bool begins = event.kind == jobs::EventKind::submit_intended;
+  if (event.attempt != 0 && event.attempt != job->attempt && !begins) return false;
   const auto after = jobs::next(job->state, event);
   if (!after) return false;
   insert_event(connection, id, event);

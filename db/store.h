@@ -92,7 +92,8 @@ class Store {
   std::optional<jobs::JobSpec> spec(jobs::JobId id) const;  // as submitted
 
   // Records the event and moves the job in one transaction. False, and nothing recorded, when the
-  // job is not in `expected` any more or the event does not apply there.
+  // job is not in `expected` any more, the event does not apply there, or it tells of an attempt
+  // that is not the newest (event.attempt 0: of the job as a whole).
   bool append_event(jobs::JobId id, jobs::JobState expected, const jobs::JobEvent& event);
 
   // submit_intended: moves queued -> submitting and writes the attempt's row in one transaction.

@@ -130,7 +130,7 @@ void Store::put_stage_metrics(JobId id, RunId run, const jobs::StageMetrics& met
 std::optional<jobs::RunMetrics> Store::run_metrics(JobId id, RunId run) const {
   auto found = rows_of_run<RunRow>(data_->connection, "metrics", {.job = id, .run = run});
   if (found.empty()) return std::nullopt;
-  return std::move(found.front().metrics);
+  return found.front().metrics;
 }
 
 std::vector<jobs::StageMetrics> Store::stage_metrics(JobId id, RunId run) const {

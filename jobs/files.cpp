@@ -17,16 +17,16 @@ std::filesystem::path folder_of(const std::filesystem::path& path) {
   return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
 }
 
-// The bytes in a new file beside `path`, durable under a name that no reader looks for. The file is
+// The bytes in a new file beside `path`, under a name that no reader looks for. The file is
 // gone again when this goes out of scope, unless it was renamed.
 class Draft {
  public:
-  Draft(const std::filesystem::path& path, std::string_view bytes)
+  Draft(const std::filesystem::path& path, std::string_view bytes, Sync sync)
       : path_(folder_of(path) / ("." + path.filename().string() + "." + new_uid() + ".tmp")) {
     const io::Fd fd = io::create(path_, O_EXCL);
     try {
       io::write_all(fd.get(), bytes, path_);
-      io::sync_file(fd.get(), path_);
+      if (sync == Sync::disk) io::sync_file(fd.get(), path_);
     } catch (...) {
       ::unlink(path_.c_str());
       throw;
@@ -67,21 +67,26 @@ std::string read_file(const std::filesystem::path& path) {
   }
 }
 
-void write_file_whole(const std::filesystem::path& path, std::string_view bytes) {
-  Draft draft(path, bytes);
+void write_file_whole(const std::filesystem::path& path, std::string_view bytes, Sync sync) {
+  Draft draft(path, bytes, sync);
   if (::rename(draft.path().c_str(), path.c_str()) < 0) io::throw_errno("write", path);
   draft.renamed();
-  sync_directory(folder_of(path));
+  if (sync == Sync::disk) sync_directory(folder_of(path));
 }
 
 bool publish_file_once(const std::filesystem::path& path, std::string_view bytes) {
-  const Draft draft(path, bytes);
+  const Draft draft(path, bytes, Sync::disk);
   if (::link(draft.path().c_str(), path.c_str()) < 0) {
     if (errno == EEXIST) return false;
     io::throw_errno("publish", path);
   }
   sync_directory(folder_of(path));
   return true;
+}
+
+void sync_file(const std::filesystem::path& path) {
+  const io::Fd fd = io::open_read(path);
+  io::sync_file(fd.get(), path);
 }
 
 void sync_directory(const std::filesystem::path& dir) {

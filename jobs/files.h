@@ -10,12 +10,16 @@ namespace sluice::jobs {
 
 std::string read_file(const std::filesystem::path& path);
 
-// Temporary file beside `path`, write, fsync, rename, fsync of the folder.
-void write_file_whole(const std::filesystem::path& path, std::string_view bytes);
+// Temporary file beside `path`, write, fsync, rename, fsync of the folder. Sync::none leaves out
+// both fsyncs: for what is replaced all the time and worth nothing after a power loss.
+enum class Sync { disk, none };
+void write_file_whole(const std::filesystem::path& path, std::string_view bytes,
+                      Sync sync = Sync::disk);
 
 // As above, but `path` must not exist yet: false (and nothing changed) when it does.
 bool publish_file_once(const std::filesystem::path& path, std::string_view bytes);
 
+void sync_file(const std::filesystem::path& path);  // whoever wrote it
 void sync_directory(const std::filesystem::path& dir);
 
 // Seconds since the epoch, and a monotonic clock for durations.

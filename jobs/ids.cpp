@@ -13,13 +13,13 @@ namespace sluice::jobs {
 namespace {
 
 constexpr std::size_t kNameLengthMax = 40;
+constexpr std::string_view kDigits = "0123456789abcdef";
 
 std::string random_hex(std::size_t bytes) {
   std::array<unsigned char, 16> random;
   if (::getentropy(random.data(), bytes) != 0) {
     throw Error("cannot draw random bytes: " + std::generic_category().message(errno));
   }
-  constexpr std::string_view kDigits = "0123456789abcdef";
   std::string hex;
   for (std::size_t i = 0; i < bytes; ++i) {
     hex += kDigits[random[i] >> 4];

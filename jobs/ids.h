@@ -17,7 +17,8 @@ struct RunId {
   int attempt = 1;  // from 1
   int restart = 0;  // SLURM_RESTART_COUNT, from 0
 
-  auto operator<=>(const RunId&) const = default;  // later runs are greater
+  // Later runs are greater.
+  auto operator<=>(const RunId&) const = default;  // NOLINT(modernize-use-nullptr): none here
 };
 
 // "<attempt>.<restart>", as in file names; and back (nullopt when it is not exactly that).

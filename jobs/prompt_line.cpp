@@ -15,6 +15,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr std::size_t kQuotedBytesMax = 60;  // of a user's text in a message
+
 constexpr std::string_view kKnownKeys =
     "id, prompt, token_ids, max_tokens, ignore_eos, stop_token_ids";
 
@@ -43,9 +45,7 @@ constexpr std::array<std::string_view, 20> kLaterKeys = {"messages",
 [[noreturn]] void refuse(const std::string& why) { throw Error(why); }
 
 std::string in_quotes(std::string_view text) {
-  constexpr std::size_t kShown = 60;
-  return text.size() <= kShown ? "\"" + std::string(text) + "\""
-                               : "\"" + std::string(text.substr(0, kShown)) + "...\"";
+  return "\"" + io::shortened(text, kQuotedBytesMax) + "\"";
 }
 
 [[noreturn]] void refuse_key(const std::string& key) {

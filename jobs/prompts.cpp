@@ -15,6 +15,7 @@
 namespace sluice::jobs {
 namespace {
 
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 constexpr std::int64_t kProgressEveryBytes = std::int64_t{1} << 20;
 constexpr std::size_t kWriteBytes = std::size_t{1} << 18;
 
@@ -50,7 +51,6 @@ Prompt parse_text_line(std::string_view line) {
 
 // The prompt of a user's line, its id filled in.
 Prompt parse_line(std::string_view line, std::int64_t number, bool plain_text) {
-  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
   if (number == 1 && line.starts_with(kByteOrderMark)) line.remove_prefix(kByteOrderMark.size());
   Prompt prompt = plain_text ? parse_text_line(line) : parse_prompt(line);
   if (prompt.id.empty()) prompt.id = std::to_string(number);

@@ -62,20 +62,23 @@ static void fields(io::Record& record, JobSpec& spec) {
   record("origin", spec.origin);
 }
 
-static std::string joined(const std::string& left, const std::string& right) {
-  return left.empty() ? right : right.empty() ? left : left + ", " + right;
-}
-
 // "1 x 6, 2 x 3, 3 x 2, 6 x 1"
 static std::string possible_shapes(std::int64_t ranks) {
-  std::string few_replicas, many_replicas;
-  for (std::int64_t divisor = 1; divisor * divisor <= ranks; ++divisor) {
-    if (ranks % divisor != 0) continue;
-    const auto small = std::to_string(divisor), large = std::to_string(ranks / divisor);
-    few_replicas = joined(few_replicas, small + " x " + large);
-    if (small != large) many_replicas = joined(large + " x " + small, many_replicas);
+  std::vector<std::int64_t> divisors;
+  for (std::int64_t d = 1; d * d <= ranks; ++d) {
+    if (ranks % d == 0) divisors.push_back(d);
   }
-  return joined(few_replicas, many_replicas);
+  for (std::size_t small = divisors.size(); small-- > 0;) {
+    const std::int64_t large = ranks / divisors[small];
+    if (large != divisors[small]) divisors.push_back(large);
+  }
+  std::string shapes;
+  for (const auto replicas : divisors) {
+    if (!shapes.empty()) shapes += ", ";
+    shapes.append(std::to_string(replicas)).append(" x ");
+    shapes.append(std::to_string(ranks / replicas));
+  }
+  return shapes;
 }
 
 std::string to_json(const JobSpec& spec) { return io::write_record(spec); }

@@ -10,6 +10,7 @@
 
 #include "db/error.h"
 #include "db/sqlite/file_system.h"
+#include "db/sqlite/schema.h"
 #include "tests/db/fixture.h"
 
 namespace sluice::db {
@@ -31,6 +32,16 @@ TEST(Open, CreatesFoldersAndTablesOnce) {
   EXPECT_EQ(tests::query(path, "PRAGMA user_version"), "1");
   EXPECT_EQ(tests::query(path, "PRAGMA integrity_check"), "ok");
   EXPECT_EQ(tests::query(path, "PRAGMA foreign_key_check"), "");
+}
+
+TEST(Open, ADatabaseThatMovedToANetworkFileSystemLosesItsWal) {
+  const tests::TempDir dir;
+  const auto path = dir / "sluice.db";
+  tests::execute(path, "PRAGMA journal_mode = WAL; CREATE TABLE t (x)");
+  SQLite::Database database(path.string(), SQLite::OPEN_READWRITE);
+  sqlite::set_journal_mode(database, "delete", 1000);
+  EXPECT_EQ(tests::query(path, "PRAGMA journal_mode"), "delete");
+  EXPECT_FALSE(std::filesystem::exists(dir / "sluice.db-wal"));
 }
 
 TEST(Open, RefusesWhatANewerSluiceMade) {

@@ -55,5 +55,14 @@ TEST(Utf8, SaysWhereTheFirstBadByteIs) {
   EXPECT_EQ(first_invalid_utf8("\xe2\x82\xac\x80"), 3u);
 }
 
+TEST(Utf8, ShorteningKeepsCharactersWhole) {
+  EXPECT_EQ(shortened("abc", 3), "abc");
+  EXPECT_EQ(shortened("abcd", 3), "abc...");
+  const std::string euros = "\xe2\x82\xac\xe2\x82\xac";
+  for (std::size_t most = 0; most < 6; ++most) {
+    EXPECT_EQ(shortened(euros, most), most < 3 ? "..." : "\xe2\x82\xac...");
+  }
+}
+
 }  // namespace
 }  // namespace sluice::jobs::io
