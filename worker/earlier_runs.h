@@ -14,7 +14,7 @@ struct EarlierRuns {
   std::int64_t failed = 0;  // prompts whose answer is an error
 };
 
-// Throws jobs::Error when a result file cannot be read.
+// Makes durable what it counts. Throws jobs::Error when a result file cannot be read.
 EarlierRuns read_earlier_runs(const jobs::Layout& layout, std::int64_t prompts);
 
 }  // namespace sluice::worker

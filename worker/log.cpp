@@ -10,7 +10,7 @@ namespace sluice::worker {
 Log::Log(const std::filesystem::path& path) {
   try {
     logger_ = std::make_unique<spdlog::logger>(
-        "worker", std::make_shared<spdlog::sinks::basic_file_sink_st>(path.string()));
+        "worker", std::make_shared<spdlog::sinks::basic_file_sink_mt>(path.string()));
   } catch (const spdlog::spdlog_ex& error) {
     throw Error("writing " + path.string() + ": " + error.what());
   }

@@ -1,4 +1,5 @@
-// runs/<run>/worker.log: what rank 0 did, for people. The only place of worker/ that logs.
+// runs/<run>/worker.log: what rank 0 did, for people. The only place of worker/ that logs. Its
+// threads may write at once.
 #pragma once
 
 #include <filesystem>

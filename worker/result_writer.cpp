@@ -10,7 +10,7 @@
 namespace sluice::worker {
 namespace {
 
-constexpr double kLookEvery_s = 1;  // progress, cancel request
+constexpr double kLookEvery_s = 1;  // progress, request to cancel
 constexpr double kRateOver_s = 5;   // tokens per second over the last few seconds
 
 }  // namespace
@@ -65,9 +65,9 @@ void ResultWriter::work() {
         done_ += static_cast<std::int64_t>(lines.size());
         failed_ += failed;
       }
-      if (jobs::steady_time_s() - looked_s_ >= kLookEvery_s) look_around();
+      if (jobs::steady_time_s() - looked_s_ >= kLookEvery_s) keep_house();
     }
-    write_progress();
+    keep_house();
   } catch (...) {
     const std::lock_guard lock(mutex_);
     failure_ = std::current_exception();
@@ -100,10 +100,19 @@ void ResultWriter::refuse_if_stale() const {
   }
 }
 
-void ResultWriter::look_around() {
+// Nothing here is worth a run: a file server that stumbles is asked again a second later.
+void ResultWriter::keep_house() {
   looked_s_ = jobs::steady_time_s();
-  if (std::filesystem::exists(setup_.layout.cancel_request())) cancel_requested_ = true;
-  write_progress();
+  try {
+    if (std::filesystem::exists(setup_.layout.cancel_request())) cancel_requested_ = true;
+    write_progress();
+  } catch (const std::exception& error) {
+    if (setup_.warn && !warned_) {
+      setup_.warn(std::string("progress and requests to cancel: ") + error.what() +
+                  " (told once, tried again)");
+    }
+    warned_ = true;
+  }
 }
 
 void ResultWriter::write_progress() {
@@ -122,7 +131,8 @@ void ResultWriter::write_progress() {
   }
   progress.wall_clock_s = now_s - begun_s_;
   progress.updated_unix_s = jobs::unix_time_s();
-  jobs::write_file_whole(setup_.layout.progress(setup_.run, setup_.replica), to_json(progress));
+  jobs::write_file_whole(setup_.layout.progress(setup_.run, setup_.replica), to_json(progress),
+                         jobs::Sync::none);
 }
 
 }  // namespace sluice::worker

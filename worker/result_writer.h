@@ -1,7 +1,8 @@
-// The thread that touches the job directory while the pipeline runs: makes answers durable in
-// groups, writes progress about once a second, and looks for a request to cancel and for a newer
-// run. The leader hands answers over and never waits for a disk. Thread-safe where two threads
-// meet.
+// The thread that touches the job directory while the pipeline runs, so that the leader never waits
+// for a disk. First of all it makes answers durable in groups: where that fails, the run fails. It
+// also keeps house: writes progress and looks for a request to cancel about once a second (what
+// fails there is told once and tried again), and refuses to answer beside a newer run. Thread-safe
+// where two threads meet.
 #pragma once
 
 #include <atomic>
@@ -9,6 +10,7 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -26,7 +28,8 @@ struct WriterSetup {
   int replica = 0;
   jobs::ResultLog::Sync sync = jobs::ResultLog::Sync::group;
   std::int64_t prompts_total = 0;
-  std::int64_t done_before = 0, failed_before = 0;  // durable, of earlier runs
+  std::int64_t done_before = 0, failed_before = 0;    // durable, of earlier runs
+  std::function<void(const std::string&)> warn = {};  // called on the writer's thread
 };
 
 class ResultWriter {
@@ -52,7 +55,7 @@ class ResultWriter {
   void work();
   bool take(Lines& lines, std::int64_t& failed);
   void refuse_if_stale() const;
-  void look_around();
+  void keep_house();
   void write_progress();
   void rethrow_failure();
 
@@ -61,6 +64,7 @@ class ResultWriter {
   const double begun_s_;
   std::deque<std::pair<double, std::int64_t>> recent_;  // time, output tokens: for the rate
   double looked_s_ = 0;
+  bool warned_ = false;
 
   std::atomic<std::int64_t> output_tokens_ = 0, done_, failed_;
   std::atomic<bool> cancel_requested_ = false;

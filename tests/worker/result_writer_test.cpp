@@ -102,6 +102,32 @@ TEST_F(ResultWriterTest, CancelRequestIsSeen) {
   EXPECT_TRUE(eventually([&] { return writer.cancel_requested(); }));
 }
 
+TEST_F(ResultWriterTest, HousekeepingThatFailsCostsNoAnswerAndIsToldOnce) {
+  WriterSetup unhappy = setup();
+  std::vector<std::string> warnings;
+  unhappy.warn = [&](const std::string& warning) { warnings.push_back(warning); };
+  // A folder in the place of the progress file, and a request to cancel that is a loop of links.
+  std::filesystem::create_directories(job.layout().progress(kRun, 0) / "in the way");
+  for (const bool loop : {false, true}) {
+    SCOPED_TRACE(loop);
+    const auto cancel = job.layout().cancel_request();
+    if (loop) std::filesystem::create_symlink(cancel.filename(), cancel);
+    unhappy.run = {.attempt = 1, .restart = loop ? 2 : 1};
+    unhappy.layout = job.layout();
+    warnings.clear();
+    {
+      ResultWriter writer(unhappy);
+      writer.add(result(0));
+      ASSERT_TRUE(eventually([&] { return writer.prompts_done() == 8; }));
+      writer.add(result(1));
+      EXPECT_NO_THROW(writer.finish());
+      EXPECT_FALSE(writer.cancel_requested());
+    }
+    EXPECT_EQ(job.results_of(unhappy.run).size(), 2U);
+    EXPECT_EQ(warnings.size(), 1U);
+  }
+}
+
 TEST_F(ResultWriterTest, RunIdUsedTwiceIsRefused) {
   { ResultWriter writer(setup()); }
   EXPECT_THROW(ResultWriter again(setup()), jobs::Error);

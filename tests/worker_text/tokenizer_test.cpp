@@ -67,6 +67,13 @@ TEST(Tokenizer, SpecialTokensAreFoundFirstAndTheLongestWins) {
   EXPECT_EQ(tokenizer->decode(Ids{5, 4, 6}, false), "<s>abc<end>");
 }
 
+// An embedding may be padded with rows beyond the vocabulary.
+TEST(Tokenizer, IdsThatAreNoTokensHaveNoText) {
+  const auto tokenizer = from(Vocabulary().writer());
+  EXPECT_EQ(tokenizer->decode(Ids{8, 0, 1 << 30, -1, 1}, true), "ab");
+  EXPECT_EQ(tokenizer->decode(Ids{8, 0, 1 << 30, -1, 1}, false), "ab");
+}
+
 TEST(Tokenizer, IgnoresMergesOnlyWhereTheRuleSaysSo) {
   Vocabulary vocabulary{.merges = {"a b"}};  // abc is a token that no merge makes
   vocabulary.pre = "llama-bpe";

@@ -226,6 +226,7 @@ void ByteLevelBpe::encode_word(std::string_view word, std::vector<std::int32_t>&
 std::string ByteLevelBpe::decode(std::span<const std::int32_t> ids, bool skip_special) const {
   std::string bytes;
   for (const std::int32_t id : ids) {
+    if (id < 0 || id >= size()) continue;
     if (!(skip_special && is_special(types_[id]))) bytes += bytes_[id];
   }
   return replace_invalid_utf8(bytes);

@@ -33,7 +33,8 @@ class Tokenizer {
   // linear in the text (times a logarithm).
   virtual std::vector<std::int32_t> encode(std::string_view text, EncodeOptions options) const = 0;
 
-  // Text of ids; each maximal invalid UTF-8 sequence becomes U+FFFD. Requires: ids in [0, size).
+  // Text of ids; each maximal invalid UTF-8 sequence becomes U+FFFD. Ids that are no tokens have no
+  // text: embeddings are often padded with rows beyond the vocabulary, and a model may choose one.
   virtual std::string decode(std::span<const std::int32_t> ids, bool skip_special) const = 0;
 
   virtual int size() const = 0;  // tokens in the vocabulary
