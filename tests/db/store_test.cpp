@@ -59,7 +59,7 @@ TEST_F(StoreTest, AJobWhoseDirectoryFailsIsNotKept) {
 
 TEST_F(StoreTest, ListsNewestFirstAndActiveOldestFirst) {
   const auto a = tests::add_job(store_), b = tests::add_job(store_), c = tests::add_job(store_);
-  EXPECT_TRUE(store_.append_event(b, JobState::queued, tests::event_of(EventKind::failed)));
+  EXPECT_TRUE(store_.append_event(b, JobState::queued, {.kind = EventKind::failed}));
   const auto ids = [](const std::vector<Job>& list) {
     std::vector<jobs::JobId> found;
     for (const auto& job : list) found.push_back(job.id);
@@ -71,9 +71,9 @@ TEST_F(StoreTest, ListsNewestFirstAndActiveOldestFirst) {
 
 TEST_F(StoreTest, MovesOnlyFromTheExpectedState) {
   const auto id = tests::add_job(store_);
-  const auto failed = tests::event_of(EventKind::failed);
+  const jobs::JobEvent failed{.kind = EventKind::failed};
   EXPECT_FALSE(store_.append_event(id, JobState::running, failed));
-  EXPECT_FALSE(store_.append_event(id, JobState::queued, tests::event_of(EventKind::submitted)));
+  EXPECT_FALSE(store_.append_event(id, JobState::queued, {.kind = EventKind::submitted}));
   EXPECT_FALSE(store_.append_event(id + 1, JobState::queued, failed));
   EXPECT_EQ(store_.events(id).size(), 1u);
   EXPECT_TRUE(store_.append_event(id, JobState::queued, failed));
@@ -178,6 +178,28 @@ TEST_F(StoreTest, TimesAndTheWishToCancelFollowTheEvents) {
   EXPECT_EQ(store_.job(id)->ended_unix_s, 0);
 }
 
+// A tick that looked before the job came back to the same state by its next attempt.
+TEST_F(StoreTest, AnEventOfAnEarlierAttemptIsRefused) {
+  const auto id = tests::add_job(store_);
+  for (const int number : {1, 2}) {
+    const auto attempt = tests::attempt_of(id, number);
+    ASSERT_TRUE(store_.begin_attempt(attempt));
+    ASSERT_TRUE(store_.finish_submission(attempt, "42", 5));
+    if (number == 2) break;
+    auto ended = tests::event_of(EventKind::attempt_ended);
+    ended.again = true;
+    ASSERT_TRUE(store_.append_event(id, JobState::pending, ended));
+  }
+  auto stale = tests::event_of(EventKind::attempt_ended);
+  for (const bool again : {true, false}) {
+    stale.again = again;
+    EXPECT_FALSE(store_.append_event(id, JobState::pending, stale));
+  }
+  EXPECT_FALSE(store_.append_event(id, JobState::pending, tests::event_of(EventKind::failed)));
+  stale.attempt = 2;
+  EXPECT_TRUE(store_.append_event(id, JobState::pending, stale));
+}
+
 // Random events thrown at random jobs: whatever applies is recorded, and the log tells the state.
 TEST_F(StoreTest, EventsAlwaysTellTheState) {
   std::mt19937 random(20240302);
@@ -188,6 +210,7 @@ TEST_F(StoreTest, EventsAlwaysTellTheState) {
     const auto id = ids[random() % ids.size()];
     auto event = tests::event_of(static_cast<EventKind>(random() % 17), i % 3 ? "" : "why");
     event.again = random() % 2 == 0;
+    event.attempt = 0;
     const auto state = store_.job(id)->state;
     const bool applies = jobs::next(state, event).has_value();
     EXPECT_EQ(store_.append_event(id, state, event), applies);
