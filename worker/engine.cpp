@@ -3,58 +3,81 @@
 #include <algorithm>
 #include <cmath>
 #include <exception>
+#include <new>
 #include <utility>
 
 #include "jobs/files.h"
-#include "worker/error.h"
 
 namespace sluice::worker {
 namespace {
 
 int kv_room(const model::ModelConfig& config, const model::StageRange& range,
-            const pipeline::Plan& plan, const EngineNeeds& needs) {
+            const pipeline::Plan& plan, const EngineSetup& setup) {
   const kernels::KvShape page{.layers = range.layers(),
                               .kv_heads = config.kv_heads,
                               .head_dim = config.head_dim,
                               .pages = 1};
   return model::pages_wanted({.max_seq_len = plan.max_positions,
-                              .max_tokens = needs.max_tokens,
+                              .max_tokens = setup.max_tokens,
                               .batch_size = plan.batch_size,
                               .stages = plan.stages(),
-                              .prompts = needs.prompts},
-                             kernels::kv_bytes_per_page(page), needs.memory_bytes);
+                              .prompts = setup.prompts},
+                             kernels::kv_bytes_per_page(page), setup.memory_bytes);
+}
+
+// What went wrong in `build`, as a sentence; empty: nothing.
+std::string problem_in(const model::StageRange& range, const std::function<void()>& build) {
+  try {
+    build();
+    return {};
+  } catch (const std::bad_alloc&) {
+    return "there is not enough memory here for layers " + to_string(range) +
+           " and their KV cache: lower max-seq-len or batch-size, or take more nodes";
+  } catch (const std::exception& error) {
+    return error.what();
+  }
 }
 
 }  // namespace
 
-Engine::Engine(pipeline::Link& world, const model::Model& model, const pipeline::Plan& plan,
-               const EngineNeeds& needs)
-    : world_(world), clock_([this] { return jobs::steady_time_s() + offset_.offset_s; }) {
+Engine::Engine(pipeline::Link& world)
+    : world_(world), clock_([this] { return jobs::steady_time_s() + offset_.offset_s; }) {}
+
+Engine::Loaded Engine::load(pipeline::Link& world, const model::Model& model,
+                            const pipeline::Plan& plan, const EngineSetup& setup) {
   const model::StageRange& range = plan.range(world.rank());
+  std::unique_ptr<Engine> engine(new Engine(world));
   model::StageWeights weights;
-  pipeline::Readiness mine;
-  try {
-    backend_ = needs.make_backend();
-    weights = model::load_stage(model, range, plan.max_positions, *backend_);
-    mine.kv_pages = kv_room(model.config(), range, plan, needs);
-  } catch (const std::exception& error) {
-    mine.problem = error.what();
-  }
-  const pipeline::Readiness all = settle(world, mine);
-  if (!all.problem.empty()) throw Error(all.problem);
-  kv_pages_ = all.kv_pages;
-  forward_ = std::make_unique<model::Forward>(
-      *backend_, model.config(), std::move(weights),
-      model::ForwardLimits{.rows_max = plan.token_budget, .kv_pages = kv_pages_});
-  offset_ = align_clocks(world);
-  stage_ = std::make_unique<pipeline::Stage>(
-      world, *forward_, plan.place(world.rank()),
-      batch::PlanLimits{.rows = plan.token_budget, .pages = kv_pages_}, clock_);
+  pipeline::Readiness ready;
+  ready.problem = problem_in(range, [&] {
+    engine->backend_ = setup.make_backend();
+    weights = model::load_stage(model, range, plan.max_positions, *engine->backend_);
+    ready.kv_pages = kv_room(model.config(), range, plan, setup);
+  });
+  ready = settle(world, plan.hosts, ready);
+  if (!ready.problem.empty()) return {.problem = ready.problem};
+
+  // The cache has as many pages as the smallest stage: it can only be made now.
+  engine->kv_pages_ = ready.kv_pages;
+  ready.problem = problem_in(range, [&] {
+    engine->forward_ = std::make_unique<model::Forward>(
+        *engine->backend_, model.config(), std::move(weights),
+        model::ForwardLimits{.rows_max = plan.token_budget, .kv_pages = engine->kv_pages_});
+    engine->stage_ = std::make_unique<pipeline::Stage>(
+        world, *engine->forward_, plan.place(world.rank()),
+        batch::PlanLimits{.rows = plan.token_budget, .pages = engine->kv_pages_}, engine->clock_);
+  });
+  ready = settle(world, plan.hosts, ready);
+  if (!ready.problem.empty()) return {.problem = ready.problem};
+
+  engine->offset_ = align_clocks(world);
+  return {.problem = {}, .engine = std::move(engine)};
 }
 
-double Engine::clock_error_s() {
+void Engine::realign_clocks() {
   const pipeline::ClockOffset again = align_clocks(world_);
-  return std::max(offset_.error_s, again.error_s) + std::abs(again.offset_s - offset_.offset_s);
+  clock_error_s_ =
+      std::max(offset_.error_s, again.error_s) + std::abs(again.offset_s - offset_.offset_s);
 }
 
 }  // namespace sluice::worker

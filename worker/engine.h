@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "kernels/backend.h"
 #include "worker/model/forward.h"
@@ -15,7 +16,7 @@
 
 namespace sluice::worker {
 
-struct EngineNeeds {
+struct EngineSetup {
   std::function<std::unique_ptr<kernels::Backend>()> make_backend;
   std::int64_t prompts = 0;        // of the job
   int max_tokens = 0;              // usual output of a prompt
@@ -24,27 +25,37 @@ struct EngineNeeds {
 
 class Engine {
  public:
-  // Collective: every rank loads its stage, all agree on the KV room, and clocks are aligned.
-  // Throws worker::Error on every rank when one of them fails.
-  Engine(pipeline::Link& world, const model::Model& model, const pipeline::Plan& plan,
-         const EngineNeeds& needs);
+  struct Loaded {
+    std::string problem;  // which rank's and what; empty: the engine is there
+    std::unique_ptr<Engine> engine = {};
+  };
+  // Collective: every rank loads its stage, all agree on the KV room, and clocks are aligned. When
+  // one rank fails, all get its problem.
+  static Loaded load(pipeline::Link& world, const model::Model& model, const pipeline::Plan& plan,
+                     const EngineSetup& setup);
 
   pipeline::Stage& stage() { return *stage_; }
+  const pipeline::Stage& stage() const { return *stage_; }
   pipeline::StageClock& clock() { return clock_; }
+  const pipeline::StageClock& clock() const { return clock_; }
   const model::Forward& forward() const { return *forward_; }
   const pipeline::ClockOffset& clock_offset() const { return offset_; }
   int kv_pages() const { return kv_pages_; }
 
-  // Collective, after the window: aligns once more and states the error of both alignments and what
-  // the clocks drifted in between.
-  double clock_error_s();
+  // Collective, after the window.
+  void realign_clocks();
+  // The error of both alignments and what the clocks drifted in between.
+  double clock_error_s() const { return clock_error_s_; }
 
  private:
+  explicit Engine(pipeline::Link& world);
+
   pipeline::Link& world_;
   std::unique_ptr<kernels::Backend> backend_;
   std::unique_ptr<model::Forward> forward_;
   int kv_pages_ = 0;
   pipeline::ClockOffset offset_;
+  double clock_error_s_ = 0;
   pipeline::StageClock clock_;
   std::unique_ptr<pipeline::Stage> stage_;
 };

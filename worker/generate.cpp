@@ -10,9 +10,9 @@
 #include "jobs/spec.h"
 #include "kernels/cpu.h"
 #include "worker/error.h"
-#include "worker/layout.h"
 #include "worker/local_pipeline.h"
 #include "worker/machine.h"
+#include "worker/make_plan.h"
 
 namespace sluice::worker {
 namespace {
@@ -70,13 +70,13 @@ int generate(const GenerateOptions& options, std::ostream& out) {
   const auto model = model::Model::open(options.model);
   const NormalisedPrompts normalised(options.prompts, options.max_tokens);
   const auto mix = sample_mix(normalised.path(), model.tokenizer(), options.max_tokens);
-  const pipeline::Plan plan = lay_out(spec_of(options), model, mix, options.stages);
+  const pipeline::Plan plan = make_plan(spec_of(options), model, mix, options.stages);
   IntakeRules rules;
   rules.max_positions = plan.max_positions;
   rules.max_tokens = options.max_tokens;
   rules.ignore_eos = options.ignore_eos;
-  const auto needs = [&](int) {
-    return EngineNeeds{
+  const auto setup = [&](int) {
+    return EngineSetup{
         .make_backend = [] { return kernels::make_cpu_backend(); },
         .prompts = normalised.count(),
         .max_tokens = options.max_tokens,
@@ -86,7 +86,7 @@ int generate(const GenerateOptions& options, std::ostream& out) {
   pipeline::LocalWorld world(options.stages);
   jobs::PromptReader reader(normalised.path());
   const LeaderReport report =
-      run_locally(world, {.model = model, .plan = plan, .rules = rules, .needs = needs},
+      run_locally(world, {.model = model, .plan = plan, .rules = rules, .setup = setup},
                   {.next_prompt = [&] { return reader.next(); },
                    .answer = [&](const jobs::Result& result) { out << to_line(result) << '\n'; },
                    .generated = [](int) {},

@@ -9,19 +9,22 @@ namespace sluice::worker {
 using pipeline::Category;
 using pipeline::Charge;
 
-Leader::Leader(const model::Model& model, const IntakeRules& rules, pipeline::Stage& stage,
-               pipeline::StageClock& clock, batch::Batcher batcher, LeaderPorts ports)
+Leader::Leader(const model::Model& model, const pipeline::Plan& plan, const IntakeRules& rules,
+               Engine& engine, LeaderPorts ports)
     : model_(model),
       rules_(rules),
-      stage_(stage),
-      clock_(clock),
-      batcher_(std::move(batcher)),
+      stage_(engine.stage()),
+      clock_(engine.clock()),
+      batcher_({.batch_size = plan.batch_size,
+                .token_budget = plan.token_budget,
+                .stages = plan.stages()},
+               model::PagePool(engine.kv_pages())),
       ports_(std::move(ports)) {}
 
 LeaderReport Leader::run() {
   refill();
   clock_.open(clock_.now());
-  while (!report_.stopped && step()) report_.stopped = ports_.should_stop();
+  while (!stopping() && step()) continue;
   // What is under way comes back even when the run stops: the stages owe it, and it may finish.
   while (batcher_.steps_under_way() > 0) deliver(stage_.wait_tokens());
   report_.wasted_tokens = batcher_.unfinished_output_tokens();
@@ -29,8 +32,13 @@ LeaderReport Leader::run() {
   clock_.switch_to(Category::output);
   ports_.make_durable();
   clock_.close(clock_.now());
-  stage_.stop(clock_.closed_s());
+  stage_.stop();
   return std::move(report_);
+}
+
+bool Leader::stopping() {
+  if (!report_.stopped) report_.stopped = ports_.should_stop();
+  return report_.stopped;
 }
 
 // One thing after another that keeps the stages fed; false: nothing is left to do.
@@ -52,7 +60,7 @@ bool Leader::step() {
 // Tokenises ahead of need. Counted as prefill: it is work on the prompt.
 void Leader::refill() {
   const Charge charge(clock_, Category::prefill);
-  while (more_prompts_ && batcher_.wants_sequences()) {
+  while (more_prompts_ && batcher_.wants_sequences() && !stopping()) {
     const std::optional<jobs::Prompt> prompt = ports_.next_prompt();
     if (!prompt) {
       more_prompts_ = false;

@@ -10,9 +10,9 @@
 #include "jobs/prompts.h"
 #include "jobs/results.h"
 #include "worker/batch/batcher.h"
+#include "worker/engine.h"
 #include "worker/intake.h"
 #include "worker/model/model.h"
-#include "worker/pipeline/stage.h"
 
 namespace sluice::worker {
 
@@ -20,8 +20,8 @@ struct LeaderPorts {
   std::function<std::optional<jobs::Prompt>()> next_prompt;  // not answered yet; nothing: no more
   std::function<void(const jobs::Result&)> answer;           // replica and run are not filled in
   std::function<void(int tokens)> generated;                 // progress
-  std::function<bool()> should_stop;                         // looked at between micro-batches
-  std::function<void()> make_durable;                        // returns when all answers are
+  std::function<bool()> should_stop;   // asked before each prompt is taken and each micro-batch
+  std::function<void()> make_durable;  // returns when all answers are
 };
 
 struct LeaderReport {
@@ -33,14 +33,16 @@ struct LeaderReport {
 
 class Leader {
  public:
-  Leader(const model::Model& model, const IntakeRules& rules, pipeline::Stage& stage,
-         pipeline::StageClock& clock, batch::Batcher batcher, LeaderPorts ports);
+  // `engine` is the first stage's.
+  Leader(const model::Model& model, const pipeline::Plan& plan, const IntakeRules& rules,
+         Engine& engine, LeaderPorts ports);
 
   // Opens the window, answers all prompts or stops early, closes the window, and tells the other
   // stages to stop.
   LeaderReport run();
 
  private:
+  bool stopping();
   void refill();
   bool step();
   void deliver(const pipeline::Tokens& tokens);

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "worker/error.h"
+
 namespace sluice::worker {
 
 LeaderReport run_locally(pipeline::LocalWorld& world, const LocalPipeline& pipeline,
@@ -18,14 +20,12 @@ LeaderReport run_locally(pipeline::LocalWorld& world, const LocalPipeline& pipel
     try {
       const auto link = world.link(rank);
       open_control(*link);
-      Engine engine(*link, pipeline.model, pipeline.plan, pipeline.needs(rank));
+      const Engine::Loaded loaded =
+          Engine::load(*link, pipeline.model, pipeline.plan, pipeline.setup(rank));
+      if (!loaded.problem.empty()) throw Error(loaded.problem);
+      Engine& engine = *loaded.engine;
       if (rank == 0) {
-        batch::Batcher batcher({.batch_size = pipeline.plan.batch_size,
-                                .token_budget = pipeline.plan.token_budget,
-                                .stages = pipeline.plan.stages()},
-                               model::PagePool(engine.kv_pages()));
-        Leader leader(pipeline.model, pipeline.rules, engine.stage(), engine.clock(),
-                      std::move(batcher), std::move(ports));
+        Leader leader(pipeline.model, pipeline.plan, pipeline.rules, engine, std::move(ports));
         report = leader.run();
       } else {
         engine.stage().serve();

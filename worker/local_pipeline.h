@@ -15,7 +15,7 @@ struct LocalPipeline {
   const model::Model& model;
   const pipeline::Plan& plan;
   const IntakeRules& rules;
-  std::function<EngineNeeds(int rank)> needs;
+  std::function<EngineSetup(int rank)> setup;
   // Called on each rank's thread when its window has closed, one rank at a time; may be empty.
   std::function<void(int rank, Engine& engine)> at_end = {};
 };

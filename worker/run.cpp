@@ -17,10 +17,10 @@
 #include "worker/earlier_runs.h"
 #include "worker/engine.h"
 #include "worker/error.h"
-#include "worker/layout.h"
 #include "worker/leader.h"
 #include "worker/log.h"
 #include "worker/machine.h"
+#include "worker/make_plan.h"
 #include "worker/phase_clock.h"
 #include "worker/pipeline/agreement.h"
 #include "worker/pipeline/collective.h"
@@ -60,6 +60,12 @@ struct Job {
   }
 };
 
+// What only the leader knows at the end.
+struct Led {
+  LeaderReport report;
+  jobs::ExitRecord exit;
+};
+
 class Run {
  public:
   Run(const RunOptions& options, Link& world, const pipeline::NodePlace& node)
@@ -72,15 +78,15 @@ class Run {
   int go();
 
  private:
-  bool leads() const { return world_.rank() == 0; }
+  bool is_rank_0() const { return world_.rank() == 0; }
   pipeline::Plan decide(const Job& job) const;
-  int refuse(const std::string& problem);
+  int refuse(const std::string& problem, int exit_code);
   void announce(const pipeline::Plan& plan);
-  EngineNeeds needs(const jobs::JobSpec& spec) const;
-  LeaderReport lead(const Job& job, const pipeline::Plan& plan, Engine& engine);
+  EngineSetup setup(const jobs::JobSpec& spec) const;
+  Led lead(const Job& job, const pipeline::Plan& plan, Engine& engine);
   jobs::ExitRecord conclude(const jobs::JobSpec& spec, const LeaderReport& report) const;
   int farewell(const pipeline::Plan& plan, Engine& engine, const Cores& cores,
-               const LeaderReport& report, const jobs::ExitRecord& exit);
+               const std::optional<Led>& led);
   void write_exit(const jobs::ExitRecord& exit);
 
   const RunOptions& options_;
@@ -89,46 +95,50 @@ class Run {
   const jobs::Layout layout_;
   PhaseClock phases_;
   std::optional<Log> log_;              // rank 0
-  std::optional<ResultWriter> writer_;  // rank 0
+  std::optional<ResultWriter> writer_;  // rank 0: answers, progress, requests to cancel
 };
 
+// Where ranks wait for each other is marked: all of them come there, or none.
 int Run::go() {
   phases_.begin(Phase::preprocess);
   open_control(world_);
   const Job job(layout_);
-  const pipeline::Agreement agreed =
+  const pipeline::Agreement agreed =  // collective
       agree(world_, job.offer(node_.host), [&] { return decide(job); });
-  if (!agreed.problem.empty()) return refuse(agreed.problem);
+  if (!agreed.problem.empty()) return refuse(agreed.problem, kBadJob);
   const pipeline::Plan& plan = agreed.plan;
-  if (leads()) announce(plan);
+  if (is_rank_0()) announce(plan);
 
   phases_.begin(Phase::load);
   const Cores cores(node_.local_rank, node_.local_size);
-  Engine engine(world_, *job.model, plan, needs(job.spec));
+  const Engine::Loaded loaded =  // collective
+      Engine::load(world_, *job.model, plan, setup(job.spec));
+  if (!loaded.problem.empty()) return refuse(loaded.problem, kFailed);
+  Engine& engine = *loaded.engine;
 
   phases_.begin(Phase::preprocess);
-  LeaderReport report;
-  jobs::ExitRecord exit;
-  if (leads()) {
-    report = lead(job, plan, engine);
-    exit = conclude(job.spec, report);
+  std::optional<Led> led;
+  if (is_rank_0()) {
+    led = lead(job, plan, engine);
   } else {
     engine.stage().serve();
   }
-  return farewell(plan, engine, cores, report, exit);
+  return farewell(plan, engine, cores, led);  // collective
 }
 
 pipeline::Plan Run::decide(const Job& job) const {
   const auto mix = sample_mix(layout_.prompts(), job.model->tokenizer(), job.spec.max_tokens);
-  return lay_out(job.spec, *job.model, mix, world_.size());
+  return make_plan(job.spec, *job.model, mix, world_.size());
 }
 
-int Run::refuse(const std::string& problem) {
-  if (leads()) {
-    record_failure(options_, kBadJob, problem);
-    Log(layout_.worker_log(options_.run)).warn("refused: " + problem);
+// The same on all ranks: rank 0 says it once.
+int Run::refuse(const std::string& problem, int exit_code) {
+  if (is_rank_0()) {
+    record_failure(options_, exit_code, problem);
+    if (!log_) log_.emplace(layout_.worker_log(options_.run));
+    log_->warn("refused: " + problem);
   }
-  return kBadJob;
+  return exit_code;
 }
 
 void Run::announce(const pipeline::Plan& plan) {
@@ -146,14 +156,14 @@ void Run::announce(const pipeline::Plan& plan) {
              " rank(s), layers " + started.partition_text);
 }
 
-EngineNeeds Run::needs(const jobs::JobSpec& spec) const {
+EngineSetup Run::setup(const jobs::JobSpec& spec) const {
   return {.make_backend = [] { return kernels::make_cpu_backend(); },
           .prompts = spec.prompt_count,
           .max_tokens = spec.max_tokens,
           .memory_bytes = available_memory_bytes() / static_cast<std::uint64_t>(node_.local_size)};
 }
 
-LeaderReport Run::lead(const Job& job, const pipeline::Plan& plan, Engine& engine) {
+Led Run::lead(const Job& job, const pipeline::Plan& plan, Engine& engine) {
   const jobs::JobSpec& spec = job.spec;
   const EarlierRuns earlier = read_earlier_runs(layout_, spec.prompt_count);
   if (earlier.done.unreadable_lines() > 0) {
@@ -170,29 +180,35 @@ LeaderReport Run::lead(const Job& job, const pipeline::Plan& plan, Engine& engin
       .sync = spec.fsync == "none" ? jobs::ResultLog::Sync::none : jobs::ResultLog::Sync::group,
       .prompts_total = spec.prompt_count,
       .done_before = earlier.done.count(),
-      .failed_before = earlier.failed});
+      .failed_before = earlier.failed,
+      .warn = [this](const std::string& line) { log_->warn(line); }});
 
   jobs::PromptReader prompts(layout_.prompts());
-  const auto next_prompt = [&] {
-    auto prompt = prompts.next();
-    while (prompt && earlier.done.contains(prompt->index)) prompt = prompts.next();
-    return prompt;
+  const auto next_prompt = [&]() -> std::optional<jobs::Prompt> {
+    while (auto prompt = prompts.next()) {
+      if (prompt->index >= spec.prompt_count) {
+        throw Error(layout_.prompts().string() + " has more than the " +
+                    std::to_string(spec.prompt_count) +
+                    " prompts that were submitted: the file has been changed since");
+      }
+      if (!earlier.done.contains(prompt->index)) return prompt;
+    }
+    return std::nullopt;
   };
-  batch::Batcher batcher(
-      {.batch_size = plan.batch_size, .token_budget = plan.token_budget, .stages = plan.stages()},
-      model::PagePool(engine.kv_pages()));
-  Leader leader(*job.model,
+  Leader leader(*job.model, plan,
                 {.max_positions = plan.max_positions,
                  .max_tokens = spec.max_tokens,
                  .ignore_eos = spec.ignore_eos,
                  .stop_token_ids = spec.stop_token_ids},
-                engine.stage(), engine.clock(), std::move(batcher),
+                engine,
                 {.next_prompt = next_prompt,
                  .answer = [&](const jobs::Result& result) { writer_->add(result); },
                  .generated = [&](int tokens) { writer_->count_output(tokens); },
                  .should_stop = [&] { return stop_signal_seen() || writer_->cancel_requested(); },
                  .make_durable = [&] { writer_->finish(); }});
-  return leader.run();
+  Led led{.report = leader.run(), .exit = {}};
+  led.exit = conclude(spec, led.report);
+  return led;
 }
 
 jobs::ExitRecord Run::conclude(const jobs::JobSpec& spec, const LeaderReport& report) const {
@@ -222,9 +238,15 @@ jobs::ExitRecord Run::conclude(const jobs::JobSpec& spec, const LeaderReport& re
 }
 
 // Every rank writes what it measured; then rank 0 writes the run's metrics, and last of all its
-// end.
+// end. Collective.
 int Run::farewell(const pipeline::Plan& plan, Engine& engine, const Cores& cores,
-                  const LeaderReport& report, const jobs::ExitRecord& exit) {
+                  const std::optional<Led>& led) {
+  engine.realign_clocks();                                 // collective
+  const double offset_s = engine.clock_offset().offset_s;  // the window is told in world time
+  phases_.begin(Phase::window, engine.clock().opened_s() - offset_s);
+  phases_.begin(Phase::teardown, engine.clock().closed_s() - offset_s);
+  phases_.begin(Phase::teardown);
+
   jobs::StageMetrics mine = measure_stage(world_.rank(), plan, engine, phases_);
   mine.cores = core_list(cores.pinned());
   const std::string json = to_json(mine);
@@ -233,18 +255,17 @@ int Run::farewell(const pipeline::Plan& plan, Engine& engine, const Cores& cores
   ByteWriter words;
   words.put_text(json);
   std::vector<jobs::StageMetrics> stages;
-  for (const Bytes& bytes : gather(world_, words.take())) {
+  for (const Bytes& bytes : gather(world_, words.take())) {  // collective
     stages.push_back(jobs::parse_stage_metrics(ByteReader(bytes).get_text()));
   }
   ByteWriter code;
-  code.put(exit.exit_code);
-  if (leads()) {
-    const jobs::RunMetrics metrics = measure_run(options_.run, report, stages);
+  if (led) {
+    const jobs::RunMetrics metrics = measure_run(options_.run, led->report, stages);
     jobs::write_file_whole(layout_.metrics(options_.run), to_json(metrics));
-    write_exit(exit);
+    write_exit(led->exit);
+    code.put(led->exit.exit_code);
   }
-  const Bytes common = broadcast(world_, code.take());
-  world_.flush();
+  const Bytes common = broadcast(world_, code.take());  // collective
   return ByteReader(common).get<int>();
 }
 
@@ -253,6 +274,18 @@ void Run::write_exit(const jobs::ExitRecord& exit) {
   record.ended_unix_s = jobs::unix_time_s();
   jobs::write_file_whole(layout_.exit(options_.run), to_json(record));
   log_->info(record.outcome + ": " + record.message);
+}
+
+// Prompts that all runs have answered, where that can still be read.
+void count_durable(const jobs::Layout& layout, jobs::ExitRecord& exit) {
+  try {
+    const jobs::JobSpec spec = jobs::load_spec(layout.spec());
+    const EarlierRuns all = read_earlier_runs(layout, spec.prompt_count);
+    exit.prompts_done = all.done.count();
+    exit.prompts_failed = all.failed;
+  } catch (const std::exception&) {
+    return;  // the failure itself matters more
+  }
 }
 
 }  // namespace
@@ -264,12 +297,14 @@ int run(const RunOptions& options, Link& world, const pipeline::NodePlace& node)
 void record_failure(const RunOptions& options, int exit_code, const std::string& message) noexcept {
   try {
     const jobs::Layout layout(options.job_dir);
+    if (std::filesystem::exists(layout.exit(options.run))) return;
     std::filesystem::create_directories(layout.run_dir(options.run));
     jobs::ExitRecord exit;
     exit.run = options.run;
     exit.exit_code = exit_code;
     exit.outcome = "failed";
     exit.message = message;
+    count_durable(layout, exit);
     exit.ended_unix_s = jobs::unix_time_s();
     jobs::publish_file_once(layout.exit(options.run), to_json(exit));
   } catch (const std::exception&) {

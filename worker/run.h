@@ -7,7 +7,7 @@
 
 #include "jobs/ids.h"
 #include "worker/pipeline/link.h"
-#include "worker/pipeline/mpi_link.h"
+#include "worker/pipeline/node_place.h"
 
 namespace sluice::worker {
 
@@ -24,8 +24,8 @@ struct RunOptions {
   double script_start_unix_s = 0;
 };
 
-// Collective. The same exit status on every rank. What it throws concerns this rank alone: record
-// it and end the world.
+// Collective: every rank of the world calls it. The same exit status on every rank. What it throws
+// concerns this rank alone: record it and end the world.
 int run(const RunOptions& options, pipeline::Link& world, const pipeline::NodePlace& node);
 
 // exit.json of a run that failed, unless a rank has written one already. Never throws.

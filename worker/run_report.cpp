@@ -10,16 +10,10 @@ double per_second(std::int64_t tokens, double seconds) {
   return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
 }
 
-// The window as every stage saw it, in the phases of this rank.
-void enter_window(PhaseClock& phases, const Engine& engine, const pipeline::StageClock& clock) {
-  phases.begin(Phase::window, clock.opened_s() - engine.clock_offset().offset_s);
-  phases.begin(Phase::teardown, clock.closed_s() - engine.clock_offset().offset_s);
-}
-
 }  // namespace
 
-jobs::StageMetrics measure_stage(int rank, const pipeline::Plan& plan, Engine& engine,
-                                 PhaseClock& phases) {
+jobs::StageMetrics measure_stage(int rank, const pipeline::Plan& plan, const Engine& engine,
+                                 const PhaseClock& phases) {
   using pipeline::Category;
   const pipeline::StageClock& clock = engine.clock();
   const pipeline::StageCounts& counts = engine.stage().counts();
@@ -53,8 +47,6 @@ jobs::StageMetrics measure_stage(int rank, const pipeline::Plan& plan, Engine& e
   m.weight_bytes = static_cast<std::int64_t>(engine.forward().weight_bytes());
   m.kv_bytes = static_cast<std::int64_t>(engine.forward().kv_bytes());
 
-  enter_window(phases, engine, clock);
-  phases.begin(Phase::teardown);
   m.launch_s = phases.seconds(Phase::launch);
   m.load_s = phases.seconds(Phase::load);
   m.preprocess_s = phases.seconds(Phase::preprocess);

@@ -11,9 +11,9 @@
 
 namespace sluice::worker {
 
-// Collective (the clocks are aligned once more). Ends the phases: nothing after it is measured.
-jobs::StageMetrics measure_stage(int rank, const pipeline::Plan& plan, Engine& engine,
-                                 PhaseClock& phases);
+// After the window; the phases have come to teardown.
+jobs::StageMetrics measure_stage(int rank, const pipeline::Plan& plan, const Engine& engine,
+                                 const PhaseClock& phases);
 
 jobs::RunMetrics measure_run(jobs::RunId run, const LeaderReport& report,
                              std::span<const jobs::StageMetrics> stages);

@@ -94,7 +94,7 @@ TEST(Messages, WorkCarriesActivationsAndStamps) {
   const pipeline::Work work = pipeline::read_work(message, kLimits, kHidden);
   EXPECT_FALSE(work.stop);
   EXPECT_EQ(work.stamp.sent_s, 99.25);
-  EXPECT_EQ(work.stamp.window_s, 12.5);
+  EXPECT_EQ(work.stamp.window.opened_s, 12.5);
   EXPECT_EQ(work.plan, example());
   ASSERT_EQ(work.activations.size(), floats);
   for (std::size_t i = 0; i < floats; ++i) EXPECT_EQ(work.activations[i], written[i]);
@@ -104,9 +104,11 @@ TEST(Messages, WorkCarriesActivationsAndStamps) {
 }
 
 TEST(Messages, StopAndTokensSurviveTheWire) {
-  const pipeline::Work stop = pipeline::read_work(pipeline::make_stop(4.5), kLimits, 3);
+  const pipeline::Work stop =
+      pipeline::read_work(pipeline::make_stop({.opened_s = 1, .closed_s = 4.5}), kLimits, 3);
   EXPECT_TRUE(stop.stop);
-  EXPECT_EQ(stop.stamp.window_s, 4.5);
+  EXPECT_EQ(stop.stamp.window.opened_s, 1);
+  EXPECT_EQ(stop.stamp.window.closed_s, 4.5);
   const auto tokens = pipeline::read_tokens(
       pipeline::make_tokens({.sent_s = 1.5, .step = 8, .ids = {5, 0, 49151}}));
   EXPECT_EQ(tokens.sent_s, 1.5);

@@ -219,6 +219,27 @@ TEST(Job, StaleRunStopsWhenANewerOneHasBegun) {
   EXPECT_NE(job.exit_record(kFirst).message.find("stale"), std::string::npos);
 }
 
+TEST(Job, MorePromptsThanWereSubmittedIsAnErrorThatCountsWhatIsDone) {
+  const JobDirectory job(spec_for(2), many_prompts(3));
+  std::ofstream prompts(job.layout().prompts(), std::ios::app);
+  jobs::Prompt extra = many_prompts(1).front();
+  extra.index = 3;
+  extra.id = "extra";
+  prompts << to_line(extra) << '\n' << std::flush;
+  std::filesystem::create_directories(job.layout().run_dir(kFirst));
+  {
+    jobs::ResultLog log(job.layout().results(kFirst, 0), jobs::ResultLog::Sync::none);
+    jobs::Result earlier;
+    earlier.id = "2";
+    earlier.index = 1;
+    log.commit({to_line(earlier)});
+  }
+  EXPECT_EQ(Launch(job, kSecond, 2).wait(), kFailed);
+  const jobs::ExitRecord exit = job.exit_record(kSecond);
+  EXPECT_NE(exit.message.find("more than the 3 prompts"), std::string::npos) << exit.message;
+  EXPECT_EQ(exit.prompts_done, 1);
+}
+
 TEST(Job, UnreadableModelIsOneErrorOfAllRanks) {
   jobs::JobSpec spec = spec_for(3);
   spec.model = tiny("cases.jsonl").string();  // no model

@@ -51,8 +51,8 @@ PipelineRun answer_all(const model::Model& model, const PipelineShape& shape,
   if (hooks.work_delay) world.delay(pipeline::Channel::micro_batch, *hooks.work_delay);
 
   PipelineRun run;
-  const auto needs = [&](int rank) {
-    return EngineNeeds{.make_backend =
+  const auto setup = [&](int rank) {
+    return EngineSetup{.make_backend =
                            [&, rank] {
                              return hooks.make_backend ? hooks.make_backend(rank)
                                                        : kernels::make_cpu_backend();
@@ -72,14 +72,14 @@ PipelineRun answer_all(const model::Model& model, const PipelineShape& shape,
   };
   std::size_t next = 0;
   run.report = run_locally(
-      world, {.model = model, .plan = plan, .rules = rules, .needs = needs, .at_end = at_end},
+      world, {.model = model, .plan = plan, .rules = rules, .setup = setup, .at_end = at_end},
       {.next_prompt = [&]() -> std::optional<jobs::Prompt> {
          if (next == prompts.size()) return std::nullopt;
          return prompts[next++];
        },
        .answer = [&](const jobs::Result& result) { run.results.emplace(result.index, result); },
        .generated = [](int) {},
-       .should_stop = [] { return false; },
+       .should_stop = [&] { return hooks.should_stop && hooks.should_stop(); },
        .make_durable = [] {}});
   run.work_transit_s = world.transit_s(pipeline::Channel::micro_batch);
   return run;

@@ -45,9 +45,10 @@ struct PipelineRun {
 };
 
 struct PipelineHooks {
-  std::function<std::unique_ptr<kernels::Backend>(int rank)> make_backend;
+  std::function<std::unique_ptr<kernels::Backend>(int rank)> make_backend = {};
   std::optional<std::chrono::microseconds> work_delay =
       std::nullopt;  // of every micro_batch message
+  std::function<bool()> should_stop = {};
 };
 
 PipelineRun answer_all(const model::Model& model, const PipelineShape& shape,

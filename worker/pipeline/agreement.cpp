@@ -114,18 +114,19 @@ Agreement agree(Link& world, const Offer& mine, const std::function<Plan()>& dec
   return read_agreement(broadcast(world, std::move(decision)));
 }
 
-Readiness settle(Link& world, const Readiness& mine) {
+Readiness settle(Link& world, const std::vector<std::string>& hosts, const Readiness& mine) {
   ByteWriter out;
   out.put_text(mine.problem);
   out.put(mine.kv_pages);
   const std::vector<Bytes> all = gather(world, out.take());
-  Readiness settled = mine;
+  Readiness settled{.problem = {}, .kv_pages = mine.kv_pages};
   for (std::size_t rank = 0; rank < all.size(); ++rank) {
     ByteReader in(all[rank]);
     const std::string problem = in.get_text();
     settled.kv_pages = std::min(settled.kv_pages, in.get<int>());
     if (settled.problem.empty() && !problem.empty()) {
-      settled.problem = on_rank(static_cast<int>(rank), "", problem);
+      settled.problem =
+          on_rank(static_cast<int>(rank), rank < hosts.size() ? hosts[rank] : "", problem);
     }
   }
   ByteWriter decision;

@@ -53,7 +53,8 @@ struct Readiness {
   std::string problem;
   int kv_pages = 0;
 };
-// Collective: the first rank's problem, or the smallest room of all.
-Readiness settle(Link& world, const Readiness& mine);
+// Collective: the first rank's problem and which rank it is (`hosts` by rank, may be empty), or the
+// smallest room of all.
+Readiness settle(Link& world, const std::vector<std::string>& hosts, const Readiness& mine);
 
 }  // namespace sluice::worker::pipeline

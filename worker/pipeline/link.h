@@ -1,6 +1,7 @@
-// Messages between the ranks of one world. Point to point, in order per (sender, channel); nothing
-// here blocks except flush(). Used by one thread per rank. Implementations: mpi_link (ranks),
-// local_link (threads of one process, for tests under sanitizers).
+// Messages between the ranks of one world. Point to point, in order per (sender, channel). Nothing
+// here blocks, but a link that ends lets what it has sent leave first. Used by one thread per rank.
+// Implementations: mpi_link (ranks), local_link (threads of one process, for tests under
+// sanitizers).
 #pragma once
 
 #include <cstddef>
@@ -40,9 +41,6 @@ class Link {
 
   // Lets large messages move on: call it between layers.
   virtual void progress() = 0;
-
-  // Until every sent message has left.
-  virtual void flush() = 0;
 };
 
 }  // namespace sluice::worker::pipeline

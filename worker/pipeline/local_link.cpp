@@ -44,7 +44,6 @@ class LocalLink : public Link {
   }
 
   void progress() override {}
-  void flush() override {}
 
  private:
   LocalWorld& world_;

@@ -9,16 +9,16 @@ namespace {
 constexpr std::size_t kAlignment = 16;  // of activations in a message
 enum class Kind : std::uint32_t { work = 1, stop = 2 };
 
-void write_head(ByteWriter& out, Kind kind, double window_s) {
-  out.put(Stamp{.sent_s = 0, .window_s = window_s});  // first: stamp_sent() knows
+void write_head(ByteWriter& out, Kind kind, const Window& window) {
+  out.put(Stamp{.sent_s = 0, .window = window});  // first: stamp_sent() knows
   out.put(kind);
 }
 
 }  // namespace
 
-Bytes make_work(const batch::BatchPlan& plan, double window_s, std::size_t floats) {
+Bytes make_work(const batch::BatchPlan& plan, double window_opened_s, std::size_t floats) {
   ByteWriter out;
-  write_head(out, Kind::work, window_s);
+  write_head(out, Kind::work, {.opened_s = window_opened_s});
   write(plan, out);
   out.align(kAlignment);
   Bytes message = out.take();
@@ -31,9 +31,9 @@ std::span<float> activations_of(Bytes& work, std::size_t floats) {
   return {reinterpret_cast<float*>(first), floats};
 }
 
-Bytes make_stop(double window_s) {
+Bytes make_stop(const Window& window) {
   ByteWriter out;
-  write_head(out, Kind::stop, window_s);
+  write_head(out, Kind::stop, window);
   return out.take();
 }
 

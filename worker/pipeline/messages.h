@@ -13,15 +13,19 @@
 namespace sluice::worker::pipeline {
 
 // World times.
+struct Window {
+  double opened_s = 0;
+  double closed_s = 0;  // not known before the message to stop
+};
 struct Stamp {
-  double sent_s = 0;    // when the sender began to send
-  double window_s = 0;  // work: when the window opened; stop: when it closed
+  double sent_s = 0;  // when the sender began to send
+  Window window;
 };
 
 // A work message with room for `floats` activations, which lie aligned at its end.
-Bytes make_work(const batch::BatchPlan& plan, double window_s, std::size_t floats);
+Bytes make_work(const batch::BatchPlan& plan, double window_opened_s, std::size_t floats);
 std::span<float> activations_of(Bytes& work, std::size_t floats);
-Bytes make_stop(double window_s);
+Bytes make_stop(const Window& window);
 
 void stamp_sent(Bytes& message, double sent_s);
 

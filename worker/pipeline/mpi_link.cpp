@@ -3,6 +3,7 @@
 #include <mpi.h>
 
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <limits>
 #include <map>
@@ -22,6 +23,8 @@ void check(int code, const char* call) {
   throw Error(std::string(call) + ": " +
               std::string(text.data(), static_cast<std::size_t>(length)));
 }
+
+constexpr std::chrono::seconds kFlush{10};
 
 int count_of(std::size_t bytes) {
   if (bytes > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
@@ -96,6 +99,7 @@ class MpiLink : public Link {
   }
 
   ~MpiLink() override {
+    flush();
     for (auto& [address, inbox] : inboxes_) inbox.cancel();
   }
 
@@ -129,11 +133,23 @@ class MpiLink : public Link {
     }
   }
 
-  void flush() override {
-    for (Patience patience; !requests_.empty(); patience.pause()) drop_sent();
+ private:
+  // Until every sent message has left; a peer may be gone, so not for ever. What is left then keeps
+  // its bytes until the process ends: MPI still looks at them.
+  void flush() noexcept {
+    const auto deadline = std::chrono::steady_clock::now() + kFlush;
+    try {
+      for (Patience patience; !requests_.empty(); patience.pause()) {
+        if (std::chrono::steady_clock::now() > deadline) break;
+        drop_sent();
+      }
+    } catch (const Error&) {
+      // The world is broken; whoever tore it down says so.
+    }
+    static std::vector<Bytes> undelivered;
+    undelivered = std::move(messages_);
   }
 
- private:
   void drop_sent() {
     if (requests_.empty()) return;
     done_.resize(requests_.size());

@@ -3,18 +3,11 @@
 #pragma once
 
 #include <memory>
-#include <string>
 
 #include "worker/pipeline/link.h"
+#include "worker/pipeline/node_place.h"
 
 namespace sluice::worker::pipeline {
-
-// Which of the ranks of its machine a rank is.
-struct NodePlace {
-  std::string host;
-  int local_rank = 0;
-  int local_size = 1;
-};
 
 class MpiWorld {
  public:

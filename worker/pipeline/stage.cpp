@@ -33,6 +33,7 @@ Stage::Stage(Link& link, model::Forward& forward, const Place& place,
       link.expect(step.peer, Channel::micro_batch, work_bytes_max(limits, hidden), kReceivesPosted);
     }
   }
+  // Tokens are no step of the leader's: they come back while it is at other micro-batches.
   if (place.stage == 0) {
     link.expect(place.leader + place.stages - 1, Channel::tokens, tokens_bytes_max(limits),
                 kReceivesPosted);
@@ -87,14 +88,14 @@ bool Stage::receive_work(int from) {
     }
   }
   Work work = read_work(received_, limits_, static_cast<std::size_t>(forward_.hidden()));
+  const Window& window = work.stamp.window;
+  if (!clock_.is_open()) clock_.open(window.opened_s);
   if (work.stop) {
     // Whatever it was waiting for until the window closed, it was not this message.
-    if (!clock_.is_open()) clock_.open(work.stamp.window_s);
-    clock_.close(work.stamp.window_s);
-    if (place_.stage + 1 < place_.stages) stop(work.stamp.window_s);
+    clock_.close(window.closed_s);
+    stop();
     return false;
   }
-  if (!clock_.is_open()) clock_.open(work.stamp.window_s);
   clock_.end_wait(work.stamp.sent_s);
   at_work_.plan = std::move(work.plan);
   activations_ = work.activations;
@@ -175,9 +176,9 @@ Tokens Stage::wait_tokens() {
   }
 }
 
-void Stage::stop(double window_closed_s) {
+void Stage::stop() {
   if (place_.stage + 1 == place_.stages) return;
-  Bytes message = make_stop(window_closed_s);
+  Bytes message = make_stop({.opened_s = clock_.opened_s(), .closed_s = clock_.closed_s()});
   stamp_sent(message, clock_.now());
   send(place_.leader + place_.stage + 1, Channel::micro_batch, std::move(message));
 }

@@ -34,7 +34,8 @@ class Stage {
   void run(batch::MicroBatch micro_batch);
   std::optional<Tokens> receive_tokens();  // if they have come
   Tokens wait_tokens();
-  void stop(double window_closed_s);  // tells the others; all micro-batches must have come back
+  // Tells the others. Requires: the window is closed; all micro-batches have come back.
+  void stop();
 
   const StageCounts& counts() const { return counts_; }
 

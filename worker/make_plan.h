@@ -20,7 +20,7 @@ pipeline::TokenMix sample_mix(const std::filesystem::path& prompts,
 
 // Throws worker::Error: a world that is not replicas x stages, what this version does not do,
 // limits that contradict the model.
-pipeline::Plan lay_out(const jobs::JobSpec& spec, const model::Model& model,
-                       const pipeline::TokenMix& mix, int ranks);
+pipeline::Plan make_plan(const jobs::JobSpec& spec, const model::Model& model,
+                         const pipeline::TokenMix& mix, int ranks);
 
 }  // namespace sluice::worker

@@ -1,4 +1,4 @@
-#include "worker/layout.h"
+#include "worker/make_plan.h"
 
 #include <string>
 
@@ -60,8 +60,8 @@ pipeline::TokenMix sample_mix(const std::filesystem::path& prompts,
           .output_tokens = static_cast<double>(output_tokens) / n};
 }
 
-pipeline::Plan lay_out(const jobs::JobSpec& spec, const model::Model& model,
-                       const pipeline::TokenMix& mix, int ranks) {
+pipeline::Plan make_plan(const jobs::JobSpec& spec, const model::Model& model,
+                         const pipeline::TokenMix& mix, int ranks) {
   require_supported(spec);
   require_world(spec.shape, ranks);
   require_at_least_one(spec.batch_size, "batch-size");
