@@ -140,6 +140,12 @@ int run(int argc, char** argv) {
     add(line);
   }
   try {
+    const std::string first = argc > 1 ? argv[1] : "--help";
+    const auto is_named = [&](const CLI::App* command) { return command->get_name() == first; };
+    if (!first.starts_with('-') && app.get_subcommands(is_named).empty()) {
+      return fail(session, ExitStatus::usage,
+                  "there is no command '" + first + "'; `sluice --help` lists them");
+    }
     app.parse(argc, argv);
     return static_cast<int>(line.chosen());
   } catch (const CLI::Success& help_or_version) {

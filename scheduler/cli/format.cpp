@@ -9,8 +9,6 @@
 #include <cstdio>
 #include <ctime>
 
-#include "scheduler/config.h"
-
 namespace sluice::scheduler::cli {
 namespace {
 
@@ -92,10 +90,7 @@ Terminal terminal_of(int fd) {
   if (::isatty(fd) == 0) return {};
   winsize size{};
   const bool known = ::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  const auto no_color = process_environment("NO_COLOR");
-  return {.is_terminal = true,
-          .colour = !no_color || no_color->empty(),
-          .width = known ? size.ws_col : 80};
+  return {.is_terminal = true, .width = known ? size.ws_col : 80};
 }
 
 }  // namespace sluice::scheduler::cli

@@ -20,8 +20,7 @@ std::size_t display_width(std::string_view utf8);  // code points; our own text 
 
 struct Terminal {
   bool is_terminal = false;
-  bool colour = false;  // a terminal, and NO_COLOR is not set
-  int width = 0;        // 0: no limit
+  int width = 0;  // 0: no limit
 };
 Terminal terminal_of(int fd);
 

@@ -72,17 +72,14 @@ void sum_runs(JobView& view, const db::Store& store) {
   }
 }
 
-// From the pace of the newest run alone: what earlier runs left done cost it nothing.
+// From the pace so far. Only of a first run: how much of what is done a later one found done, it
+// does not say.
 std::optional<double> time_left(const JobView& view) {
-  if (!view.progress || view.progress->wall_clock_s <= 0) return std::nullopt;
-  std::int64_t before = 0;
-  for (const db::Run& run : view.runs) {
-    if (view.started && run.run < view.started->run) before = -1;
-  }
-  const auto by_this_run = view.progress->prompts_done;
-  if (before < 0 || by_this_run <= 0) return std::nullopt;
-  const auto rest = static_cast<double>(view.job.prompts_total - view.progress->prompts_done);
-  return rest * view.progress->wall_clock_s / static_cast<double>(by_this_run);
+  const bool first_run = view.started && view.started->run == jobs::RunId{};
+  if (!first_run || !view.progress || view.progress->prompts_done <= 0) return std::nullopt;
+  const auto done = static_cast<double>(view.progress->prompts_done);
+  const auto total = static_cast<double>(view.job.prompts_total);
+  return (total - done) * view.progress->wall_clock_s / done;
 }
 
 std::string note_of(const JobView& view) {

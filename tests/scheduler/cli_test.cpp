@@ -85,7 +85,10 @@ TEST_F(Cli, ErrorsAreOneLineAStatusAndForProgramsOneValue) {
   EXPECT_EQ(missing.exit_code, 3);
   EXPECT_THAT(missing.err, StartsWith("error: job 99 is not in "));
   EXPECT_THAT(Json::parse(missing.out)["error"].get<std::string>(), HasSubstr("99"));
+  EXPECT_EQ(sluice({"frobnicate"}).err,
+            "error: there is no command 'frobnicate'; `sluice --help` lists them\n");
   EXPECT_EQ(sluice({"frobnicate"}).exit_code, 2);
+  EXPECT_EQ(sluice({}).exit_code, 2);
   EXPECT_EQ(submit({"--nodes", "x"}).exit_code, 2);
   EXPECT_EQ(submit({"--top-p", "0.9"}).exit_code, 2);
   EXPECT_THAT(sluice({"study", "strong", "--nodes", "1,2"}).err, HasSubstr("later version"));

@@ -202,6 +202,17 @@ TEST(Tick, ACancelWhileRunningKeepsTheAnswers) {
   expect_whole_life(site, id);
 }
 
+TEST(Tick, AnswersAreCountedAsTheyCome) {
+  LocalSite site;
+  site.hold();
+  const auto id = site.queue();
+  ASSERT_TRUE(site.ticks_until(id, [](const db::Job& job) { return job.prompts_ok == 1; }));
+  site.release();
+  ASSERT_TRUE(site.ends(id));
+  EXPECT_EQ(site.job(id).state, JobState::completed);
+  EXPECT_EQ(site.job(id).prompts_ok, 3);
+}
+
 TEST(Tick, OneJobsErrorDoesNotStopTheOthers) {
   LocalSite site;
   const auto broken = site.queue(), whole = site.queue();
@@ -271,6 +282,21 @@ TEST(Tick, ALostAnswerIsLookedForAndThenSubmittedWithTheSameToken) {
   EXPECT_THAT(executor.tokens, ElementsAre(token));
   EXPECT_EQ(site.job(id).state, JobState::pending);
   EXPECT_EQ(site.open().newest_attempt(id)->cluster_id, "43");
+}
+
+TEST(Tick, TwoWhoSeeTheSameLostSubmissionMakeItOnce) {
+  LocalSite site;
+  const auto id = site.queue();
+  ScriptedExecutor executor;
+  in_child([&] { site.tick(executor); });  // its answer is unknown, its owner gone
+  executor.sighting.kind = Sighting::Kind::absent;
+  auto store = site.open();
+  const Site both{.store = store, .executor = [&](const auto&) -> Executor& { return executor; }};
+  Report report;
+  const auto first = observe(both, {}, report), second = observe(both, {}, report);
+  apply(both, first.at(0), {.job = id, .what = SubmitAgain{}}, report);
+  EXPECT_FALSE(apply(both, second.at(0), {.job = id, .what = SubmitAgain{}}, report));
+  EXPECT_EQ(executor.submissions, 1);
 }
 
 }  // namespace
