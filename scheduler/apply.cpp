@@ -1,10 +1,11 @@
 // What is done: each action of a plan as one effect. Intent is in the database before the effect,
 // and every change of state is a compare-and-swap, so a second tick at the same time does no harm.
 #include <filesystem>
+#include <set>
 
 #include "jobs/files.h"
 #include "jobs/ids.h"
-#include "scheduler/error.h"
+#include "scheduler/cancel_request.h"
 #include "scheduler/process.h"
 #include "scheduler/tick.h"
 #include "slurm/script.h"
@@ -72,17 +73,22 @@ class Applier {
     return true;
   }
 
+  // The file comes first: it tells the supervisor that this end is wanted, and it stops what the
+  // cluster's signal does not reach: a run that lives on elsewhere, and one that has yet to start.
   bool operator()(const AskCancel&) {
-    const auto why_not = executor().cancel(
-        {.attempt = site_.store.newest_attempt(seen_.job.id).value_or(*seen_.attempt),
-         .layout = layout_});
-    if (why_not) {
-      warn("could not be cancelled yet: " + *why_not, true);
-      return false;
+    const auto job = site_.store.job(seen_.job.id);
+    const bool still_wanted = job && job->cancel_requested && !jobs::is_final(job->state) &&
+                              job->attempt == seen_.attempt->attempt;
+    if (!still_wanted) return false;
+    publish_cancel_request(layout_);
+    for (db::Attempt attempt : copies_to_cancel()) {
+      const auto why_not = executor().cancel({.attempt = std::move(attempt), .layout = layout_});
+      if (why_not) {
+        warn("could not be cancelled yet: " + *why_not, true);
+        return false;
+      }
     }
-    // The file stops what the cluster's signal does not reach: a run that lives on elsewhere, and a
-    // local attempt that has not started yet. Its time is when the cluster was last asked.
-    jobs::write_file_whole(layout_.cancel_request(), "cancelled by the user\n");
+    note_cancel_asked(layout_, jobs::unix_time_s());
     return true;
   }
 
@@ -92,6 +98,23 @@ class Applier {
   void warn(std::string text, bool unreachable = false) {
     report_.warnings.push_back(
         {.job = seen_.job.id, .text = std::move(text), .unreachable = unreachable});
+  }
+
+  // The attempt under each id that it is known by: after a lost answer the copy that runs need not
+  // be the one whose id was recorded.
+  std::vector<db::Attempt> copies_to_cancel() const {
+    db::Attempt attempt = *seen_.attempt;
+    if (const auto newest = site_.store.newest_attempt(seen_.job.id)) attempt = *newest;
+    std::set<std::string> ids = {attempt.cluster_id};
+    if (seen_.claim) ids.insert(seen_.claim->cluster_id);
+    if (seen_.sighting.kind == Sighting::Kind::seen) ids.insert(seen_.sighting.status.id);
+    if (ids.size() > 1) ids.erase("");
+    std::vector<db::Attempt> copies;
+    for (const std::string& id : ids) {
+      attempt.cluster_id = id;
+      copies.push_back(attempt);
+    }
+    return copies;
   }
 
   static void take_ownership(db::Attempt& attempt) {
@@ -122,10 +145,18 @@ class Applier {
     using Kind = slurm::SubmitAnswer::Kind;
     if (answer.kind == Kind::accepted) return finish(attempt, answer.id);
     if (answer.kind == Kind::unknown) {
+      note_words(attempt, answer.message);
       warn("it is not known yet whether the submission arrived: " + answer.message, true);
       return true;
     }
     return look_once_more(watch, answer.message);
+  }
+
+  // What the cluster said of a submission that may not have arrived.
+  void note_words(db::Attempt attempt, const std::string& words) {
+    attempt.cluster_state.clear();
+    attempt.cluster_reason = words;
+    site_.store.note_sighting(attempt);
   }
 
   bool finish(const db::Attempt& attempt, const std::string& id) {

@@ -20,18 +20,18 @@ auto read_if_there(const fs::path& path, Parse parse) {
   return std::optional<Value>{parse(jobs::read_file(path))};
 }
 
-void ingest_file(db::Store& store, jobs::JobId job, const fs::path& path) {
-  db::Store::ResultBatch batch{.file = path.filename(),
-                               .offset = store.ingested_offset(job, path.filename()),
-                               .results = {}};
+// Reads on from `offset` to the end of the file. False: another process recorded from there first.
+bool ingest_from(db::Store& store, jobs::JobId job, const fs::path& path, std::int64_t offset) {
+  db::Store::ResultBatch batch{.file = path.filename(), .offset = offset, .results = {}};
   batch.end = batch.offset;
-  bool ours = true;  // another process that reads the same file is welcome to go on with it
+  bool ours = true;
   const auto add = [&] {
     if (ours) ours = store.add_results(job, batch);
     batch.offset = batch.end;
     batch.results.clear();
   };
   jobs::read_lines(path, batch.offset, [&](std::string_view line, std::int64_t end) {
+    if (!ours) return;
     try {
       batch.results.push_back(jobs::parse_result(line));
     } catch (const jobs::Error&) {
@@ -41,6 +41,17 @@ void ingest_file(db::Store& store, jobs::JobId job, const fs::path& path) {
     if (batch.results.size() == kBatchResults) add();
   });
   if (batch.end != batch.offset) add();
+  return ours;
+}
+
+// To the end, whoever is faster on the way: a job is never judged by a part of its answers.
+void ingest_file(db::Store& store, jobs::JobId job, const fs::path& path) {
+  std::int64_t offset = store.ingested_offset(job, path.filename());
+  while (!ingest_from(store, job, path, offset)) {
+    const auto reached = store.ingested_offset(job, path.filename());
+    if (reached <= offset) return;  // refused for another reason: there is no such job
+    offset = reached;
+  }
 }
 
 }  // namespace

@@ -41,6 +41,9 @@ Sighting ended(const LocalRecord& record, slurm::JobStatus status) {
   status.exit_code = by_signal ? "0:" + std::to_string(record.exit_code - 128)
                                : std::to_string(record.exit_code) + ":0";
   if (record.cancelled) return seen(std::move(status), Phase::cancelled, "CANCELLED", {});
+  if (record.interrupted) {
+    return seen(std::move(status), Phase::failed, "NODE_FAIL", "ended by a shutdown or a logout");
+  }
   if (record.exit_code == 0) return seen(std::move(status), Phase::succeeded, "COMPLETED", {});
   return seen(std::move(status), Phase::failed, "FAILED", {});
 }

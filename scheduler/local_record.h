@@ -18,7 +18,8 @@ struct LocalRecord {
   ProcessId script;     // pid 0: not started
   bool queued = false;  // waiting because another local job is running
   bool cancelled = false;
-  int exit_code = 0;  // 128 + signal when it was killed by one
+  bool interrupted = false;  // told to end by somebody else: a shutdown, a logout
+  int exit_code = 0;         // 128 + signal when it was killed by one
   double submitted_unix_s = 0, started_unix_s = 0, ended_unix_s = 0;  // 0: not yet
 
   std::string cluster_id() const;  // "local-<pid>-<start ticks>"

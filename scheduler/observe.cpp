@@ -5,7 +5,9 @@
 #include <filesystem>
 #include <map>
 
+#include "db/error.h"
 #include "jobs/files.h"
+#include "scheduler/cancel_request.h"
 #include "scheduler/ingest.h"
 #include "scheduler/local_record.h"
 #include "scheduler/process.h"
@@ -49,21 +51,36 @@ double modified_unix_s(const fs::path& path) {
       .count();
 }
 
+std::optional<double> last_sign_of(const jobs::Layout& layout, const std::vector<RunSeen>& runs) {
+  if (runs.empty()) return std::nullopt;
+  double newest_unix_s = 0;
+  for (const auto& entry : fs::directory_iterator(layout.run_dir(runs.back().run))) {
+    newest_unix_s = std::max(newest_unix_s, modified_unix_s(entry.path()));
+  }
+  for (const auto& file : jobs::result_files(layout.results_dir())) {
+    if (file.run == runs.back().run) {
+      newest_unix_s = std::max(newest_unix_s, modified_unix_s(file.path));
+    }
+  }
+  return newest_unix_s;
+}
+
 std::string log_of(const db::Job& job, const jobs::Layout& layout, const db::Attempt& attempt) {
   if (attempt.cluster_id.empty()) return {};
   return local_log(layout, job.attempt, attempt.cluster_id);
 }
 
-// Everything but the sighting.
-void look_into(const Site& site, JobSeen& seen) {
+// Everything but the sighting. False: another process moved the job on to its next attempt.
+bool look_into(const Site& site, JobSeen& seen) {
   const jobs::Layout layout(seen.job.directory);
   const auto& attempt = *seen.attempt;
   seen.claim = read_claim(layout, attempt.attempt, attempt.token);
   seen.owner = owner_of(attempt);
-  seen.cancel_asked_unix_s = modified_unix_s(layout.cancel_request());
+  seen.cancel_asked_unix_s = cancel_asked_unix_s(layout);
   seen.log = log_of(seen.job, layout, attempt);
   seen.attempts_used = attempts_since_asked(site.store.events(seen.job.id));
   seen.runs = read_runs(layout, attempt.attempt);
+  seen.last_sign_unix_s = last_sign_of(layout, seen.runs);
   const auto recorded = site.store.runs(seen.job.id);
   for (RunSeen& run : seen.runs) {
     const auto row = std::ranges::find(recorded, run.run, &db::Run::run);
@@ -81,11 +98,20 @@ void look_into(const Site& site, JobSeen& seen) {
       });
   // The row as it was read first carries the state that everything above was seen against; only the
   // counts are new.
-  if (const auto fresh = site.store.job(seen.job.id)) {
-    seen.job.prompts_ok = fresh->prompts_ok;
-    seen.job.prompts_failed = fresh->prompts_failed;
-    seen.job.cancel_requested = fresh->cancel_requested;
+  const auto fresh = site.store.job(seen.job.id);
+  if (!fresh || fresh->attempt != attempt.attempt) return false;
+  seen.job.prompts_ok = fresh->prompts_ok;
+  seen.job.prompts_failed = fresh->prompts_failed;
+  seen.job.cancel_requested = fresh->cancel_requested;
+  return true;
+}
+
+// The attempt that the job's row speaks of, which need not be the newest any more.
+std::optional<db::Attempt> attempt_of(const db::Store& store, const db::Job& job) {
+  for (auto& attempt : store.attempts(job.id)) {
+    if (attempt.attempt == job.attempt) return std::move(attempt);
   }
+  return std::nullopt;
 }
 
 void ask_executors(const Site& site, std::vector<JobSeen>& snapshot, Report& report) {
@@ -118,7 +144,7 @@ std::vector<JobSeen> observe(const Site& site, const std::vector<jobs::JobId>& o
     JobSeen seen;
     seen.job = std::move(job);
     if (seen.job.state != jobs::JobState::queued) {
-      seen.attempt = site.store.newest_attempt(seen.job.id);
+      seen.attempt = attempt_of(site.store, seen.job);
     }
     snapshot.push_back(std::move(seen));
   }
@@ -126,8 +152,9 @@ std::vector<JobSeen> observe(const Site& site, const std::vector<jobs::JobId>& o
   std::erase_if(snapshot, [&](JobSeen& seen) {
     if (!seen.attempt) return false;
     try {
-      look_into(site, seen);
-      return false;
+      return !look_into(site, seen);
+    } catch (const db::Error&) {
+      throw;
     } catch (const std::exception& error) {
       report.warnings.push_back({.job = seen.job.id, .text = error.what()});
       return true;

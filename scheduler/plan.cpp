@@ -12,7 +12,8 @@ using jobs::EventKind;
 using jobs::JobState;
 using slurm::Phase;
 
-constexpr int kWantsResume = 75;  // the worker's exit status
+constexpr int kWantsResume = 75;  // the worker's exit statuses
+constexpr int kBadJob = 2;        // no other node would answer it either
 
 struct ExitStatusWords {
   int code = 0, signal = 0;
@@ -28,10 +29,19 @@ ExitStatusWords parse_exit(const std::string& text) {
   return words;
 }
 
-// Ends that are not the job's own doing: what is left is worth another attempt.
-bool cut_short(const slurm::JobStatus& status) {
-  constexpr std::string_view kWords[] = {"NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "TIMEOUT"};
-  return std::ranges::find(kWords, status.state) != std::end(kWords);
+// Whether what is left is worth another attempt.
+enum class Again {
+  never,
+  with_progress,  // it was stopped: to try again where nothing came of it would go on for ever
+  always,         // it was not to blame, and need not have had the time for an answer
+};
+
+// What the cluster's word alone says of it. A word that is about the machines outweighs what the
+// ranks wrote as theirs died.
+Again cut_short(const slurm::JobStatus& status) {
+  constexpr std::string_view kBlameless[] = {"NODE_FAIL", "PREEMPTED", "BOOT_FAIL"};
+  if (std::ranges::find(kBlameless, status.state) != std::end(kBlameless)) return Again::always;
+  return status.state == "TIMEOUT" ? Again::with_progress : Again::never;
 }
 
 std::string say_why(const slurm::JobStatus& status, const std::string& log) {
@@ -101,7 +111,16 @@ class Planner {
     if (seen_.sighting.kind == Sighting::Kind::seen) return finish(seen_.sighting.status.id);
     if (seen_.sighting.kind != Sighting::Kind::absent || waited_s < limits_.submit_grace_s) return;
     if (seen_.job.cancel_requested) return record(EventKind::cancelled);
+    if (tried_enough()) return record(EventKind::failed, say_tried_enough());
     act(SubmitAgain{});
+  }
+
+  bool tried_enough() const { return seen_.attempt->tries >= limits_.submissions_max; }
+
+  std::string say_tried_enough() const {
+    const std::string& last_words = seen_.attempt->cluster_reason;
+    return "submitted " + std::to_string(seen_.attempt->tries) +
+           " times, and the cluster knows of none" + (last_words.empty() ? "" : ": " + last_words);
   }
 
   void finish(const std::string& cluster_id) {
@@ -166,7 +185,7 @@ class Planner {
   // How an attempt ended that did not complete.
   struct End {
     bool cancelled = false;
-    bool resume = false;  // worth another attempt
+    Again again = Again::never;
     std::string why;
   };
 
@@ -182,56 +201,81 @@ class Planner {
     if (seen_.job.cancel_requested || status.phase == Phase::cancelled) {
       return End{.cancelled = true, .why = seen_.job.cancel_requested ? "" : say_why(status, {})};
     }
-    const auto* exit = exit_record();
-    if (!exit && !settled(status.end_unix_s)) return std::nullopt;
-    if (exit && exit->outcome == "completed") return incomplete(status);
-    if (exit && exit->outcome == "failed") return End{.why = exit->message};
-    const bool resume =
-        exit || cut_short(status) || parse_exit(status.exit_code).code == kWantsResume;
-    if (status.phase == Phase::succeeded && !exit) {
-      return End{.why = status.state + ", but the worker left no exit record; see " + seen_.log};
-    }
-    return End{.resume = resume,
-               .why = exit && !cut_short(status) ? exit->message : say_why(status, seen_.log)};
-  }
-
-  // A local disk shows a file at once, a shared one may take its time.
-  bool settled(double end_unix_s) const {
-    return seen_.job.executor == "local" || now_s_ - end_unix_s >= limits_.exit_record_grace_s;
-  }
-
-  std::optional<End> incomplete(const slurm::JobStatus& status) const {
+    if (exit_record()) return recorded_end(*exit_record(), status);
     if (!settled(status.end_unix_s)) return std::nullopt;
-    return End{.why = "the worker says completed, but only " + std::to_string(answers()) + " of " +
-                      std::to_string(seen_.job.prompts_total) + " answers are durable"};
+    return unrecorded_end(status);
+  }
+
+  std::optional<End> recorded_end(const jobs::ExitRecord& exit, const slurm::JobStatus& status) {
+    if (exit.outcome == "completed") {
+      if (!settled(status.end_unix_s)) return std::nullopt;
+      return End{.why = say_incomplete()};
+    }
+    const bool failed = exit.outcome == "failed";
+    const Again again = cut_short(status);
+    if (again != Again::never && !(failed && exit.exit_code == kBadJob)) {
+      return End{.again = again, .why = say_why(status, seen_.log)};
+    }
+    return End{.again = failed ? Again::never : Again::with_progress, .why = exit.message};
+  }
+
+  End unrecorded_end(const slurm::JobStatus& status) const {
+    if (status.phase == Phase::succeeded) {
+      // So ends mpirun whose machines lost their power.
+      return End{.again = Again::with_progress,
+                 .why = status.state + ", but the worker left no exit record; see " + seen_.log};
+    }
+    const bool stopped = parse_exit(status.exit_code).code == kWantsResume;
+    return End{.again = stopped ? Again::with_progress : cut_short(status),
+               .why = say_why(status, seen_.log)};
+  }
+
+  // A local disk shows a file at once, a shared one may take its time. An end whose time is not
+  // known has not settled.
+  bool settled(double end_unix_s) const {
+    if (seen_.job.executor == "local") return true;
+    return end_unix_s > 0 && now_s_ - end_unix_s >= limits_.exit_record_grace_s;
+  }
+
+  std::string say_incomplete() const {
+    return "the worker says completed, but only " + std::to_string(answers()) + " of " +
+           std::to_string(seen_.job.prompts_total) + " answers are durable";
   }
 
   // The cluster does not know the attempt any more, and says so.
   std::optional<End> vanished() {
-    const bool ran = seen_.claim || state_ == JobState::running;
     if (now_s_ - seen_.attempt->last_try_unix_s < limits_.submit_grace_s) return std::nullopt;
     if (seen_.job.cancel_requested) return End{.cancelled = true, .why = {}};
-    if (!ran) {
-      record(EventKind::lost, "accepted as " + seen_.attempt->cluster_id +
-                                  ", then forgotten by the cluster before it ran");
-      act(SubmitAgain{});
+    const bool ran = seen_.claim || state_ == JobState::running;
+    if (!ran) return lost();
+    // While its files still change, something of it lives, or was seen to live just now.
+    if (!settled(seen_.last_sign_unix_s.value_or(seen_.attempt->last_try_unix_s))) {
       return std::nullopt;
     }
-    const auto* exit = exit_record();
-    if (exit && exit->outcome != "stopped") return End{.why = exit->message};
+    if (const auto* exit = exit_record(); exit && exit->outcome != "stopped") {
+      return End{.why = exit->outcome == "completed" ? say_incomplete() : exit->message};
+    }
     return End{
-        .resume = true,
+        .again = exit_record() ? Again::with_progress : Again::always,
         .why = "the cluster no longer knows " + seen_.attempt->cluster_id + "; see " + seen_.log};
   }
 
+  std::optional<End> lost() {
+    if (tried_enough()) return End{.why = say_tried_enough()};
+    record(EventKind::lost, "accepted as " + seen_.attempt->cluster_id +
+                                ", then forgotten by the cluster before it ran");
+    act(SubmitAgain{});
+    return std::nullopt;
+  }
+
   void decide(const End& end) {
-    const bool again = end.resume && seen_.answered && seen_.attempts_used < seen_.job.max_attempts;
+    const bool worth_it =
+        end.again == Again::always || (end.again == Again::with_progress && seen_.answered);
+    const bool again = worth_it && seen_.attempts_used < seen_.job.max_attempts;
     record(EventKind::attempt_ended, end.why, again);
     if (again) return;
     std::string why = end.why;
-    if (end.resume && seen_.answered) {
-      why += " (after " + std::to_string(seen_.attempts_used) + " attempts)";
-    }
+    if (worth_it) why += " (after " + std::to_string(seen_.attempts_used) + " attempts)";
     record(end.cancelled ? EventKind::cancelled : EventKind::failed, why);
   }
 

@@ -22,7 +22,9 @@ struct Limits {
   // A submitting attempt is its owner's alone for so long.
   double owner_s = 60;
   // An attempt is over, yet its exit record is not there: a shared file system may show it late.
-  double exit_record_grace_s = 30;
+  double exit_record_grace_s = 90;
+  // Calls of sbatch for one attempt, before it is said that none of them arrives.
+  int submissions_max = 5;
   // A cancel that had no effect yet is asked again.
   double cancel_repeat_s = 15;
 };
@@ -47,7 +49,9 @@ struct JobSeen {
   std::vector<RunSeen> runs;       // of the newest attempt, oldest first
   bool answered = false;           // the newest attempt has given at least one answer
   double cancel_asked_unix_s = 0;  // when the cluster was last asked to end it
-  std::string log;                 // where the script's output went
+  // When the newest run last changed a file.
+  std::optional<double> last_sign_unix_s;
+  std::string log;  // where the script's output went
 };
 
 // A new submission: attempt number `attempt`, with a fresh token.

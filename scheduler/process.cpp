@@ -66,15 +66,19 @@ std::string boot_id() {
 
 std::filesystem::path own_executable() { return std::filesystem::read_symlink("/proc/self/exe"); }
 
-void signal_session(std::int64_t session, int signal) {
+int signal_session(std::int64_t session, int signal) {
+  int alive = 0;
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
     const std::string name = entry.path().filename();
     std::int64_t pid = 0;
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
     if (error != std::errc{} || end != name.data() + name.size()) continue;
     const auto stat = read_stat(pid);
-    if (stat && stat->session == session) ::kill(static_cast<pid_t>(pid), signal);
+    if (!stat || stat->session != session || stat->state == 'Z' || stat->state == 'X') continue;
+    ::kill(static_cast<pid_t>(pid), signal);
+    ++alive;
   }
+  return alive;
 }
 
 }  // namespace sluice::scheduler

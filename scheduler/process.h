@@ -23,7 +23,7 @@ std::string boot_id();  // changes with every start of the machine
 std::filesystem::path own_executable();
 
 // Sends `signal` to every process of a session: also to those that made groups of their own, as
-// mpirun's ranks do.
-void signal_session(std::int64_t session, int signal);
+// mpirun's ranks do. How many were alive.
+int signal_session(std::int64_t session, int signal);
 
 }  // namespace sluice::scheduler

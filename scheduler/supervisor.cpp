@@ -9,9 +9,10 @@
 #include <cerrno>
 #include <cstring>
 #include <optional>
-#include <vector>
 
+#include "jobs/error.h"
 #include "jobs/files.h"
+#include "scheduler/cancel_request.h"
 #include "scheduler/error.h"
 #include "scheduler/local_record.h"
 
@@ -21,7 +22,11 @@ namespace sluice::scheduler {
 namespace {
 
 constexpr double kLockPoll_s = 0.1;
-constexpr int kCannotExecute = 126;  // the shell's own status for it
+constexpr double kKillPoll_s = 0.01;
+constexpr double kKillMax_s = 10;  // a process that waits for a dead disk does not die
+constexpr double kPublishPoll_s = 1;
+constexpr double kPublishMax_s = 600;  // a full disk; afterwards the record tells of no end
+constexpr int kCannotExecute = 126;    // the shell's own status for it
 
 Error failure(const std::string& what, const std::filesystem::path& path) {
   return Error(ExitStatus::failure, what + " " + path.string() + ": " + std::strerror(errno));
@@ -64,12 +69,12 @@ class Supervisor {
                .submitted_unix_s = jobs::unix_time_s()};
     if (!jobs::publish_file_once(layout_.local(options_.attempt), to_json(record_))) return;
     const int lock = open_lock();
-    if (!wait_for_turn(lock)) return end_cancelled();
-    if (std::filesystem::exists(layout_.cancel_request())) return end_cancelled();
+    if (!wait_for_turn(lock) || is_cancel_requested(layout_)) return end_before_start();
     start_script();
     watch_script();
     // Unlocked by name, not by closing: whatever the script left behind has the descriptor too.
     ::flock(lock, LOCK_UN);
+    end();
   }
 
  private:
@@ -86,7 +91,7 @@ class Supervisor {
       if (errno != EWOULDBLOCK && errno != EINTR) throw failure("lock", options_.lock);
       if (!record_.queued) {
         record_.queued = true;
-        publish();
+        published_ = publish();
       }
       if (signals_.asked_to_end(kLockPoll_s)) return false;
     }
@@ -113,45 +118,75 @@ class Supervisor {
     record_.queued = false;
     record_.script = find_process(pid).value_or(ProcessId{.pid = pid, .start_ticks = 0});
     record_.started_unix_s = jobs::unix_time_s();
-    publish();
+    published_ = publish();
   }
 
   void watch_script() {
     const auto pid = static_cast<pid_t>(record_.script.pid);
     std::optional<double> kill_at_s;
-    int status = 0;
-    while (::waitpid(pid, &status, WNOHANG) == 0) {
+    while (!has_ended(pid)) {
+      if (!published_) published_ = publish();
       if (signals_.asked_to_end(1) && !kill_at_s) {
-        record_.cancelled = true;
+        note_why_it_ends();
         kill_at_s = jobs::steady_time_s() + options_.kill_grace_s;
         ::kill(pid, SIGTERM);  // the script passes it on, as it does under Slurm
       }
       if (kill_at_s && jobs::steady_time_s() >= *kill_at_s) signal_session(pid, SIGKILL);
     }
-    if (record_.cancelled) signal_session(pid, SIGKILL);
+    kill_what_is_left(pid);
+    int status = 0;
+    ::waitpid(pid, &status, 0);
     record_.exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-    end();
   }
 
-  void end_cancelled() {
-    record_.cancelled = true;
+  // Leaves the ended script in the process table: while it is there, no stranger's session can have
+  // its number.
+  static bool has_ended(pid_t pid) {
+    siginfo_t info{};
+    return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+           info.si_pid == pid;
+  }
+
+  // A rank that outlives its script would compute beside the next job, on the same cores.
+  void kill_what_is_left(pid_t session) const {
+    const double until_s = jobs::steady_time_s() + kKillMax_s;
+    while (signal_session(session, SIGKILL) > 0 && jobs::steady_time_s() < until_s) {
+      signals_.asked_to_end(kKillPoll_s);
+    }
+  }
+
+  // Who cancels says so in the job directory before the signal; a shutdown or a logout does not.
+  void note_why_it_ends() {
+    record_.cancelled = is_cancel_requested(layout_);
+    record_.interrupted = !record_.cancelled;
+  }
+
+  void end_before_start() {
+    note_why_it_ends();
     end();
   }
 
   void end() {
     record_.state = LocalRecord::State::ended;
     record_.ended_unix_s = jobs::unix_time_s();
-    publish();
+    const double until_s = jobs::steady_time_s() + kPublishMax_s;
+    while (!publish() && jobs::steady_time_s() < until_s) signals_.asked_to_end(kPublishPoll_s);
   }
 
-  void publish() const {
-    jobs::write_file_whole(layout_.local(options_.attempt), to_json(record_));
+  bool publish() const {
+    try {
+      jobs::write_file_whole(layout_.local(options_.attempt), to_json(record_));
+      return true;
+    } catch (const jobs::Error&) {
+      return false;
+    }
   }
 
   SuperviseOptions options_;
   jobs::Layout layout_;
   Signals signals_;
   LocalRecord record_;
+  bool published_ = true;
 };
 
 }  // namespace

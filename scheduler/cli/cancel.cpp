@@ -1,13 +1,16 @@
+#include <filesystem>
 #include <memory>
 
 #include "jobs/files.h"
+#include "jobs/layout.h"
+#include "scheduler/cancel_request.h"
 #include "scheduler/cli/commands.h"
 
 namespace sluice::scheduler::cli {
 namespace {
 
 // Records the wish; a state that moved meanwhile is read again.
-void request_cancel(Session& session, jobs::JobId id) {
+void record_wish(Session& session, jobs::JobId id) {
   for (auto job = session.job(id); !job.cancel_requested; job = session.job(id)) {
     if (jobs::is_final(job.state)) {
       throw Error(ExitStatus::failure, "job " + std::to_string(id) + " has already ended (" +
@@ -22,6 +25,13 @@ void request_cancel(Session& session, jobs::JobId id) {
       return;
     }
   }
+}
+
+// The file tells what runs on the nodes, even where the cluster cannot be asked now.
+void request_cancel(Session& session, jobs::JobId id) {
+  record_wish(session, id);
+  const jobs::Layout layout(session.job(id).directory);
+  if (std::filesystem::exists(layout.dir())) publish_cancel_request(layout);
 }
 
 ExitStatus cancel(Session& session, const std::vector<jobs::JobId>& ids) {

@@ -1,8 +1,8 @@
-#include <filesystem>
 #include <memory>
 
 #include "jobs/files.h"
 #include "jobs/layout.h"
+#include "scheduler/cancel_request.h"
 #include "scheduler/cli/commands.h"
 
 namespace sluice::scheduler::cli {
@@ -27,7 +27,7 @@ ExitStatus retry(Session& session, jobs::JobId id) {
   session.tick({id});
   const auto job = session.job(id);
   check_retryable(job);
-  std::filesystem::remove(jobs::Layout(job.directory).cancel_request());
+  withdraw_cancel_request(jobs::Layout(job.directory));
   if (!session.store().append_event(id, job.state,
                                     {.kind = jobs::EventKind::retried,
                                      .time_s = jobs::unix_time_s(),

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "db/error.h"
 #include "scheduler/error.h"
 #include "scheduler/local_executor.h"
 #include "scheduler/process.h"
@@ -40,7 +41,8 @@ Executor& Session::executor(const std::string& name) {
 Site Session::site() {
   return {.store = store(),
           .executor = [this](const std::string& name) -> Executor& { return executor(name); },
-          .limits = {.submit_grace_s = static_cast<double>(settings().integer("submit-grace"))}};
+          .limits = {.submit_grace_s = static_cast<double>(settings().integer("submit-grace")),
+                     .exit_record_grace_s = static_cast<double>(settings().integer("exit-grace"))}};
 }
 
 Report Session::tick(const std::vector<jobs::JobId>& only) {
@@ -50,6 +52,16 @@ Report Session::tick(const std::vector<jobs::JobId>& only) {
     warn(who + warning.text);
   }
   return report;
+}
+
+bool Session::try_database(const std::function<void()>& work) {
+  try {
+    work();
+    return true;
+  } catch (const db::Error& error) {
+    warn(error.what());
+    return false;
+  }
 }
 
 db::Job Session::job(jobs::JobId id) {

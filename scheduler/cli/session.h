@@ -2,6 +2,7 @@
 // is first needed. Used by one thread.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -32,6 +33,9 @@ class Session {
 
   // A tick whose warnings go to stderr, each once a session.
   Report tick(const std::vector<jobs::JobId>& only = {});
+  // For loops that look again and again: false, with a warning once a session, when the database
+  // could not be used this time.
+  bool try_database(const std::function<void()>& work);
   db::Job job(jobs::JobId id);  // throws Error (not_found)
 
   bool for_people() const { return format == Format::table || format == Format::md; }

@@ -66,12 +66,15 @@ ExitStatus watch(Session& session, const StatusOptions& options) {
   watch_for_interrupt();
   const bool redraw = terminal_of(STDOUT_FILENO).is_terminal;
   while (!interrupted()) {
-    session.tick(options.jobs);
-    if (redraw) std::cout << "\x1b[H\x1b[2J";
-    print_once(session, options);
-    const auto views = views_of(session, options, jobs::unix_time_s());
-    const bool all_ended = std::ranges::all_of(
-        views, [](const JobView& view) { return jobs::is_final(view.job.state); });
+    bool all_ended = false;
+    session.try_database([&] {
+      session.tick(options.jobs);
+      if (redraw) std::cout << "\x1b[H\x1b[2J";
+      print_once(session, options);
+      const auto views = views_of(session, options, jobs::unix_time_s());
+      all_ended = std::ranges::all_of(
+          views, [](const JobView& view) { return jobs::is_final(view.job.state); });
+    });
     if (all_ended) return ExitStatus::ok;
     sleep_unless_interrupted(kWatchInterval_s);
   }

@@ -119,11 +119,15 @@ ExitStatus wait_for_jobs(Session& session, const std::vector<jobs::JobId>& jobs)
   watch_for_interrupt();
   ProgressDisplay display(session.quiet);
   double interval_s = kFirstInterval_s;
+  std::vector<JobView> views;  // as last seen
   while (true) {
-    session.tick(jobs);
-    const auto views = look(session, jobs);
-    const bool all_ended = std::ranges::all_of(
-        views, [](const JobView& view) { return jobs::is_final(view.job.state); });
+    session.try_database([&] {
+      session.tick(jobs);
+      views = look(session, jobs);
+    });
+    const bool all_ended = !views.empty() && std::ranges::all_of(views, [](const JobView& view) {
+      return jobs::is_final(view.job.state);
+    });
     if (all_ended) {
       display.clear();
       for (const JobView& view : views) say_end(session, view);

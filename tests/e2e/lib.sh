@@ -26,6 +26,7 @@ begin_case() { # NAME
   mkdir -p "$work"
   cd "$work"
   export SLUICE_DB=$work/sluice.db SLUICE_JOB_ROOT=$work/jobs XDG_CONFIG_HOME=$work
+  export SLUICE_EXIT_GRACE=5  # the nodes share one local file system
   trap 'end_case $?' EXIT
 }
 

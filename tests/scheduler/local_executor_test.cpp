@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include "scheduler/cancel_request.h"
 #include "scheduler/local_record.h"
 #include "tests/scheduler/site.h"
 
@@ -104,6 +105,7 @@ TEST_F(LocalExecutorTest, ACancelReachesTheScriptAsTerm) {
   const auto watch = attempt("a", "trap 'echo asked; exit 75' TERM\n" + patient_script());
   const auto id = submit(watch);
   ASSERT_TRUE(started());
+  publish_cancel_request(watch.layout);
   EXPECT_EQ(executor_->cancel(watch), std::nullopt);
   ASSERT_TRUE(reaches(watch, Phase::cancelled));
   EXPECT_EQ(record(watch).exit_code, 75);
@@ -115,11 +117,37 @@ TEST_F(LocalExecutorTest, ACancelReachesAnAttemptThatWaits) {
   submit(first);
   ASSERT_TRUE(started());
   const auto id = submit(second);
+  publish_cancel_request(second.layout);
   EXPECT_EQ(executor_->cancel(second), std::nullopt);
   EXPECT_TRUE(reaches(second, Phase::cancelled));
   EXPECT_FALSE(std::filesystem::exists(local_log(second.layout, 1, id)));
   dir_.write("release", "");
   EXPECT_TRUE(reaches(first, Phase::succeeded));
+}
+
+TEST_F(LocalExecutorTest, AShutdownIsNoCancel) {
+  const auto first = attempt("a", "trap 'exit 75' TERM\n" + patient_script());
+  const auto second = attempt("b", "echo never\n");
+  submit(first);
+  ASSERT_TRUE(started());
+  submit(second);
+  for (const auto& watch : {second, first}) {
+    ::kill(static_cast<pid_t>(record(watch).supervisor.pid), SIGTERM);
+    ASSERT_TRUE(reaches(watch, Phase::failed));
+    EXPECT_EQ(look(watch).state, "NODE_FAIL");
+    EXPECT_EQ(look(watch).reason, "ended by a shutdown or a logout");
+  }
+}
+
+// A rank in a process group of its own that ignores what its launcher is told.
+TEST_F(LocalExecutorTest, NoProcessOutlivesTheScript) {
+  const std::string pid_file = dir_ / "rank";
+  const auto watch = attempt("a", "set -m\n(trap '' TERM HUP; echo $BASHPID >" + pid_file +
+                                      "; while :; do sleep 0.1; done) &\nuntil [ -s " + pid_file +
+                                      " ]; do :; done\n");
+  submit(watch);
+  ASSERT_TRUE(reaches(watch, Phase::succeeded));
+  EXPECT_FALSE(find_process(std::stoll(jobs::read_file(pid_file))));
 }
 
 TEST_F(LocalExecutorTest, AScriptThatOutlivesItsSupervisorIsSeenToRun) {
@@ -153,9 +181,11 @@ TEST_F(LocalExecutorTest, ARestartedMachineIsToldApart) {
   rewrite(watch, altered);
   EXPECT_EQ(look(watch).state, "NODE_FAIL");
   EXPECT_EQ(look(watch).reason, "the machine was restarted");
+  EXPECT_EQ(executor_->cancel(watch), std::nullopt) << "nothing of it is left";
   altered.host = "another host";
   rewrite(watch, altered);
   EXPECT_EQ(executor_->observe({watch}).at(0).kind, Kind::unknown) << "nobody here can tell";
+  EXPECT_EQ(executor_->cancel(watch), "it runs on another host; cancel it there");
   rewrite(watch, before);
   dir_.write("release", "");
   EXPECT_TRUE(reaches(watch, Phase::succeeded));

@@ -214,11 +214,21 @@ TEST(PlanCompleted, TheClustersWordAloneProvesNothing) {
   seen.sighting.status.end_unix_s = kNow - 19;
   EXPECT_THAT(planned(seen), IsEmpty()) << "a shared file system may still show the exit record";
   seen.sighting.status.end_unix_s = kNow - 21;
+  EXPECT_THAT(planned(seen),
+              ElementsAre("running: attempt_ended again (COMPLETED, but the worker left no exit "
+                          "record; see LOG)"))
+      << "so ends mpirun after a power loss";
   EXPECT_THAT(
-      planned(seen),
+      planned(seen.answers(0)),
       ElementsAre("running: attempt_ended (COMPLETED, but the worker left no exit record; "
                   "see LOG)",
                   "running: failed (COMPLETED, but the worker left no exit record; see LOG)"));
+}
+
+TEST(PlanCompleted, AnEndWithoutATimeHasNotSettled) {
+  auto seen = Situation(JobState::running).cluster("COMPLETED", Phase::succeeded).run().answers(3);
+  seen.sighting.status.end_unix_s = 0;
+  EXPECT_THAT(planned(seen), IsEmpty());
 }
 
 TEST(PlanCompleted, AnOlderRunsExitRecordDoesNotCount) {
@@ -262,6 +272,8 @@ INSTANTIATE_TEST_SUITE_P(
         EndCase{"NODE_FAIL", "0:0", "", true, "NODE_FAIL; see LOG"},
         EndCase{"PREEMPTED", "0:0", "", true, "PREEMPTED; see LOG"},
         EndCase{"BOOT_FAIL", "0:0", "", true, "BOOT_FAIL; see LOG"},
+        EndCase{"NODE_FAIL", "1:0", "failed", true, "NODE_FAIL: exit code 1; see LOG"},
+        EndCase{"TIMEOUT", "1:0", "failed", true, "TIMEOUT: the time limit was reached; see LOG"},
         EndCase{"FAILED", "1:0", "failed", false, "the worker's words"},
         EndCase{"FAILED", "137:0", "", false, "FAILED: a rank was killed (signal 9); see LOG"},
         EndCase{"FAILED", "0:9", "", false, "FAILED: a rank was killed (signal 9); see LOG"},
@@ -273,6 +285,23 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(PlanAgain, NeedsANewAnswer) {
   const auto seen = Situation(JobState::running).cluster("TIMEOUT", Phase::failed).run();
   EXPECT_EQ(planned(seen).at(1), "running: failed (TIMEOUT: the time limit was reached; see LOG)");
+}
+
+TEST(PlanAgain, WhatIsNotToBlameNeedsNoAnswer) {
+  for (const std::string word : {"NODE_FAIL", "PREEMPTED", "BOOT_FAIL"}) {
+    EXPECT_THAT(planned(Situation(JobState::running).cluster(word, Phase::failed)),
+                ElementsAre("running: attempt_ended again (" + word + "; see LOG)"));
+  }
+  EXPECT_THAT(planned(Situation(JobState::running).absent().claimed("42").run()),
+              ElementsAre("running: attempt_ended again (the cluster no longer knows 42; see "
+                          "LOG)"));
+}
+
+TEST(PlanAgain, ABadJobIsNotMadeGoodByADeadNode) {
+  auto seen =
+      Situation(JobState::running).cluster("NODE_FAIL", Phase::failed).run("failed", "bad model");
+  seen.runs[0].exit->exit_code = 2;
+  EXPECT_EQ(planned(seen).at(1), "running: failed (bad model)");
 }
 
 TEST(PlanAgain, StopsAtMaxAttempts) {
@@ -287,6 +316,30 @@ TEST(PlanAgain, ARunThatTheClusterForgotIsTakenUpAgain) {
   const auto seen = Situation(JobState::running).absent().claimed("42").run().answers(3);
   EXPECT_THAT(planned(seen), ElementsAre("running: attempt_ended again (the cluster no longer "
                                          "knows 42; see LOG)"));
+}
+
+TEST(PlanAgain, AForgottenRunWhoseFilesChangeIsWaitedFor) {
+  auto seen = Situation(JobState::running).absent().claimed("42").run().answers(3);
+  seen.last_sign_unix_s = kNow - 19;
+  EXPECT_THAT(planned(seen), IsEmpty());
+  seen.last_sign_unix_s = kNow - 21;
+  EXPECT_THAT(planned(seen), ElementsAre("running: attempt_ended again (the cluster no longer "
+                                         "knows 42; see LOG)"));
+}
+
+TEST(PlanSubmitting, GivesUpAfterManyTriesWithTheLastWords) {
+  auto orphan = Situation(JobState::submitting).absent();
+  orphan.attempt->tries = kLimits.submissions_max - 1;
+  EXPECT_THAT(planned(orphan), ElementsAre("submit again"));
+  orphan.attempt->tries = kLimits.submissions_max;
+  orphan.attempt->cluster_reason = "Socket timed out";
+  const std::string why = "(submitted 5 times, and the cluster knows of none: Socket timed out)";
+  EXPECT_THAT(planned(orphan), ElementsAre("submitting: failed " + why));
+  auto lost = Situation(JobState::pending).absent();
+  lost.attempt->tries = kLimits.submissions_max;
+  lost.attempt->cluster_reason = "Socket timed out";
+  EXPECT_THAT(planned(lost),
+              ElementsAre("pending: attempt_ended " + why, "pending: failed " + why));
 }
 
 TEST(PlanCancel, AsksTheClusterAndAsksAgainAfterAWhile) {
