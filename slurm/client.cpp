@@ -76,10 +76,12 @@ CommandOptions query_options() { return {.timeout_s = kQueryTimeoutS, .env = que
 
 SubmitAnswer Client::submit(const std::vector<std::string>& sbatch_argv) const {
   using Kind = SubmitAnswer::Kind;
-  // sbatch --wait ends with the job, an array is not one job; neither may come from a user's
-  // profile.
+  // sbatch --wait ends with the job, an array is not one job, another cluster's job is one that
+  // nobody would look for; none may come from a user's profile.
   const CommandResult result =
-      run_(sbatch_argv, {.timeout_s = kSubmitTimeoutS, .env = {"SBATCH_ARRAY_INX", "SBATCH_WAIT"}});
+      run_(sbatch_argv,
+           {.timeout_s = kSubmitTimeoutS,
+            .env = {"SBATCH_ARRAY_INX", "SBATCH_WAIT", "SBATCH_CLUSTERS", "SLURM_CLUSTERS"}});
   const auto id = parse_sbatch(result.out);
   if (id && result.exit_code == 0) {
     return {.kind = Kind::accepted, .id = *id, .message = result.err};

@@ -1,6 +1,11 @@
 #include "slurm/sbatch_options.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstdlib>
+#include <optional>
+#include <sstream>
 #include <string_view>
 
 #include "jobs/ids.h"
@@ -14,18 +19,57 @@ namespace {
 
 // One attempt is one job of one script whose id sbatch prints at once.
 constexpr std::string_view kNeverPassedThrough[] = {
-    "-a",          "--array", "--wrap",     "-W",     "--wait",
-    "--test-only", "-M",      "--clusters", "--help", "--usage",
+    "--array", "--wrap", "--wait", "--test-only", "--clusters", "--help", "--usage", "--version",
 };
+constexpr std::string_view kNeverPassedThroughLetters = "aWMhV";
+constexpr std::string_view kLettersWithoutValue = "HIOQksv";
+
+// getopt_long takes any beginning of a long name, and letters without a value may share a dash.
+bool never_passed_through(std::string_view argument) {
+  if (argument.starts_with("--")) {
+    const auto name = argument.substr(0, argument.find('='));
+    return std::ranges::any_of(kNeverPassedThrough,
+                               [&](std::string_view never) { return never.starts_with(name); });
+  }
+  const auto letters = argument.substr(1);
+  const auto last = letters.find_first_not_of(kLettersWithoutValue);
+  return last != std::string_view::npos &&
+         kNeverPassedThroughLetters.find(letters[last]) != std::string_view::npos;
+}
 
 void check_passed_through(const std::string& argument) {
-  const std::string name = argument.substr(0, argument.find('='));
   if (!argument.starts_with('-')) {
     throw Error("sbatch-arg '" + argument + "' is no option; write it as --name=value");
   }
-  if (std::ranges::find(kNeverPassedThrough, name) != std::ranges::end(kNeverPassedThrough)) {
-    throw Error("sbatch-arg " + name + " cannot be passed through: an attempt is one plain job");
+  if (never_passed_through(argument)) {
+    throw Error("sbatch-arg " + argument.substr(0, argument.find('=')) +
+                " cannot be passed through: an attempt is one plain job");
   }
+}
+
+// A limit in sbatch's forms "30" (minutes), "30:00", "2:00:00", "1-12", "1-12:30", "1-12:30:00", in
+// seconds. None: no limit, or another form.
+std::optional<std::int64_t> time_limit_s(const std::string& text) {
+  constexpr std::size_t kLettersMax = 12;  // "365-23:59:59"; no product below overflows
+  constexpr std::array<std::int64_t, 3> kUnits_s = {3600, 60, 1};
+  const bool known = text.find_first_not_of("0123456789:-") == std::string::npos;
+  if (text.size() > kLettersMax || !known) return std::nullopt;
+  const auto dash = text.find('-');
+  const bool has_days = dash != std::string::npos;
+  std::int64_t limit_s = has_days ? 24 * 3600 * std::atoll(text.c_str()) : 0;
+  const bool minutes_first = !has_days && std::ranges::count(text, ':') < 2;
+  std::istringstream fields(has_days ? text.substr(dash + 1) : text);
+  std::string field;
+  for (std::size_t i = minutes_first ? 1 : 0; i < 3 && std::getline(fields, field, ':'); ++i) {
+    limit_s += kUnits_s[i] * std::atoll(field.c_str());
+  }
+  return limit_s > 0 ? std::optional(limit_s) : std::nullopt;
+}
+
+// A warning that is due before the job begins would never let it work.
+std::int64_t signal_grace_s(const jobs::ClusterOptions& cluster) {
+  const auto limit_s = time_limit_s(cluster.time);
+  return limit_s && cluster.signal_grace_s >= *limit_s ? *limit_s / 2 : cluster.signal_grace_s;
 }
 
 // Slurm replaces %j and the like in a path, "%%" is a percent sign, and a backslash anywhere turns
@@ -81,8 +125,8 @@ std::vector<std::string> sbatch_options(const ScriptInput& input) {
   add("mail-type", cluster.mail_type);
   add("output", output_path(input));
   add("open-mode", "append");
-  if (cluster.signal_grace_s > 0) {
-    add("signal", "B:USR1@" + std::to_string(cluster.signal_grace_s));
+  if (const auto grace_s = signal_grace_s(cluster); grace_s > 0) {
+    add("signal", "B:USR1@" + std::to_string(grace_s));
   }
   options.push_back(cluster.requeue ? "--requeue" : "--no-requeue");
 

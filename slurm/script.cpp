@@ -174,8 +174,10 @@ fi
 std::string launch(const jobs::JobSpec& spec) {
   const std::vector<std::string> argv = launcher_argv(spec);
   std::string text = is_srun(argv) ? "" : open_mpi_as_root();
-  text += "\nsluice_status=75\nif [ -z \"$sluice_stopping\" ]; then\n  " + quote(argv) +
-          " \\\n    " + quote(checked("worker", spec.worker));
+  text +=
+      "\nsluice_status=75\nif [ -z \"$sluice_stopping\" ] && [ ! -e \"$sluice_dir/cancel\" ]; "
+      "then\n  " +
+      quote(argv) + " \\\n    " + quote(checked("worker", spec.worker));
   return text + R"sh( run \
     --job-dir "$sluice_dir" --attempt "$sluice_attempt" --restart "$sluice_restart" \
     --cluster-id "$sluice_id" --script-start-unix-s "$sluice_start" &
@@ -186,6 +188,8 @@ std::string launch(const jobs::JobSpec& spec) {
     sluice_status=$?
     [ "$sluice_status" -gt 128 ] && kill -0 "$sluice_launcher" 2>/dev/null
   do :; done
+  # Told to stop before it could listen, the launcher died of the signal.
+  [ -n "$sluice_stopping" ] && [ "$sluice_status" -gt 128 ] && sluice_status=75
 fi
 )sh";
 }
@@ -195,7 +199,7 @@ std::string finish(const jobs::JobSpec& spec) {
   if (!may_requeue(spec)) return "\nexit \"$sluice_status\"\n";
   return R"sh(
 # 75: stopped early, wants to be resumed.
-if [ "$sluice_status" = 75 ] && [ -z "$sluice_terminated" ] &&
+if [ "$sluice_status" = 75 ] && [ -z "$sluice_terminated" ] && [ ! -e "$sluice_dir/cancel" ] &&
   [ $((sluice_restart + 1)) -lt )sh" +
          std::to_string(spec.max_attempts) + R"sh( ]; then
   scontrol requeue "$SLURM_JOB_ID"

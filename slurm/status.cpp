@@ -200,7 +200,7 @@ std::vector<std::string> query_environment() {
   return {"SLURM_TIME_FORMAT=%s", "SQUEUE_ACCOUNT",  "SQUEUE_ARRAY",  "SQUEUE_FORMAT",
           "SQUEUE_FORMAT2",       "SQUEUE_LICENSES", "SQUEUE_NAMES",  "SQUEUE_PARTITION",
           "SQUEUE_QOS",           "SQUEUE_SORT",     "SQUEUE_STATES", "SQUEUE_USERS",
-          "SACCT_FORMAT"};
+          "SACCT_FORMAT",         "SLURM_CLUSTERS"};
 }
 
 }  // namespace sluice::slurm

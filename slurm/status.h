@@ -50,7 +50,7 @@ std::vector<std::string> sacct_argv(const std::vector<std::string>& job_names, d
 std::vector<JobStatus> parse_sacct(std::string_view out);
 
 // For CommandOptions::env: times in seconds since the epoch, and without the variables by which a
-// user's profile would hide jobs from squeue (SQUEUE_PARTITION, ...).
+// user's profile would hide jobs from squeue (SQUEUE_PARTITION, ...) or ask another cluster.
 std::vector<std::string> query_environment();
 
 }  // namespace sluice::slurm

@@ -71,7 +71,7 @@ ulimit -c 0
 set -u
 
 sluice_status=75
-if [ -z "$sluice_stopping" ]; then
+if [ -z "$sluice_stopping" ] && [ ! -e "$sluice_dir/cancel" ]; then
   /usr/bin/srun -K --mpi=pmix --cpu-bind=none -n 8 -c 4 --export=ALL \
     /opt/sluice/bin/sluice-worker run \
     --job-dir "$sluice_dir" --attempt "$sluice_attempt" --restart "$sluice_restart" \
@@ -83,6 +83,8 @@ if [ -z "$sluice_stopping" ]; then
     sluice_status=$?
     [ "$sluice_status" -gt 128 ] && kill -0 "$sluice_launcher" 2>/dev/null
   do :; done
+  # Told to stop before it could listen, the launcher died of the signal.
+  [ -n "$sluice_stopping" ] && [ "$sluice_status" -gt 128 ] && sluice_status=75
 fi
 
 exit "$sluice_status"

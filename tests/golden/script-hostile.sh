@@ -58,7 +58,7 @@ module load '-n '\''a'\'' "b" $(id) `id` \ # é' || exit 1
 set -u
 
 sluice_status=75
-if [ -z "$sluice_stopping" ]; then
+if [ -z "$sluice_stopping" ] && [ ! -e "$sluice_dir/cancel" ]; then
   srun -K --mpi=pmix -n 2 -c 1 --export=ALL \
     '/opt/-n '\''a'\'' "b" $(id) `id` \ # é
 next line' run \
@@ -71,10 +71,12 @@ next line' run \
     sluice_status=$?
     [ "$sluice_status" -gt 128 ] && kill -0 "$sluice_launcher" 2>/dev/null
   do :; done
+  # Told to stop before it could listen, the launcher died of the signal.
+  [ -n "$sluice_stopping" ] && [ "$sluice_status" -gt 128 ] && sluice_status=75
 fi
 
 # 75: stopped early, wants to be resumed.
-if [ "$sluice_status" = 75 ] && [ -z "$sluice_terminated" ] &&
+if [ "$sluice_status" = 75 ] && [ -z "$sluice_terminated" ] && [ ! -e "$sluice_dir/cancel" ] &&
   [ $((sluice_restart + 1)) -lt 3 ]; then
   scontrol requeue "$SLURM_JOB_ID"
 fi

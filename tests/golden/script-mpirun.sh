@@ -54,7 +54,7 @@ if [ "$EUID" = 0 ]; then
 fi
 
 sluice_status=75
-if [ -z "$sluice_stopping" ]; then
+if [ -z "$sluice_stopping" ] && [ ! -e "$sluice_dir/cancel" ]; then
   mpirun -n 4 --bind-to none --map-by ppr:2:node \
     /opt/sluice/bin/sluice-worker run \
     --job-dir "$sluice_dir" --attempt "$sluice_attempt" --restart "$sluice_restart" \
@@ -66,10 +66,12 @@ if [ -z "$sluice_stopping" ]; then
     sluice_status=$?
     [ "$sluice_status" -gt 128 ] && kill -0 "$sluice_launcher" 2>/dev/null
   do :; done
+  # Told to stop before it could listen, the launcher died of the signal.
+  [ -n "$sluice_stopping" ] && [ "$sluice_status" -gt 128 ] && sluice_status=75
 fi
 
 # 75: stopped early, wants to be resumed.
-if [ "$sluice_status" = 75 ] && [ -z "$sluice_terminated" ] &&
+if [ "$sluice_status" = 75 ] && [ -z "$sluice_terminated" ] && [ ! -e "$sluice_dir/cancel" ] &&
   [ $((sluice_restart + 1)) -lt 3 ]; then
   scontrol requeue "$SLURM_JOB_ID"
 fi

@@ -49,7 +49,7 @@ sluice_terminated=
 trap 'sluice_terminated=1; sluice_stop' TERM
 
 sluice_status=75
-if [ -z "$sluice_stopping" ]; then
+if [ -z "$sluice_stopping" ] && [ ! -e "$sluice_dir/cancel" ]; then
   srun -K --mpi=pmix -n 2 -c 1 --export=ALL \
     /opt/sluice/bin/sluice-worker run \
     --job-dir "$sluice_dir" --attempt "$sluice_attempt" --restart "$sluice_restart" \
@@ -61,10 +61,12 @@ if [ -z "$sluice_stopping" ]; then
     sluice_status=$?
     [ "$sluice_status" -gt 128 ] && kill -0 "$sluice_launcher" 2>/dev/null
   do :; done
+  # Told to stop before it could listen, the launcher died of the signal.
+  [ -n "$sluice_stopping" ] && [ "$sluice_status" -gt 128 ] && sluice_status=75
 fi
 
 # 75: stopped early, wants to be resumed.
-if [ "$sluice_status" = 75 ] && [ -z "$sluice_terminated" ] &&
+if [ "$sluice_status" = 75 ] && [ -z "$sluice_terminated" ] && [ ! -e "$sluice_dir/cancel" ] &&
   [ $((sluice_restart + 1)) -lt 3 ]; then
   scontrol requeue "$SLURM_JOB_ID"
 fi

@@ -108,7 +108,7 @@ TEST(Submit, AllElseMayBeQueued) {
   }
 }
 
-TEST(Submit, UsersProfileCannotMakeItWaitOrAnArray) {
+TEST(Submit, UsersProfileCannotMakeItWaitOrAnArrayOrGoElsewhere) {
   CommandOptions seen;
   Client client([&](const auto&, const CommandOptions& options) {
     seen = options;
@@ -117,6 +117,8 @@ TEST(Submit, UsersProfileCannotMakeItWaitOrAnArray) {
   client.submit({"sbatch"});
   EXPECT_THAT(seen.env, Contains("SBATCH_WAIT"));
   EXPECT_THAT(seen.env, Contains("SBATCH_ARRAY_INX"));
+  EXPECT_THAT(seen.env, Contains("SBATCH_CLUSTERS"));
+  EXPECT_THAT(seen.env, Contains("SLURM_CLUSTERS"));
 }
 
 TEST(Queue, ListsOnlyTheJobsAskedFor) {
@@ -153,6 +155,7 @@ TEST(Queue, UsersProfileCannotHideJobs) {
   client.queue({"a-1"});
   EXPECT_THAT(seen.env, Contains("SLURM_TIME_FORMAT=%s"));
   EXPECT_THAT(seen.env, Contains("SQUEUE_PARTITION"));
+  EXPECT_THAT(seen.env, Contains("SLURM_CLUSTERS"));
 }
 
 TEST(Queue, NobodyIsAskedAboutNothing) {

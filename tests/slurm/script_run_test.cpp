@@ -275,6 +275,27 @@ TEST_F(ScriptRun, StopBeforeTheLauncherMeansNoLauncher) {
   EXPECT_EQ(scontrol(), "requeue 7\n");
 }
 
+TEST_F(ScriptRun, AStopThatTheLauncherCannotHearYetIsAStopAllTheSame) {
+  launcher_does("touch \"$OUT/ready\"; sleep 60");  // USR1 kills it
+  const auto pid = start();
+  ASSERT_TRUE(becomes_true([&] { return std::filesystem::exists(dir_ / "ready"); }));
+  ::kill(static_cast<pid_t>(pid), SIGUSR1);
+  EXPECT_EQ(wait_for(pid), 75);
+  EXPECT_EQ(scontrol(), "requeue 7\n");
+}
+
+TEST_F(ScriptRun, ACancelledJobNeitherStartsNorComesBack) {
+  write_text(jobs::Layout(job_dir_).cancel_request(), "");
+  EXPECT_EQ(run().exit_code, 75);
+  EXPECT_EQ(runs(), "");
+  EXPECT_EQ(scontrol(), "");
+  std::filesystem::remove(jobs::Layout(job_dir_).cancel_request());
+  launcher_does("touch " + quote(jobs::Layout(job_dir_).cancel_request()) + "; exit 75");
+  EXPECT_EQ(run("7", 1).exit_code, 75);
+  EXPECT_EQ(runs(), "run\n");
+  EXPECT_EQ(scontrol(), "");
+}
+
 TEST_F(ScriptRun, UsersCommandsNeedNotBeCleanOfUnsetVariables) {
   spec_.cluster.pre_commands = {"export SEEN=\"<$no_such_variable>\"", "attempt=9 restart=9"};
   EXPECT_EQ(run().exit_code, 0);

@@ -142,6 +142,17 @@ TEST(MakeScript, RefusesWhatCannotBeSaid) {
   EXPECT_THAT(refused([](auto& spec) { spec.launcher = ""; }), HasSubstr("launcher ''"));
   EXPECT_THAT(refused([](auto& spec) { spec.cluster.sbatch_args = {"--array=1-9"}; }),
               HasSubstr("--array cannot be passed through"));
+  for (const char* argument : {"-a1-9", "-a", "--arr=1-9", "--arra", "-Ha1-9", "-QW", "-Mother",
+                               "--cl=other", "--wrap=id", "--test"}) {
+    EXPECT_THAT(refused([&](auto& spec) { spec.cluster.sbatch_args = {argument}; }),
+                HasSubstr("cannot be passed through"))
+        << argument;
+  }
+  for (const char* argument : {"--exclusive", "-H", "-sQ", "--acctg-freq=30", "-Aa", "--comment=-a",
+                               "--wckey=x", "-JMaWa"}) {
+    EXPECT_EQ(refused([&](auto& spec) { spec.cluster.sbatch_args = {argument}; }), "accepted")
+        << argument;
+  }
   EXPECT_THAT(refused([](auto& spec) { spec.cluster.sbatch_args = {"debug"}; }),
               HasSubstr("'debug' is no option"));
 }
@@ -160,6 +171,29 @@ TEST(SbatchArgv, SaysAllThatTheScriptSaysAndOursLast) {
                   "--reservation=r1", "--dependency=afterok:17", "--mail-type=END,FAIL",
                   "--output=/home/u/jobs/12-0a1b2c3d/runs/1.0/slurm-%j.out", "--open-mode=append",
                   "--signal=B:USR1@120", "--no-requeue", "/home/u/jobs/12-0a1b2c3d/script-1.sh"));
+}
+
+TEST(SbatchArgv, AWarningComesWithinTheTimeLimit) {
+  const auto warning = [](const std::string& limit, int grace_s) {
+    auto spec = minimal_spec();
+    spec.cluster.time = limit;
+    spec.cluster.signal_grace_s = grace_s;
+    for (const auto& word : sbatch_argv(input_of(spec), "/x")) {
+      if (word.starts_with("--signal=B:USR1@")) return word.substr(16);
+    }
+    return std::string();
+  };
+  EXPECT_EQ(warning("1", 60), "30");
+  EXPECT_EQ(warning("1", 59), "59");
+  EXPECT_EQ(warning("0:30", 60), "15");
+  EXPECT_EQ(warning("1:00:00", 3600), "1800");
+  EXPECT_EQ(warning("1:00:00", 3599), "3599");
+  EXPECT_EQ(warning("1-0", 86400), "43200");
+  EXPECT_EQ(warning("1-1:30", 91800), "45900");
+  EXPECT_EQ(warning("1-1:30:10", 91810), "45905");
+  for (const char* other : {"", "0", "UNLIMITED", "INFINITE", "99999999999999999999", "-"}) {
+    EXPECT_EQ(warning(other, 60), "60") << other;
+  }
 }
 
 TEST(SbatchArgv, PercentSignOfAFolderIsNoPattern) {
