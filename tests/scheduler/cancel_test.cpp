@@ -2,6 +2,7 @@
 // are prepared.
 #include <gmock/gmock.h>
 
+#include "db/error.h"
 #include "scheduler/cancel_request.h"
 #include "tests/scheduler/site.h"
 
@@ -43,11 +44,13 @@ class CancelTest : public testing::Test, public Executor {
 
   slurm::SubmitAnswer submit(const jobs::JobSpec&, const Watch&) override { return {}; }
   std::vector<Sighting> observe(const std::vector<Watch>& watches) override {
+    if (meanwhile_) std::exchange(meanwhile_, nullptr)();
     return std::vector<Sighting>(watches.size(), sighting_);
   }
   std::optional<std::string> cancel(const Watch& watch) override {
     EXPECT_TRUE(is_cancel_requested(layout_)) << "a supervisor looks for it when the signal comes";
     asked_.push_back(watch.attempt.cluster_id);
+    if (database_fails_) throw db::Error("disk I/O error");
     return why_not_;
   }
 
@@ -58,6 +61,8 @@ class CancelTest : public testing::Test, public Executor {
   jobs::Layout layout_;
   Sighting sighting_;
   std::optional<std::string> why_not_;
+  bool database_fails_ = false;
+  std::function<void()> meanwhile_;  // done by another process while the cluster is asked
   std::vector<std::string> asked_;
 };
 
@@ -78,6 +83,20 @@ TEST_F(CancelTest, IsAskedAgainAtOnceWhereItWasNotHeard) {
   EXPECT_GT(cancel_asked_unix_s(layout_), 0);
   tick(site());
   EXPECT_EQ(asked_.size(), 2u) << "and then not for a while";
+}
+
+TEST_F(CancelTest, AJobThatMovedOnMeanwhileIsLeftToTheNextTick) {
+  meanwhile_ = [this] {
+    record({.kind = EventKind::attempt_ended, .attempt = 1, .again = true, .reason = {}});
+    run_attempt(2);
+  };
+  EXPECT_THAT(tick(site()).done, IsEmpty());
+  EXPECT_THAT(asked_, IsEmpty());
+}
+
+TEST_F(CancelTest, ADatabaseThatFailsIsNoTroubleOfOneJob) {
+  database_fails_ = true;
+  EXPECT_THROW(tick(site()), db::Error);
 }
 
 TEST_F(CancelTest, ThatWasPlannedForAnEarlierLifeIsLeftUndone) {
