@@ -239,8 +239,12 @@ case_refused() {
   prompts_of 8 8
   local status=0
   submit prompts.jsonl --nodes 2 --partition nope 2>message >/dev/null || status=$?
+  [ $status = 2 ] || fail "exit status $status: $(cat message)"
+  grep -q "partition nope: Slurm has none of that name" message || fail "message: $(cat message)"
+  status=0
+  submit prompts.jsonl --nodes 2 --constraint nope 2>message >/dev/null || status=$?
   [ $status = 1 ] || fail "exit status $status: $(cat message)"
-  grep -q "Invalid partition name specified" message || fail "Slurm's words: $(cat message)"
+  grep -q "Invalid feature specification" message || fail "Slurm's words: $(cat message)"
   queue_is_empty || fail "something is queued"
 }
 
