@@ -10,11 +10,13 @@ jobs=$(nproc)
 
 tidy() {
   cmake --preset dev >/dev/null
-  shellcheck scripts/*.sh .ci/run
+  shellcheck -x -P SCRIPTDIR scripts/*.sh .ci/run tests/{bench,e2e,kernels}/*.sh
   mapfile -t sources < <(git ls-files 'jobs/*.cpp' 'kernels/*.cpp' 'db/*.cpp' 'slurm/*.cpp' \
     'worker/*.cpp' 'scheduler/*.cpp')
   echo "clang-tidy: ${#sources[@]} files"
-  printf '%s\n' "${sources[@]}" | xargs -P "$jobs" -n 1 clang-tidy --quiet -p build/dev
+  # The build's warnings are GCC's; clang does not know all of them.
+  printf '%s\n' "${sources[@]}" | xargs -P "$jobs" -n 1 clang-tidy --quiet -p build/dev \
+    --extra-arg=-Wno-unknown-warning-option
 }
 
 tsan() {
