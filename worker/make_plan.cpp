@@ -73,7 +73,7 @@ pipeline::Plan make_plan(const jobs::JobSpec& spec, const model::Model& model,
                 std::to_string(context) + " positions this model was trained for");
   }
   pipeline::Plan plan;
-  plan.ranges = partition(costs_of(model, mix), spec.shape.stages);
+  plan.ranges = partition(costs_of(model, mix, spec.batch_size), spec.shape.stages);
   plan.batch_size = spec.batch_size;
   plan.token_budget = spec.token_budget;
   plan.max_positions = spec.max_seq_len > 0 ? spec.max_seq_len : context;

@@ -73,6 +73,19 @@ TEST(Partition, ManyPromptTokensMakeTheHeadCheap) {
   EXPECT_EQ(partition(costs, 2).at(0).end, 15);
 }
 
+// Fewer tokens share a reading of the weights, and only the tokens of answers need the head's.
+TEST(Partition, SmallBatchesMakeTheHeadDearer) {
+  const auto model = model::Model::open(SLUICE_TEST_DATA "/tiny/smollm-tied-f16/model.gguf");
+  const TokenMix mix{.prompt_tokens = 10, .output_tokens = 48};
+  const auto head_share = [&](int batch_size) {
+    const PartitionCosts costs = costs_of(model, mix, batch_size);
+    return costs.head / costs.layers[0] / (model.head_cost() / model.layer_cost(0));
+  };
+  EXPECT_GT(head_share(1), head_share(8));
+  EXPECT_GT(head_share(8), 48.0 / 58.0);
+  EXPECT_LT(head_share(1), 1);
+}
+
 // Gemma 3 1B on 4 stages: the head outweighs a quarter of all.
 TEST(Partition, HeavyHeadStandsAlone) {
   EXPECT_EQ(partition(even(26, 11.25), 4).back().layers(), 0);

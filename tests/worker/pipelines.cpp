@@ -41,7 +41,8 @@ PipelineRun answer_all(const model::Model& model, const PipelineShape& shape,
                        const std::vector<jobs::Prompt>& prompts, const PipelineHooks& hooks) {
   pipeline::Plan plan;
   plan.ranges = pipeline::partition(
-      pipeline::costs_of(model, {.prompt_tokens = 1, .output_tokens = 1}), shape.stages);
+      pipeline::costs_of(model, {.prompt_tokens = 1, .output_tokens = 1}, shape.batch_size),
+      shape.stages);
   plan.batch_size = shape.batch_size;
   plan.token_budget = shape.token_budget;
   plan.max_positions = shape.kv_tokens.value_or(512);

@@ -1,6 +1,6 @@
 // Which layers each stage holds: contiguous ranges that make the costliest stage as cheap as can
-// be. Costs are multiply-adds of the job's own mix of tokens: layers compute every token, the head
-// only those that continue an answer. Pure.
+// be. Costs are those of the job's own mix of tokens: layers compute every token, the head only
+// those that continue an answer. Pure.
 #pragma once
 
 #include <string>
@@ -15,11 +15,13 @@ struct TokenMix {
   double output_tokens = 1;
 };
 
+// In multiply-adds, or what takes as long.
 struct PartitionCosts {
   std::vector<double> layers;  // of one prompt, each layer
   double head = 0;             // of one prompt
 };
-PartitionCosts costs_of(const model::Model& model, const TokenMix& mix);
+// `batch_size`: of a micro-batch, whose tokens share the cost of reading the weights.
+PartitionCosts costs_of(const model::Model& model, const TokenMix& mix, int batch_size);
 
 // Exact, by dynamic programming. Every stage holds a layer, except that the last may hold the head
 // alone. Throws worker::Error when there are more stages than that allows.
