@@ -39,7 +39,8 @@ say "sluice show $job"
 sluice show "$job"
 
 say "some answers (sluice export $job)"
-sluice export "$job" --format jsonl | head -n 4
+# Not head: it would end the pipe before all is written.
+sluice export "$job" --format jsonl | sed -n 1,4p
 
 cat <<X
 

@@ -30,7 +30,7 @@ def prompts(count, tokens):
 
 def same(a, b):
     first, second = ([[line[key] for key in SAME] for line in read_lines(f)] for f in (a, b))
-    if len(first) != len(second):
+    if not first or len(first) != len(second):
         sys.exit(f"{len(first)} answers in {a}, {len(second)} in {b}")
     for one, other in zip(first, second):
         if one != other:
@@ -43,6 +43,8 @@ def reference(export, cases):
     for line in answers:
         if line["token_ids"] != expected[line["id"]]:
             sys.exit(f"{line['id']}: {line['token_ids']}, expected {expected[line['id']]}")
+    if not answers:
+        sys.exit(f"{export} holds no answer")
     print(f"{len(answers)} answers equal the reference")
 
 

@@ -8,12 +8,12 @@ prompts_of() { answers prompts "$1" "$2" >"$work/prompts.jsonl"; } # COUNT TOKEN
 # ---- the plain way -------------------------------------------------------------------------------
 
 # Held, released, running, done: each state is seen, since nothing moves on by itself.
-case_lives_on_2_nodes() { lives_on_nodes 2; }
-case_lives_on_3_nodes() { lives_on_nodes 3; }
-lives_on_nodes() { # NODES
+case_lives_on_2_nodes() { lives_on_nodes 2 4; }
+case_lives_on_3_nodes() { lives_on_nodes 3 1; }
+lives_on_nodes() { # NODES BATCH_SIZE; the local run that it is compared with has another
   prompts_of 500 200
   local job
-  job=$(submit prompts.jsonl --nodes "$1" --sbatch-arg=--hold)
+  job=$(submit prompts.jsonl --nodes "$1" --batch-size "$2" --sbatch-arg=--hold)
   must 10 is "$job" pending
   [ "$(job_field "$job" cluster_reason)" = JobHeldUser ] || fail "the reason is not shown"
   scontrol release "$(slurm_id "$job")"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The house's rules on includes and calls (HACKING.md, "Floors"), checked over the sources.
+"""The house's rules on includes and calls (HACKING.md, "The house"), checked over the sources.
 
     include_rules.py ROOT          lists what breaks a rule; exit 1 when anything does
     include_rules.py --self-test   plants one break of each rule in a scratch tree and sees it caught

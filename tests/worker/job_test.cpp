@@ -155,7 +155,7 @@ TEST_P(RealModel, GreedyAnswersEqualTheReference) {
 
 INSTANTIATE_TEST_SUITE_P(Layouts, RealModel,
                          testing::Values(RealLayout{1, 1}, RealLayout{1, 4}, RealLayout{2, 1},
-                                         RealLayout{2, 4}, RealLayout{3, 4}),
+                                         RealLayout{2, 4}, RealLayout{3, 1}, RealLayout{3, 4}),
                          [](const auto& test) {
                            return std::to_string(test.param.ranks) + "ranks_batch" +
                                   std::to_string(test.param.batch_size);
