@@ -13,6 +13,8 @@ inline constexpr std::int64_t kTokenIdMax = 0x7fffffff;  // token ids are 0 .. 2
 inline constexpr std::size_t kStopTokenIdsMax = 1024;    // of one prompt
 inline constexpr std::size_t kRecordBytesMax = std::size_t{4}
                                                << 20;  // spec.json, metrics.json, ...
-inline constexpr int kJsonDepthMax = 8;  // nesting that any of our formats needs, with room
+inline constexpr int kRecordKeysMax = 10000;           // of such a file, all levels together
+inline constexpr int kJsonDepthMax = 8;    // nesting that any of our formats needs, with room
+inline constexpr int kRanksMax = 1 << 20;  // of one job
 
 }  // namespace sluice::jobs

@@ -3,6 +3,7 @@
 #include "jobs/error.h"
 #include "jobs/files.h"
 #include "jobs/io/record.h"
+#include "jobs/limits.h"
 
 namespace sluice::jobs {
 
@@ -83,17 +84,32 @@ static std::string possible_shapes(std::int64_t ranks) {
 
 std::string to_json(const JobSpec& spec) { return io::write_record(spec); }
 
-JobSpec parse_spec(std::string_view json) { return io::read_record<JobSpec>(json, "job spec"); }
+// What every reader of a spec relies on, beyond the types.
+static JobSpec read_spec(std::string_view json, const std::string& what) {
+  auto spec = io::read_record<JobSpec>(json, what);
+  if (spec.prompt_count < 0) throw Error(what + ": \"prompt_count\" is negative");
+  if (const auto problem = shape_problem(spec.shape); !problem.empty()) {
+    throw Error(what + ": " + problem);
+  }
+  return spec;
+}
+
+JobSpec parse_spec(std::string_view json) { return read_spec(json, "job spec"); }
 
 JobSpec load_spec(const std::filesystem::path& path) {
-  return io::read_record<JobSpec>(read_file(path), path.string());
+  return read_spec(read_file(path), path.string());
 }
 
 std::string shape_problem(const Shape& shape) {
   if (shape.nodes < 1 || shape.ranks_per_node < 1 || shape.replicas < 1 || shape.stages < 1) {
     return "nodes, ranks per node, replicas and stages must each be at least 1";
   }
-  const std::int64_t ranks = std::int64_t{shape.nodes} * shape.ranks_per_node;
+  const std::int64_t ranks = shape.ranks();
+  if (ranks > kRanksMax) {
+    return std::to_string(shape.nodes) + " nodes x " + std::to_string(shape.ranks_per_node) +
+           " ranks per node are more than the " + std::to_string(kRanksMax) +
+           " ranks that a job can have";
+  }
   if (std::int64_t{shape.replicas} * shape.stages == ranks) return {};
   return std::to_string(shape.nodes) + " nodes x " + std::to_string(shape.ranks_per_node) +
          " ranks per node = " + std::to_string(ranks) + " ranks cannot be " +

@@ -23,7 +23,7 @@ struct Shape {
   int replicas = 1;
   int stages = 1;
 
-  int ranks() const { return nodes * ranks_per_node; }
+  std::int64_t ranks() const { return std::int64_t{nodes} * ranks_per_node; }
 };
 
 // What sbatch is asked for; empty or 0 = the site's default.

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "jobs/limits.h"
 #include "scheduler/error.h"
 
 namespace sluice::scheduler {
@@ -24,7 +25,10 @@ jobs::Shape make_shape(const Settings& settings) {
                     .replicas = count("replicas"),
                     .stages = count("stages")};
   if (shape.ranks_per_node == 0) shape.ranks_per_node = gpus_in(settings.text("gpus-per-node"));
-  if (shape.stages == 0) shape.stages = std::max(1, shape.ranks() / shape.replicas);
+  if (shape.stages == 0) {
+    shape.stages = static_cast<int>(
+        std::clamp<std::int64_t>(shape.ranks() / shape.replicas, 1, jobs::kRanksMax));
+  }
   if (const auto problem = jobs::shape_problem(shape); !problem.empty()) {
     throw Error(ExitStatus::usage, problem);
   }

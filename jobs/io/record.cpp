@@ -146,12 +146,17 @@ Record::Record(std::string_view json, std::string_view what) : data_(std::make_u
   data_->reading = true;
   data_->what = what;
   if (json.size() > kRecordBytesMax) data_->refuse("longer than any such file can be");
-  const auto check_depth = [&](int depth, Json::parse_event_t, Json&) {
+  int keys = 0;
+  const auto check_size = [&](int depth, Json::parse_event_t event, Json&) {
     if (depth > kJsonDepthMax) data_->refuse("JSON nested too deeply");
+    // An object that keeps its order looks at every key for each.
+    if (event == Json::parse_event_t::key && ++keys > kRecordKeysMax) {
+      data_->refuse("more keys than any such file can have");
+    }
     return true;
   };
   try {
-    data_->levels.push_back(Json::parse(json, check_depth));
+    data_->levels.push_back(Json::parse(json, check_size));
   } catch (const Json::exception& error) {
     data_->refuse("no valid JSON: " + describe_json_error(error));
   }
