@@ -164,8 +164,10 @@ std::string to_line(const Result& result) {
 }
 
 Result parse_result(std::string_view line) {
-  const auto check_depth = [](int depth, Json::parse_event_t, Json&) {
-    if (depth > kJsonDepthMax) refuse("JSON nested too deeply");
+  const auto check_depth = [](int depth, Json::parse_event_t event, Json&) {
+    const bool opens =
+        event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start;
+    if (depth + opens > kJsonDepthMax) refuse("JSON nested too deeply");  // as IndexReader does
     return true;
   };
   Json json;

@@ -1,5 +1,6 @@
 #include "jobs/io/json.h"
 
+#include <algorithm>
 #include <string_view>
 
 #include "jobs/io/utf8.h"
@@ -18,7 +19,8 @@ std::string describe_json_error(const std::exception& error) {
   if (const auto tag_end = text.find("] "); tag_end != std::string::npos)
     text.erase(0, tag_end + 2);
   if (text.starts_with(kOneLine)) text.erase(0, kOneLine.size());
-  return shortened(text, kLengthMax);
+  // It quotes what was read last, which need not be text.
+  return shortened(text, std::min(kLengthMax, first_invalid_utf8(text).value_or(text.size())));
 }
 
 }  // namespace sluice::jobs::io
