@@ -18,6 +18,10 @@ namespace fs = std::filesystem;
 
 using Layer = std::map<std::string, Value, std::less<>>;
 
+// People write these files by hand. toml++ recurses over the parts of a dotted key: one of more
+// than twice this size would overflow the stack.
+constexpr std::uintmax_t kSettingsBytesMax = 64 << 10;
+
 Error usage(const std::string& message) { return Error(ExitStatus::usage, message); }
 
 // How many single-character edits turn one word into the other (Levenshtein).
@@ -195,6 +199,11 @@ Layer read_table(const toml::table& table, const fs::path& file, const std::stri
 }
 
 toml::table parse_toml(const fs::path& file) {
+  std::error_code none;
+  if (const auto bytes = fs::file_size(file, none); !none && bytes > kSettingsBytesMax) {
+    throw usage(file.string() + ": is too long for settings: " + std::to_string(bytes) +
+                " bytes, at most " + std::to_string(kSettingsBytesMax) + " can be read");
+  }
   try {
     return toml::parse_file(file.string());
   } catch (const toml::parse_error& error) {

@@ -102,6 +102,13 @@ TEST(Config, BrokenTomlIsNamedWithItsLine) {
   EXPECT_THAT(world.error(), HasSubstr(job.string() + ":2: "));
 }
 
+TEST(Config, AFileOfMoreThanAnyoneWritesIsNotRead) {
+  World world;
+  world.sources.job_file = world.dir.write("job.toml", std::string(65537, '#'));
+  EXPECT_THAT(world.error(), testing::EndsWith("job.toml: is too long for settings: 65537 bytes, "
+                                               "at most 65536 can be read"));
+}
+
 struct Refusal {
   std::string key, value, message;
 };
