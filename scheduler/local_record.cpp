@@ -18,6 +18,13 @@ LocalRecord::State parse_state(const std::string& word) {
   throw Error(ExitStatus::failure, "local record: unknown state '" + word + "'");
 }
 
+// Of a fraction that no integer holds, get<>() is undefined.
+std::int64_t whole(const nlohmann::json& json, const char* key) {
+  const auto& value = json.at(key);
+  if (value.is_number_integer()) return value.get<std::int64_t>();
+  throw Error(ExitStatus::failure, std::string("local record: \"") + key + "\" is no whole number");
+}
+
 }  // namespace
 
 std::string LocalRecord::cluster_id() const {
@@ -48,21 +55,24 @@ std::string to_json(const LocalRecord& record) {
 
 LocalRecord parse_local_record(const std::string& text) {
   try {
-    const auto json = nlohmann::json::parse(text);
-    if (json.at("format_version").get<int>() > jobs::kFormatVersion) {
+    // What the parser would throw quotes the text, which need not be UTF-8.
+    const auto json = nlohmann::json::parse(text, nullptr, false);
+    if (json.is_discarded()) throw Error(ExitStatus::failure, "local record: no valid JSON");
+    if (whole(json, "format_version") > jobs::kFormatVersion) {
       throw Error(ExitStatus::failure,
                   "local record: made by a newer Sluice; use that one, or update this one");
     }
     return {.state = parse_state(json.at("state")),
             .host = json.at("host"),
             .boot_id = json.at("boot_id"),
-            .supervisor = {.pid = json.at("supervisor_pid"),
-                           .start_ticks = json.at("supervisor_start_ticks")},
-            .script = {.pid = json.at("script_pid"), .start_ticks = json.at("script_start_ticks")},
+            .supervisor = {.pid = whole(json, "supervisor_pid"),
+                           .start_ticks = whole(json, "supervisor_start_ticks")},
+            .script = {.pid = whole(json, "script_pid"),
+                       .start_ticks = whole(json, "script_start_ticks")},
             .queued = json.at("queued"),
             .cancelled = json.at("cancelled"),
             .interrupted = json.at("interrupted"),
-            .exit_code = json.at("exit_code"),
+            .exit_code = static_cast<int>(whole(json, "exit_code")),
             .submitted_unix_s = json.at("submitted_unix_s"),
             .started_unix_s = json.at("started_unix_s"),
             .ended_unix_s = json.at("ended_unix_s")};

@@ -20,6 +20,23 @@ std::string types_in(const nlohmann::json& types) {
   return joined;
 }
 
+ModelFacts facts_in(const nlohmann::json& json) {
+  // 0 when the worker does not say. Of a fraction that no integer holds, get<>() is undefined.
+  const auto whole = [&](const char* key) -> std::int64_t {
+    const auto value = json.value(key, nlohmann::json(0));
+    return value.is_number_integer() ? value.get<std::int64_t>() : 0;
+  };
+  return {.architecture = json.value("architecture", ""),
+          .name = json.value("name", ""),
+          .weight_types = types_in(json.value("weight_types", nlohmann::json(""))),
+          .layers = static_cast<int>(whole("layers")),
+          .hidden = static_cast<int>(whole("hidden")),
+          .vocab = static_cast<int>(whole("vocab")),
+          .context = static_cast<int>(whole("context")),
+          .parameters = whole("parameters"),
+          .weight_bytes = whole("weight_bytes")};
+}
+
 }  // namespace
 
 ModelFacts check_model(const slurm::RunCommand& run, const std::filesystem::path& worker,
@@ -38,18 +55,15 @@ ModelFacts check_model(const slurm::RunCommand& run, const std::filesystem::path
     throw Error(ExitStatus::failure, asked + " ended with " + std::to_string(answer.exit_code) +
                                          " and no answer: " + answer.err);
   }
-  if (!json.value("ok", false)) {
-    throw Error(ExitStatus::usage, json.value("error", model.string() + ": cannot be used"));
+  try {
+    if (!json.value("ok", false)) {
+      const auto why = json.value("error", "");
+      throw Error(ExitStatus::usage, why.empty() ? model.string() + ": cannot be used" : why);
+    }
+    return facts_in(json);
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(ExitStatus::failure, asked + ": an answer of another form: " + error.what());
   }
-  return {.architecture = json.value("architecture", ""),
-          .name = json.value("name", ""),
-          .weight_types = types_in(json.value("weight_types", nlohmann::json(""))),
-          .layers = json.value("layers", 0),
-          .hidden = json.value("hidden", 0),
-          .vocab = json.value("vocab", 0),
-          .context = json.value("context", 0),
-          .parameters = json.value("parameters", std::int64_t{0}),
-          .weight_bytes = json.value("weight_bytes", std::int64_t{0})};
 }
 
 }  // namespace sluice::scheduler

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <limits>
 #include <set>
 
 namespace sluice::slurm {
@@ -155,7 +156,8 @@ std::vector<JobStatus> parse_squeue(std::string_view out) {
                     .reason = known(reason),
                     .nodes = std::string(field[8]),
                     .exit_code = exit_code_of_wait_status(field[3]),
-                    .restarts = static_cast<int>(number(field[4])),
+                    .restarts = static_cast<int>(
+                        std::min<long long>(number(field[4]), std::numeric_limits<int>::max())),
                     .submit_unix_s = static_cast<double>(number(field[5])),
                     .start_unix_s = static_cast<double>(number(field[6])),
                     .end_unix_s = static_cast<double>(number(field[7]))});
