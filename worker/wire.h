@@ -73,6 +73,12 @@ class ByteReader {
   }
   void align(std::size_t to) { take((to - at_ % to) % to); }
   std::span<const std::byte> rest() { return take(bytes_.size() - at_); }
+  // Throws worker::Error when anything is left.
+  void finish() const {
+    if (at_ == bytes_.size()) return;
+    throw Error("a message between ranks is of " + std::to_string(bytes_.size()) +
+                " bytes instead of " + std::to_string(at_));
+  }
 
  private:
   std::span<const std::byte> take(std::size_t n) {

@@ -40,12 +40,30 @@ Offer read_offer(const Bytes& bytes) {
   return offer;
 }
 
+void write(const model::StageRange& range, ByteWriter& out) {
+  out.put(range.first);
+  out.put(range.end);
+  out.put(static_cast<std::uint8_t>(range.has_embedding));
+  out.put(static_cast<std::uint8_t>(range.has_head));
+}
+
+model::StageRange read_range(ByteReader& in) {
+  const model::StageRange range{.first = in.get<int>(),
+                                .end = in.get<int>(),
+                                .has_embedding = in.get<std::uint8_t>() != 0,
+                                .has_head = in.get<std::uint8_t>() != 0};
+  if (range.first < 0 || range.end < range.first)
+    throw Error("rank 0's plan has a stage of impossible layers");
+  return range;
+}
+
 Bytes write(const Agreement& agreement) {
   const Plan& plan = agreement.plan;
   ByteWriter out;
   out.put(kVersion);
   out.put_text(agreement.problem);
-  out.put_all(plan.ranges);
+  out.put(static_cast<std::uint32_t>(plan.ranges.size()));
+  for (const model::StageRange& range : plan.ranges) write(range, out);
   out.put(static_cast<std::uint32_t>(plan.hosts.size()));
   for (const std::string& host : plan.hosts) out.put_text(host);
   out.put(plan.batch_size);
@@ -61,12 +79,14 @@ Agreement read_agreement(const Bytes& bytes) {
   }
   Agreement agreement{.problem = in.get_text()};
   Plan& plan = agreement.plan;
-  plan.ranges = in.get_all<model::StageRange>();
+  const auto stages = in.get<std::uint32_t>();
+  for (std::uint32_t i = 0; i < stages; ++i) plan.ranges.push_back(read_range(in));
   const auto hosts = in.get<std::uint32_t>();
   for (std::uint32_t i = 0; i < hosts; ++i) plan.hosts.push_back(in.get_text());
   plan.batch_size = in.get<int>();
   plan.token_budget = in.get<int>();
   plan.max_positions = in.get<int>();
+  if (agreement.problem.empty() && plan.ranges.empty()) throw Error("rank 0's plan has no stages");
   return agreement;
 }
 

@@ -46,6 +46,7 @@ Work read_work(const Bytes& message, const batch::PlanLimits& limits, std::size_
   Work work{.stamp = in.get<Stamp>(), .stop = false, .plan = {}, .activations = {}};
   const auto kind = in.get<Kind>();
   if (kind == Kind::stop) {
+    in.finish();
     work.stop = true;
     return work;
   }
@@ -73,9 +74,11 @@ Bytes make_tokens(const Tokens& tokens) {
 
 Tokens read_tokens(const Bytes& message) {
   ByteReader in(message);
-  return {.sent_s = in.get<double>(),
-          .step = in.get<std::uint64_t>(),
-          .ids = in.get_all<std::int32_t>()};
+  Tokens tokens{.sent_s = in.get<double>(),
+                .step = in.get<std::uint64_t>(),
+                .ids = in.get_all<std::int32_t>()};
+  in.finish();
+  return tokens;
 }
 
 // Every page may be given away in one plan, each to a slot of its own, and every row be a segment.
