@@ -32,6 +32,7 @@ class LineTokenizer {
     const auto text = json.find("text");
     if (text == json.end() || !text->is_string()) throw Error("has no string \"text\"");
     const auto id = json.find("id");
+    if (id != json.end() && id->is_structured()) throw Error("has an id that is no plain value");
     print_ids(id == json.end() ? ordered_json(std::to_string(number)) : *id,
               text->get_ref<const std::string&>());
   }

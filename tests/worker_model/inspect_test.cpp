@@ -106,6 +106,10 @@ TEST(Tokenize, NamesTheLineAtFault) {
   EXPECT_THAT(refusal("{\"text\":\"a\"}\n[]\n"), HasSubstr(":2: is not a JSON object"));
   EXPECT_THAT(refusal("{\"text\":3}\n"), HasSubstr(":1: has no string \"text\""));
   EXPECT_THAT(refusal("{\"text\":\"\xff\"}\n"), HasSubstr(":1: is not a JSON object"));
+  // Printed again as deep as it came, it would overflow the stack.
+  const std::string deep(100000, '[');
+  EXPECT_THAT(refusal("{\"text\":\"a\",\"id\":" + deep + std::string(deep.size(), ']') + "}\n"),
+              HasSubstr(":1: has an id that is no plain value"));
 }
 
 }  // namespace
