@@ -21,7 +21,7 @@ tidy() {
 
 tsan() {
   cmake --preset tsan >/dev/null
-  cmake --build --preset tsan -j "$jobs" --target worker_tests
+  cmake --build --preset tsan -j "$jobs" --target worker_test
   # Threads of Open MPI are not under test: local_link runs the stages in this process.
   ctest --preset tsan
 }
@@ -33,14 +33,14 @@ fuzz() {
   local target corpus
   for target in build/fuzz/tests/fuzz/*_fuzz; do
     corpus=build/fuzz/corpus/$(basename "$target")
-    mkdir -p "$corpus"
     echo "== $(basename "$target")"
-    "$target" -max_total_time="${1:-300}" -print_final_stats=1 "$corpus" 2>&1 | tail -n 12
+    "$target" -max_total_time="$1" -timeout=10 -print_final_stats=1 -artifact_prefix="$corpus-" \
+      "$corpus" 2>&1 | tail -n 12
   done
 }
 
 case ${1:-all} in
-  all) tidy; tsan; fuzz ;;
+  all) tidy; tsan; fuzz 300 ;;
   tidy) tidy ;;
   tsan) tsan ;;
   fuzz) fuzz "${2:-300}" ;;

@@ -1,0 +1,57 @@
+// Oracle: a message that was accepted is the one that its value makes.
+#include <algorithm>
+#include <span>
+
+#include "tests/fuzz/fuzz.h"
+#include "worker/error.h"
+#include "worker/pipeline/messages.h"
+
+namespace sluice {
+namespace {
+
+using tests::require;
+using worker::pipeline::Bytes;
+namespace pipeline = worker::pipeline;
+
+// An admission of 8 bytes becomes 32, in a vector that grows.
+constexpr tests::MemoryBound kMemory{.per_byte = 16};
+constexpr worker::batch::PlanLimits kLimits{.rows = 24, .pages = 64};
+constexpr std::size_t kHidden = 3;
+
+void check_work(const Bytes& message) {
+  const auto work = tests::parse_or_refuse<worker::Error>(
+      kMemory, message.size(), [&] { return pipeline::read_work(message, kLimits, kHidden); });
+  if (!work) return;
+  if (work->stop) {
+    Bytes again = pipeline::make_stop(work->stamp.window);
+    pipeline::stamp_sent(again, work->stamp.sent_s);
+    require(again == message, "a stop is made of its window");
+    return;
+  }
+  require(work->plan.rows() <= kLimits.rows, "a plan stays within the stage's limits");
+  const std::size_t floats = work->activations.size();
+  Bytes again = pipeline::make_work(work->plan, work->stamp.window.opened_s, floats);
+  require(again.size() == message.size(), "work has the size that it is made with");
+  std::ranges::copy(work->activations, pipeline::activations_of(again, floats).begin());
+  const auto read = pipeline::read_work(again, kLimits, kHidden);
+  require(!read.stop && read.plan == work->plan, "a plan survives the wire");
+  require(std::ranges::equal(std::as_bytes(read.activations), std::as_bytes(work->activations)),
+          "activations survive the wire");
+}
+
+void check_tokens(const Bytes& message) {
+  const auto tokens = tests::parse_or_refuse<worker::Error>(
+      kMemory, message.size(), [&] { return pipeline::read_tokens(message); });
+  if (tokens) require(pipeline::make_tokens(*tokens) == message, "tokens survive the wire");
+}
+
+}  // namespace
+}  // namespace sluice
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const auto bytes = std::as_bytes(std::span(data, size));
+  const sluice::worker::pipeline::Bytes message(bytes.begin(), bytes.end());
+  sluice::check_work(message);
+  sluice::check_tokens(message);
+  return 0;
+}

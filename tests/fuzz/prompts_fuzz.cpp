@@ -1,0 +1,86 @@
+// Oracle: what is written reads back as the same, and a file that was accepted is accepted again
+// and comes out as it went in.
+#include <filesystem>
+#include <string>
+
+#include "jobs/error.h"
+#include "jobs/files.h"
+#include "jobs/prompts.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/jobs/temp_dir.h"
+#include "tests/worker_model/memory_file.h"
+
+namespace sluice {
+namespace {
+
+using tests::require;
+
+// "[[],[],[]]" becomes a heap block of its own for every three bytes.
+constexpr tests::MemoryBound kLineMemory{.per_byte = 64};
+// The reader's block, the writer's, and 24 bytes a prompt in pieces of a deque.
+constexpr tests::MemoryBound kFileMemory{.base = std::size_t{512} << 10, .per_byte = 128};
+
+void check_line(std::string_view line) {
+  auto prompt = tests::parse_or_refuse<jobs::Error>(kLineMemory, line.size(),
+                                                    [&] { return jobs::parse_prompt(line); });
+  if (!prompt) return;
+  if (prompt->id.empty()) prompt->id = "1";  // as normalise_prompts() does
+  const std::string written = jobs::to_line(*prompt);
+  require(jobs::to_line(jobs::parse_prompt(written)) == written, "a written prompt reads back");
+}
+
+// Files in memory: the input under two names, since the name says what it is.
+struct Files {
+  tests::MemoryFile memory;
+  tests::TempDir dir;
+  std::filesystem::path text = dir / "in.txt", jsonl = dir / "in.jsonl";
+  tests::MemoryFile once, twice;
+
+  Files() {
+    std::filesystem::create_symlink(memory.path(), text);
+    std::filesystem::create_symlink(memory.path(), jsonl);
+  }
+};
+
+std::int64_t prompts_in(const std::filesystem::path& path) {
+  jobs::PromptReader reader(path);
+  std::int64_t prompts = 0;
+  while (const auto prompt = reader.next()) {
+    require(prompt->index == prompts && !prompt->id.empty(), "prompts are numbered and named");
+    ++prompts;
+  }
+  return prompts;
+}
+
+void check_file(const Files& files, const std::filesystem::path& input, std::size_t size) {
+  const auto normalise = [&](const std::filesystem::path& from, const std::filesystem::path& to) {
+    return tests::parse_or_refuse<jobs::Error>(
+        kFileMemory, size, [&] { return jobs::normalise_prompts({.input = from, .output = to}); });
+  };
+  const auto summary = normalise(input, files.once.path());
+  require(summary.has_value(), "lines have problems, files have none");
+  require(summary->input_bytes == static_cast<std::int64_t>(size), "every byte was read");
+  require(summary->prompts == prompts_in(files.once.path()), "as many prompts as were counted");
+  require(summary->problem_count >= static_cast<std::int64_t>(summary->problems.size()) &&
+              std::ranges::is_sorted(summary->problems, {}, &jobs::LineProblem::line),
+          "the first problems are shown in order");
+  if (summary->problem_count > 0) return;
+  const auto again = normalise(files.once.path(), files.twice.path());
+  require(again && again->problem_count == 0 && again->prompts == summary->prompts,
+          "an accepted file is accepted again");
+  require(jobs::read_file(files.twice.path()) == jobs::read_file(files.once.path()),
+          "and comes out as it went in");
+}
+
+}  // namespace
+}  // namespace sluice
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static sluice::Files files;
+  const auto bytes = sluice::tests::text_of(data, size);
+  sluice::check_line(bytes);
+  files.memory.write(bytes);
+  sluice::check_file(files, files.text, size);
+  sluice::check_file(files, files.jsonl, size);
+  return 0;
+}
