@@ -34,7 +34,7 @@ fuzz() {
   for target in build/fuzz/tests/fuzz/*_fuzz; do
     corpus=build/fuzz/corpus/$(basename "$target")
     echo "== $(basename "$target")"
-    "$target" -max_total_time="$1" -timeout=10 -print_final_stats=1 -artifact_prefix="$corpus-" \
+    "$target" -max_total_time="$1" -timeout=60 -print_final_stats=1 -artifact_prefix="$corpus-" \
       "$corpus" 2>&1 | tail -n 12
   done
 }
