@@ -192,17 +192,43 @@ Error cannot_write(const std::string& path) {
   return Error(ExitStatus::failure, "write " + path + ": " + std::strerror(errno));
 }
 
-// The file appears whole or not at all: it is written beside and renamed.
+void write_to(const fs::path& path, Session& session, const db::Job& job,
+              const ExportOptions& options) {
+  std::ofstream out(path, std::ios::binary);
+  if (!out) throw cannot_write(path);
+  write(session, job, options, out);
+  out.flush();
+  if (!out) throw cannot_write(path);
+}
+
+// Where the bytes will lie in the end: a symlink stays, and what it names is written.
+fs::path behind_links(fs::path path) {
+  constexpr int kLinksMax = 40;  // as the kernel has it
+  for (int i = 0; fs::is_symlink(path); ++i) {
+    if (i == kLinksMax) throw Error(ExitStatus::failure, path.string() + ": links in a circle");
+    path = path.parent_path() / fs::read_symlink(path);
+  }
+  return path;
+}
+
+// A file appears whole or not at all: it is written beside and renamed. A device or a pipe is
+// written as it is.
 void write_file(Session& session, const db::Job& job, const ExportOptions& options) {
-  const fs::path part = options.output + ".part-" + std::to_string(::getpid());
+  if (fs::is_directory(options.output)) {
+    throw Error(ExitStatus::failure, options.output + " is a folder; -o takes a file");
+  }
+  if (fs::exists(options.output) && !fs::is_regular_file(options.output)) {
+    return write_to(options.output, session, job, options);
+  }
+  const fs::path target = behind_links(options.output);
+  const fs::path folder = target.has_parent_path() ? target.parent_path() : ".";
+  if (!fs::is_directory(folder)) {
+    throw Error(ExitStatus::failure, "there is no folder " + folder.string());
+  }
+  const fs::path part = target.string() + ".part-" + std::to_string(::getpid());
   try {
-    std::ofstream out(part, std::ios::binary);
-    if (!out) throw cannot_write(part);
-    write(session, job, options, out);
-    out.flush();
-    if (!out) throw cannot_write(part);
-    out.close();
-    fs::rename(part, options.output);
+    write_to(part, session, job, options);
+    fs::rename(part, target);
   } catch (...) {
     std::error_code ignored;
     fs::remove(part, ignored);
@@ -233,8 +259,6 @@ ExitStatus export_job(Session& session, const ExportOptions& options) {
   }
   if (options.output.empty() || options.output == "-") {
     write(session, job, options, std::cout);
-    std::cout.flush();
-    if (!std::cout) throw cannot_write("to stdout");
   } else {
     write_file(session, job, options);
     if (!session.quiet) {

@@ -1,8 +1,12 @@
 // Oracle: the interface's words: exit statuses, one JSON value, one `error:` line. Each test runs
 // the real `sluice` program.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "slurm/command.h"
@@ -139,7 +143,25 @@ TEST_F(Cli, AnExportedFileIsWholeAndInInputOrder) {
   for (const char* what : {"metrics", "stages", "prompts", "events"}) {
     EXPECT_EQ(sluice({"export", "1", "--what", what}).exit_code, 0) << what;
   }
-  EXPECT_EQ(sluice({"export", "1", "-o", site_.dir / "no" / "such"}).exit_code, 1);
+  EXPECT_EQ(sluice({"export", "1", "-o", site_.dir / "no" / "such"}).err,
+            "error: there is no folder " + (site_.dir / "no").string() + "\n");
+  EXPECT_THAT(sluice({"export", "1", "-o", site_.dir.path()}).err, HasSubstr(" is a folder"));
+}
+
+TEST_F(Cli, AnExportReplacesNothingButFiles) {
+  EXPECT_EQ(submit({"--wait"}).exit_code, 0);
+  const auto fifo = site_.dir / "fifo", link = site_.dir / "link";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  const int reader = ::open(fifo.c_str(), O_RDWR);  // so that no side waits for the other
+  EXPECT_EQ(sluice({"export", "1", "-o", fifo}).exit_code, 0);
+  std::array<char, 4096> bytes{};
+  EXPECT_GT(::read(reader, bytes.data(), bytes.size()), 0);
+  ::close(reader);
+  EXPECT_TRUE(std::filesystem::is_fifo(fifo));
+  std::filesystem::create_symlink("target", link);
+  EXPECT_EQ(sluice({"export", "1", "-o", link}).exit_code, 0);
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+  EXPECT_EQ(tests::lines_of(site_.dir / "target").size(), 3u);
 }
 
 TEST_F(Cli, ConfigShowsEachValuesOrigin) {
