@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <filesystem>
+#include <iostream>
 #include <memory>
 
 #include "jobs/files.h"
@@ -34,23 +36,37 @@ void request_cancel(Session& session, jobs::JobId id) {
   if (std::filesystem::exists(layout.dir())) publish_cancel_request(layout);
 }
 
-ExitStatus cancel(Session& session, const std::vector<jobs::JobId>& ids) {
-  for (const auto id : ids) session.job(id);  // all or none
+ExitStatus cancel(Session& session, jobs::JobId id) {
   auto status = ExitStatus::ok;
-  for (const auto id : ids) {
-    if (session.job(id).state == jobs::JobState::cancelled) continue;
+  if (session.job(id).state != jobs::JobState::cancelled) {
     request_cancel(session, id);
     for (const auto& warning : session.tick({id}).warnings) {
       if (warning.unreachable) status = ExitStatus::unavailable;
     }
     // A job that had not started is over as soon as it is asked.
     if (!jobs::is_final(session.job(id).state)) session.tick({id});
-    const bool ended = jobs::is_final(session.job(id).state);
-    session.say("job " + std::to_string(id) +
-                (ended ? " " + std::string(to_string(session.job(id).state))
-                       : " is being cancelled; see: sluice status " + std::to_string(id)));
   }
+  const auto state = session.job(id).state;
+  session.say("job " + std::to_string(id) +
+              (jobs::is_final(state)
+                   ? " " + std::string(to_string(state))
+                   : " is being cancelled; see: sluice status " + std::to_string(id)));
   return status;
+}
+
+// One that cannot be cancelled does not keep the others running.
+ExitStatus cancel_all(Session& session, const std::vector<jobs::JobId>& ids) {
+  if (ids.size() == 1) return cancel(session, ids[0]);
+  auto worst = ExitStatus::ok;
+  for (const auto id : ids) {
+    try {
+      worst = std::max(worst, cancel(session, id));
+    } catch (const Error& error) {
+      std::cerr << "error: " << error.what() << "\n";
+      worst = std::max(worst, error.status());
+    }
+  }
+  return worst;
 }
 
 }  // namespace
@@ -62,7 +78,7 @@ void add_cancel(CommandLine& line) {
                                .does = "end jobs; what they have answered is kept",
                                .examples = "  sluice cancel 17 18",
                                .formats = {}},
-                              [&session = line.session, ids] { return cancel(session, *ids); });
+                              [&session = line.session, ids] { return cancel_all(session, *ids); });
   add_jobs_argument(app, *ids, true);
 }
 

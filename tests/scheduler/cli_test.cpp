@@ -116,6 +116,19 @@ TEST_F(Cli, CancelledAndFailedJobsAreRetried) {
   EXPECT_EQ(sluice({"retry", "1"}).exit_code, 2) << "nothing is left to do";
 }
 
+TEST_F(Cli, ACancelGoesOnAfterAJobThatHasEnded) {
+  EXPECT_EQ(submit({"--wait"}).exit_code, 0);
+  site_.hold();
+  EXPECT_EQ(submit().exit_code, 0);
+  const auto cancelled = sluice({"cancel", "1", "99", "2"});
+  EXPECT_EQ(cancelled.exit_code, 3) << "the worst of ended, unknown and cancelled";
+  EXPECT_THAT(cancelled.err, HasSubstr("error: job 1 has already ended (completed)"));
+  EXPECT_THAT(cancelled.err, HasSubstr("error: job 99 is not in "));
+  EXPECT_THAT(cancelled.out, StartsWith("job 2 "));
+  EXPECT_TRUE(site_.job(2).cancel_requested);
+  EXPECT_EQ(sluice({"wait", "2"}).exit_code, 1);
+}
+
 TEST_F(Cli, AnInterruptedWaitLeavesTheJobRunning) {
   site_.hold();
   EXPECT_EQ(submit().exit_code, 0);
