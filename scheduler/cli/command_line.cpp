@@ -125,14 +125,15 @@ void add_jobs_argument(CLI::App* app, std::vector<jobs::JobId>& jobs, bool requi
   if (required) option->required();
 }
 
-int run(int argc, char** argv) {
+namespace {
+
+int run_command_line(int argc, char** argv, Session& session) {
   CLI::App app("Sluice: batch inference of language models on Slurm clusters", "sluice");
   app.footer(kExamples);
   app.set_version_flag("--version", "sluice " SLUICE_VERSION);
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
 
-  Session session;
   CommandLine line{.app = app, .session = session, .chosen = {}};
   for (const auto add :
        {add_submit, add_status, add_show, add_wait, add_export, add_cancel, add_retry, add_logs,
@@ -157,6 +158,16 @@ int run(int argc, char** argv) {
   } catch (const std::exception& error) {
     return fail(session, ExitStatus::failure, error.what());
   }
+}
+
+}  // namespace
+
+int run(int argc, char** argv) {
+  Session session;
+  const int status = run_command_line(argc, argv, session);
+  if (std::cout.flush()) return status;
+  std::cerr << "error: stdout could not be written; is its disk full?\n";
+  return static_cast<int>(ExitStatus::failure);
 }
 
 }  // namespace sluice::scheduler::cli

@@ -129,6 +129,13 @@ TEST_F(Cli, ACancelGoesOnAfterAJobThatHasEnded) {
   EXPECT_EQ(sluice({"wait", "2"}).exit_code, 1);
 }
 
+TEST_F(Cli, AFullDiskUnderStdoutIsAFailure) {
+  const auto full =
+      slurm::run_command({"bash", "-c", SLUICE_PROGRAM " config >/dev/full"}, {.env = {}});
+  EXPECT_EQ(full.exit_code, 1);
+  EXPECT_THAT(full.err, HasSubstr("error: stdout could not be written"));
+}
+
 TEST_F(Cli, AnInterruptedWaitLeavesTheJobRunning) {
   site_.hold();
   EXPECT_EQ(submit().exit_code, 0);
