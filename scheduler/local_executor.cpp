@@ -37,9 +37,7 @@ Sighting seen(slurm::JobStatus status, slurm::Phase phase, const char* state, st
 
 Sighting ended(const LocalRecord& record, slurm::JobStatus status) {
   using slurm::Phase;
-  const bool by_signal = record.exit_code > 128;
-  status.exit_code = by_signal ? "0:" + std::to_string(record.exit_code - 128)
-                               : std::to_string(record.exit_code) + ":0";
+  status.exit_code = std::to_string(record.exit_code) + ":0";
   if (record.cancelled) return seen(std::move(status), Phase::cancelled, "CANCELLED", {});
   if (record.interrupted) {
     return seen(std::move(status), Phase::failed, "NODE_FAIL", "ended by a shutdown or a logout");

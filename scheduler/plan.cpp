@@ -1,5 +1,7 @@
 #include "scheduler/plan.h"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <string_view>
@@ -24,8 +26,12 @@ ExitStatusWords parse_exit(const std::string& text) {
   const auto colon = text.find(':');
   ExitStatusWords words{.code = std::atoi(text.c_str()), .signal = 0};
   if (colon != std::string::npos) words.signal = std::atoi(text.c_str() + colon + 1);
-  // A shell reports a child that a signal killed as 128 + signal.
-  if (words.signal == 0 && words.code > 128) words.signal = words.code - 128;
+  // A shell reports a child that a signal killed as 128 + signal; but mpirun has statuses of its
+  // own up there (132: the worker cannot be started, 205: a node is gone).
+  constexpr int kDeadly[] = {SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGSEGV, SIGTERM};
+  if (words.signal == 0 && std::ranges::count(kDeadly, words.code - 128) > 0) {
+    words.signal = words.code - 128;
+  }
   return words;
 }
 

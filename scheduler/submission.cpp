@@ -29,7 +29,11 @@ void need_file(const std::string& path, const std::string& what, const std::stri
 // The worker here, which answers questions; the nodes may know it under another path.
 fs::path worker_here(const Settings& settings) {
   const std::string set = settings.text("worker");
-  if (!set.empty() && ::access(set.c_str(), X_OK) == 0) return set;
+  if (!set.empty() && find_program(process_environment, set)) return set;
+  if (!set.empty() && settings.text("executor") == "local") {
+    throw usage("worker " + set + " (" + settings.value("worker").origin +
+                "): there is no such program, and the local executor starts it");
+  }
   if (const auto beside = find_worker(own_executable())) return *beside;
   throw Error(ExitStatus::failure, "sluice-worker is neither beside " + own_executable().string() +
                                        " nor in ../libexec" +

@@ -73,11 +73,11 @@ TEST_F(LocalExecutorTest, RecordsTheExitStatusAndHandsTheIdToTheScript) {
   EXPECT_EQ(jobs::read_file(local_log(watch.layout, 1, id)), "id " + id + "\n");
 }
 
-TEST_F(LocalExecutorTest, TellsASignalFromAStatus) {
+TEST_F(LocalExecutorTest, ReportsASignalAsAShellDoes) {
   const auto watch = attempt("a", "kill -9 $$\n");
   submit(watch);
   ASSERT_TRUE(reaches(watch, Phase::failed));
-  EXPECT_EQ(look(watch).exit_code, "0:9");
+  EXPECT_EQ(look(watch).exit_code, "137:0");
 }
 
 TEST_F(LocalExecutorTest, ASecondSubmissionOfAnAttemptRunsNothing) {

@@ -276,6 +276,7 @@ INSTANTIATE_TEST_SUITE_P(
         EndCase{"TIMEOUT", "1:0", "failed", true, "TIMEOUT: the time limit was reached; see LOG"},
         EndCase{"FAILED", "1:0", "failed", false, "the worker's words"},
         EndCase{"FAILED", "137:0", "", false, "FAILED: a rank was killed (signal 9); see LOG"},
+        EndCase{"FAILED", "132:0", "", false, "FAILED: exit code 132; see LOG"},
         EndCase{"FAILED", "0:9", "", false, "FAILED: a rank was killed (signal 9); see LOG"},
         EndCase{"FAILED", "3:0", "", false, "FAILED: exit code 3; see LOG"},
         EndCase{"OUT_OF_MEMORY", "0:125", "", false,

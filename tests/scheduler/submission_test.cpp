@@ -68,6 +68,8 @@ TEST(Submission, RefusesWhatCannotRun) {
   EXPECT_THAT(refusal(site, {{"nodes", {"3"}}, {"stages", {"2"}}}), HasSubstr("3"));
   EXPECT_THAT(refusal(site, {{"launcher", {"charm++"}}}, ExitStatus::failure),
               HasSubstr("charm++ is not on PATH"));
+  EXPECT_THAT(refusal(site, {{"worker", {missing}}}),
+              HasSubstr("worker " + missing + " (flag): there is no such program"));
 }
 
 TEST(Submission, AnEmptySetIsRefused) {
