@@ -64,8 +64,23 @@ void insert_event(Connection& connection, jobs::JobId id, const jobs::JobEvent& 
       .run();
 }
 
+// When a job ended that this event ends: the newest run's own word, else the cluster's of the
+// newest attempt; the tick that found it may come hours later. One that waits in the queue ends
+// now.
+double end_of(Connection& connection, const Job& job, const jobs::JobEvent& event) {
+  if (job.state == jobs::JobState::queued) return event.time_s;
+  auto find = connection.prepare(
+      "SELECT coalesce((SELECT nullif(ended_unix_s, 0) FROM runs WHERE job = ?1 AND attempt = ?2 "
+      "ORDER BY restart DESC LIMIT 1), (SELECT nullif(ended_unix_s, 0) FROM attempts "
+      "WHERE job = ?1 AND attempt = ?2), ?3)");
+  double ended_unix_s = 0;
+  find.bind(job.id, job.attempt, event.time_s).step();
+  find.read(ended_unix_s);
+  return ended_unix_s;
+}
+
 // What the event leaves in the job's row, the cache of the log.
-void apply(Job& job, const jobs::JobEvent& event, jobs::JobState after) {
+void apply(Job& job, const jobs::JobEvent& event, jobs::JobState after, double ended_unix_s) {
   using jobs::EventKind, jobs::JobState;
   const bool moved = after != job.state;
   job.state = after;
@@ -74,7 +89,7 @@ void apply(Job& job, const jobs::JobEvent& event, jobs::JobState after) {
     if (!event.reason.empty() || went_well) job.reason = event.reason;
   }
   if (after == JobState::running && job.started_unix_s == 0) job.started_unix_s = event.time_s;
-  if (moved) job.ended_unix_s = jobs::is_final(after) ? event.time_s : 0;
+  if (moved) job.ended_unix_s = jobs::is_final(after) ? ended_unix_s : 0;
   if (event.kind == EventKind::cancel_requested) job.cancel_requested = true;
   if (event.kind == EventKind::retried) job.cancel_requested = false;
 }
@@ -99,7 +114,7 @@ bool move_job(Connection& connection, jobs::JobId id, jobs::JobState expected,
   const auto after = jobs::next(job->state, event);
   if (!after) return false;
   insert_event(connection, id, event);
-  apply(*job, event, *after);
+  apply(*job, event, *after, end_of(connection, *job, event));
   connection
       .prepare(
           "UPDATE jobs SET state = ?, reason = ?, cancel_requested = ?, started_unix_s = ?, "

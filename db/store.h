@@ -104,7 +104,7 @@ class Store {
   bool finish_submission(const Attempt& attempt, const std::string& cluster_id, double now_unix_s);
   // Before each call of sbatch: the time and the number of tries.
   void note_try(const Attempt& attempt, double now_unix_s);
-  // The cluster's words as last seen; no event.
+  // The cluster's words as last seen, and the end that it tells of; no event.
   void note_sighting(const Attempt& attempt);
 
   // Results from one file: idempotent; the file's ingested offset moves in the same transaction.

@@ -141,10 +141,10 @@ void Store::note_sighting(const Attempt& attempt) {
   data_->connection.transact("record a sighting", [&] {
     data_->connection
         .prepare(
-            "UPDATE attempts SET cluster_state = ?, cluster_reason = ?, nodes = ? "
-            "WHERE job = ? AND attempt = ?")
-        .bind(attempt.cluster_state, attempt.cluster_reason, attempt.nodes, attempt.job,
-              attempt.attempt)
+            "UPDATE attempts SET cluster_state = ?, cluster_reason = ?, nodes = ?, "
+            "ended_unix_s = ? WHERE job = ? AND attempt = ?")
+        .bind(attempt.cluster_state, attempt.cluster_reason, attempt.nodes, attempt.ended_unix_s,
+              attempt.job, attempt.attempt)
         .run();
   });
 }

@@ -69,6 +69,8 @@ class Applier {
     attempt.cluster_state = note.status.state;
     attempt.cluster_reason = note.status.reason;
     attempt.nodes = note.status.nodes;
+    // Of a job that runs, Slurm's end is its time limit.
+    attempt.ended_unix_s = slurm::is_over(note.status.phase) ? note.status.end_unix_s : 0;
     site_.store.note_sighting(attempt);
     return true;
   }

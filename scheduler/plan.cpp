@@ -200,8 +200,7 @@ class Planner {
     if (seen_.sighting.kind == Sighting::Kind::unknown) return std::nullopt;
     if (seen_.sighting.kind == Sighting::Kind::absent) return vanished();
     const slurm::JobStatus& status = seen_.sighting.status;
-    const bool over = status.phase == Phase::succeeded || status.phase == Phase::failed ||
-                      status.phase == Phase::cancelled ||
+    const bool over = slurm::is_over(status.phase) ||
                       (status.phase == Phase::requeued && settled(status.end_unix_s));
     if (!over) return std::nullopt;
     if (seen_.job.cancel_requested || status.phase == Phase::cancelled) {

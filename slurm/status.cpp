@@ -111,6 +111,10 @@ std::string join(const std::vector<std::string>& words) {
 
 }  // namespace
 
+bool is_over(Phase phase) {
+  return phase == Phase::succeeded || phase == Phase::failed || phase == Phase::cancelled;
+}
+
 Phase phase_of(std::string_view state_word) {
   const std::string_view word = state_word.substr(0, state_word.find(' '));  // CANCELLED by 12
   for (const StateWord& known_word : kStateWords) {

@@ -21,6 +21,7 @@ enum class Phase {
   requeued,   // REQUEUED: this run ended, the job goes on
   unknown,
 };
+bool is_over(Phase phase);                    // succeeded, failed, cancelled
 Phase phase_of(std::string_view state_word);  // every word of slurm.h; "CANCELLED by 12" too
 
 struct JobStatus {

@@ -64,7 +64,7 @@ Json events_json(const std::vector<db::Event>& events) {
 }
 
 void print_json(const db::Store& store, const JobView& view) {
-  const Table table = job_table({view}, jobs::unix_time_s());
+  const Table table = job_table({view});
   Json json = Json::parse(to_json(table.columns, table.rows[0]));
   json["spec"] = Json::parse(jobs::to_json(view.spec));
   json["attempts_log"] = attempts_json(store.attempts(view.job.id));

@@ -49,7 +49,7 @@ void print_stages(Session& session, const JobView& view) {
 void print_once(Session& session, const StatusOptions& options) {
   const double now_s = jobs::unix_time_s();
   const auto views = views_of(session, options, now_s);
-  const Table table = job_table(views, now_s);
+  const Table table = job_table(views);
   if (session.format == Format::json && options.jobs.size() == 1) {
     std::cout << to_json(table.columns, table.rows[0]) << "\n";
     return;

@@ -72,6 +72,28 @@ void sum_runs(JobView& view, const db::Store& store) {
   }
 }
 
+// A run that was killed wrote no end: it ended with its attempt, or before Slurm started the next.
+double end_of(const db::Job& job, const db::Run& run, const db::Run* next, double attempt_end_s) {
+  if (run.ended_unix_s > 0) return run.ended_unix_s;
+  if (next && next->run.attempt == run.run.attempt) return next->started_unix_s;
+  if (attempt_end_s > 0) return attempt_end_s;
+  return job.ended_unix_s > 0 ? job.ended_unix_s : jobs::unix_time_s();
+}
+
+std::optional<double> elapsed_of(const JobView& view, const std::vector<db::Attempt>& attempts) {
+  std::optional<double> sum_s;
+  for (std::size_t i = 0; i < view.runs.size(); ++i) {
+    const db::Run& run = view.runs[i];
+    if (run.started_unix_s <= 0) continue;
+    const auto attempt = std::ranges::find(attempts, run.run.attempt, &db::Attempt::attempt);
+    const double attempt_end_s = attempt == attempts.end() ? 0 : attempt->ended_unix_s;
+    const db::Run* next = i + 1 < view.runs.size() ? &view.runs[i + 1] : nullptr;
+    const double end_s = end_of(view.job, run, next, attempt_end_s);
+    sum_s = sum_s.value_or(0) + std::max(0.0, end_s - run.started_unix_s);
+  }
+  return sum_s;
+}
+
 // From the pace so far. Only of a first run: how much of what is done a later one found done, it
 // does not say.
 std::optional<double> time_left(const JobView& view) {
@@ -111,10 +133,9 @@ std::string note_of(const JobView& view) {
 
 Cell optional_time(double unix_s) { return unix_s > 0 ? number(unix_s, 0) : nothing(); }
 
-Row job_row(const JobView& view, double now_unix_s) {
+Row job_row(const JobView& view) {
   const db::Job& job = view.job;
   const bool running = job.state == JobState::running;
-  const double until_s = job.ended_unix_s > 0 ? job.ended_unix_s : now_unix_s;
   const bool has_attempt = view.attempt.has_value();
   return {
       count(job.id),
@@ -126,9 +147,7 @@ Row job_row(const JobView& view, double now_unix_s) {
           ? number(view.output_tokens_per_s, view.output_tokens_per_s < 100 ? 1 : 0)
           : nothing(),
       count(view.spec.shape.nodes),
-      job.started_unix_s > 0
-          ? number(until_s - job.started_unix_s, clock_span(until_s - job.started_unix_s))
-          : nothing(),
+      view.elapsed_s ? number(*view.elapsed_s, clock_span(*view.elapsed_s)) : nothing(),
       running && view.left_s ? number(*view.left_s, clock_span(*view.left_s)) : nothing(),
       word(view.note),
       count(job.prompts_total),
@@ -156,8 +175,10 @@ Row job_row(const JobView& view, double now_unix_s) {
 JobView view_of(const db::Store& store, const db::Job& job) {
   JobView view;
   view.job = job;
-  view.attempt = store.newest_attempt(job.id);
+  const auto attempts = store.attempts(job.id);
+  if (!attempts.empty()) view.attempt = attempts.back();
   view.runs = store.runs(job.id);
+  view.elapsed_s = elapsed_of(view, attempts);
   if (const auto spec =
           try_read([&] { return jobs::load_spec(jobs::Layout(job.directory).spec()); })) {
     view.spec = *spec;
@@ -176,7 +197,7 @@ JobView view_of(const db::Store& store, const db::Job& job) {
   return view;
 }
 
-Table job_table(const std::vector<JobView>& views, double now_unix_s) {
+Table job_table(const std::vector<JobView>& views) {
   Table table{.columns = {{"job", "job", true},
                           {"name", "name"},
                           {"state", "state"},
@@ -204,7 +225,7 @@ Table job_table(const std::vector<JobView>& views, double now_unix_s) {
                           {"started_unix_s", ""},
                           {"ended_unix_s", ""}},
               .rows = {}};
-  for (const JobView& view : views) table.rows.push_back(job_row(view, now_unix_s));
+  for (const JobView& view : views) table.rows.push_back(job_row(view));
   return table;
 }
 

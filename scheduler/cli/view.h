@@ -22,14 +22,15 @@ struct JobView {
   std::int64_t prompts_done = 0;           // durable, as far as anybody knows
   double wall_clock_s = 0;                 // of all runs
   std::int64_t prompt_tokens = 0, output_tokens = 0;
-  double output_tokens_per_s = 0;  // now, while it runs; else over all runs
-  std::optional<double> left_s;    // while it runs
-  std::string note;                // the state's why, and what to do about it
+  double output_tokens_per_s = 0;   // now, while it runs; else over all runs
+  std::optional<double> elapsed_s;  // of all runs, each from its start to its end
+  std::optional<double> left_s;     // while it runs
+  std::string note;                 // the state's why, and what to do about it
 };
 
 JobView view_of(const db::Store& store, const db::Job& job);
 
-Table job_table(const std::vector<JobView>& views, double now_unix_s);
+Table job_table(const std::vector<JobView>& views);
 
 // The stages of a run that have reported, one row each. People see one of the two sums at a time,
 // programs always all.
