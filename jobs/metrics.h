@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,8 @@
 #include "jobs/ids.h"
 
 namespace sluice::jobs {
+
+inline constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
 
 struct Started {
   RunId run;
@@ -49,8 +52,8 @@ struct StageMetrics {
   std::int64_t weight_bytes = 0, kv_bytes = 0, bytes_sent = 0, messages_sent = 0;
 };
 
-struct Quantiles {
-  double p50 = 0, p90 = 0, p99 = 0;
+struct Quantiles {  // of nothing: not measured
+  double p50 = kNotMeasured, p90 = kNotMeasured, p99 = kNotMeasured;
 };
 
 // One run as a whole.

@@ -41,10 +41,10 @@ const std::string& text(const Json& object, const char* key) {
 }
 
 double seconds(const Json& timing, const char* key) {
-  const Json& value = member(timing, key);
-  if (value.is_null()) return std::numeric_limits<double>::quiet_NaN();
-  if (!value.is_number()) refuse(std::string("\"") + key + "\" is no number");
-  return value.get<double>();
+  const auto value = timing.find(key);
+  if (value == timing.end() || value->is_null()) return kNotMeasured;
+  if (!value->is_number()) refuse(std::string("\"") + key + "\" is no number");
+  return value->get<double>();
 }
 
 FinishReason finish_reason(const Json& object) {

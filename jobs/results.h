@@ -12,14 +12,15 @@
 #include <vector>
 
 #include "jobs/ids.h"
+#include "jobs/metrics.h"
 
 namespace sluice::jobs {
 
-struct Timing {          // seconds
-  double queue_s = 0;    // from the window's start to admission
-  double ttft_s = 0;     // from admission to the first output token
-  double tpot_s = 0;     // mean over the output tokens after the first
-  double latency_s = 0;  // from admission to the last output token
+struct Timing {                     // seconds; null in the line where not measured
+  double queue_s = kNotMeasured;    // from the window's start to admission
+  double ttft_s = kNotMeasured;     // from admission to the first output token
+  double tpot_s = kNotMeasured;     // mean over the output tokens after the first
+  double latency_s = kNotMeasured;  // from admission to the last output token
 };
 
 struct ItemError {

@@ -67,7 +67,9 @@ jobs::RunMetrics measure_run(jobs::RunId run, const LeaderReport& report,
   const auto quantiles_of = [&](double jobs::Timing::*member) {
     std::vector<double> values;
     values.reserve(report.timings.size());
-    for (const jobs::Timing& timing : report.timings) values.push_back(timing.*member);
+    for (const jobs::Timing& timing : report.timings) {
+      if (!std::isnan(timing.*member)) values.push_back(timing.*member);
+    }
     return quantiles(std::move(values));
   };
   jobs::RunMetrics m;

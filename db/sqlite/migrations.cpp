@@ -181,7 +181,8 @@ SELECT job, attempt || '.' || restart AS run, rank, replica, stage, host, cores,
 -- Parts of the two sums are means over the run's ranks; io_s and preprocess_s the longest rank's.
 CREATE VIEW v_runs AS
 SELECT runs.job, runs.attempt || '.' || runs.restart AS run, cluster_id, partition_text,
-       started_unix_s, ended_unix_s, exit_code, outcome, message,
+       nullif(started_unix_s, 0) AS started_unix_s, nullif(ended_unix_s, 0) AS ended_unix_s,
+       exit_code, outcome, message,
        prompts_ok, prompts_failed, prompt_tokens, output_tokens, wasted_tokens,
        metrics.wall_clock_s, output_tokens_per_s, total_tokens_per_s,
        metrics.elapsed_s, io_s, metrics.preprocess_s,

@@ -52,6 +52,7 @@ std::string spoken_span(double seconds) {
 }
 
 std::string short_span(double seconds) {
+  if (!std::isfinite(seconds)) return "-";
   return seconds < 1 ? print("%.1f ms", seconds * 1e3) : print("%.2f s", seconds);
 }
 

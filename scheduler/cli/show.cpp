@@ -13,6 +13,8 @@ using Json = nlohmann::ordered_json;
 
 Json rows_json(const Table& table) { return Json::parse(render(table, Format::json)); }
 
+Json time_json(double unix_s) { return unix_s > 0 ? Json(unix_s) : Json(nullptr); }
+
 Json attempts_json(const std::vector<db::Attempt>& attempts) {
   Json array = Json::array();
   for (const auto& attempt : attempts) {
@@ -24,9 +26,9 @@ Json attempts_json(const std::vector<db::Attempt>& attempts) {
                      {"cluster_reason", attempt.cluster_reason},
                      {"node_list", attempt.nodes},
                      {"tries", attempt.tries},
-                     {"intended_unix_s", attempt.intended_unix_s},
-                     {"submitted_unix_s", attempt.submitted_unix_s},
-                     {"ended_unix_s", attempt.ended_unix_s}});
+                     {"intended_unix_s", time_json(attempt.intended_unix_s)},
+                     {"submitted_unix_s", time_json(attempt.submitted_unix_s)},
+                     {"ended_unix_s", time_json(attempt.ended_unix_s)}});
   }
   return array;
 }
@@ -37,8 +39,8 @@ Json runs_json(const db::Store& store, const JobView& view) {
     Json row{{"run", to_string(run.run)},
              {"cluster_id", run.cluster_id},
              {"partition", run.partition_text},
-             {"started_unix_s", run.started_unix_s},
-             {"ended_unix_s", run.ended_unix_s},
+             {"started_unix_s", time_json(run.started_unix_s)},
+             {"ended_unix_s", time_json(run.ended_unix_s)},
              {"exit_code", run.exit_code ? Json(*run.exit_code) : Json(nullptr)},
              {"outcome", run.outcome},
              {"message", run.message}};

@@ -1,6 +1,7 @@
 #include "scheduler/cli/table.h"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -124,8 +125,11 @@ Cell word(std::string value, std::string text) {
 }
 Cell flag(bool value) { return {.value = value, .text = value ? "yes" : "no"}; }
 Cell count(std::int64_t value) { return {.value = value, .text = with_commas(value)}; }
-Cell number(double value, int digits) { return {.value = value, .text = fixed(value, digits)}; }
-Cell number(double value, std::string text) { return {.value = value, .text = std::move(text)}; }
+Cell number(double value, int digits) { return number(value, fixed(value, digits)); }
+Cell number(double value, std::string text) {
+  if (!std::isfinite(value)) return nothing();
+  return {.value = value, .text = std::move(text)};
+}
 
 std::string to_json(const std::vector<Column>& columns, const Row& row) {
   return dump(json_of(columns, row));

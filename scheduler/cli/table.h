@@ -26,8 +26,8 @@ Cell nothing();  // null; "-" for people
 Cell word(std::string value);
 Cell word(std::string value, std::string text);
 Cell flag(bool value);
-Cell count(std::int64_t value);  // 1,234
-Cell number(double value, int digits);
+Cell count(std::int64_t value);         // 1,234
+Cell number(double value, int digits);  // nothing() when it is not finite
 Cell number(double value, std::string text);
 
 using Row = std::vector<Cell>;

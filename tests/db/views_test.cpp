@@ -48,6 +48,7 @@ TEST_F(ViewsTest, AJobIsTheSumOfItsRuns) {
   EXPECT_EQ(number("SELECT runs FROM v_jobs"), 2);
   EXPECT_EQ(tests::query(store_.path(), "SELECT ttft_p90_s FROM v_jobs"), "");  // not a sum
   EXPECT_EQ(tests::query(store_.path(), "SELECT group_concat(run) FROM v_runs"), "1.0,1.1");
+  EXPECT_EQ(number("SELECT count(*) FROM v_runs WHERE ended_unix_s IS NULL"), 2);
 }
 
 TEST_F(ViewsTest, BothSumsStandBesideWhatTheyShouldEqual) {

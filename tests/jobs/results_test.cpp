@@ -57,6 +57,17 @@ TEST(ResultLine, SurvivesTheRoundTrip) {
   EXPECT_EQ(parse_result(to_line(failed)).error->message, "9 > 8\n");
 }
 
+TEST(ResultLine, WhatWasNotMeasuredIsNullOrMissing) {
+  auto result = answer(7);
+  result.timing.tpot_s = kNotMeasured;
+  auto line = to_line(result);
+  EXPECT_THAT(line, HasSubstr("\"tpot_s\":null,"));
+  EXPECT_EQ(to_line(parse_result(line)), line);
+  EXPECT_EQ(to_line(parse_result(line.erase(line.find("\"tpot_s\""), 14))), to_line(result));
+  result.timing = {.queue_s = 0, .ttft_s = 0, .tpot_s = 0, .latency_s = 0};  // as 0.1 wrote it
+  EXPECT_EQ(parse_result(to_line(result)).timing.tpot_s, 0);
+}
+
 TEST(ResultLine, HalfACharacterBecomesAReplacementCharacter) {
   auto cut = answer(1);
   cut.text = "x\xe2\x82";

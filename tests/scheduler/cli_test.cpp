@@ -60,6 +60,7 @@ TEST_F(Cli, SubmitWaitStatusAndExportTellOneStory) {
   const auto shown = Json::parse(sluice({"show", "1", "--format", "json"}).out);
   EXPECT_EQ(shown["runs"][0]["outcome"], "completed");
   EXPECT_EQ(shown["events"][0]["event"], "created");
+  EXPECT_TRUE(shown["runs"][0]["metrics"]["ttft_s"]["p50"].is_null()) << "the fake measures none";
   EXPECT_THAT(sluice({"show", "1"}).out, HasSubstr("1 replica x 1 stage"));
 }
 

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "scheduler/cli/format.h"
 
 namespace sluice::scheduler::cli {
@@ -71,6 +73,8 @@ TEST(Format, NumbersReadAsPeopleWriteThem) {
   EXPECT_EQ(spoken_span(7500), "2 h 05 min");
   EXPECT_EQ(short_span(0.0051), "5.1 ms");
   EXPECT_EQ(short_span(1.9), "1.90 s");
+  EXPECT_EQ(short_span(NAN), "-");
+  EXPECT_EQ(number(NAN, 2).text, "-");
   EXPECT_EQ(bytes_size(96'100'000), "96 MB");
   EXPECT_EQ(bytes_size(1), "1 kB");
   EXPECT_EQ(bar(0.5, 4), "██░░");
