@@ -132,6 +132,9 @@ void Staging::move_to(const fs::path& job_dir) {
 Submission check_submission(const Settings& settings, const CheckOptions& options) {
   Submission submission{.spec = make_spec(settings), .model = {}, .prompts = {}};
   jobs::JobSpec& spec = submission.spec;
+  if (spec.input == "-") {
+    throw usage("reading prompts from stdin belongs to a later version of Sluice; give a file");
+  }
   need_file(spec.input, "prompt file", "sluice submit INPUT --model PATH");
   need_file(spec.model, "model", "--model PATH names a GGUF file");
   check_launcher(spec, options.environment);
