@@ -1,5 +1,7 @@
 #include "jobs/spec.h"
 
+#include <algorithm>
+
 #include "jobs/error.h"
 #include "jobs/files.h"
 #include "jobs/io/record.h"
@@ -98,6 +100,15 @@ JobSpec parse_spec(std::string_view json) { return read_spec(json, "job spec"); 
 
 JobSpec load_spec(const std::filesystem::path& path) {
   return read_spec(read_file(path), path.string());
+}
+
+std::string name_problem(std::string_view name) {
+  if (name.size() > kJobNameBytesMax) {
+    return "is longer than " + std::to_string(kJobNameBytesMax) + " bytes";
+  }
+  const auto at = std::ranges::find_if(name, [](unsigned char c) { return c < ' ' || c == 0x7f; });
+  if (at == name.end()) return {};
+  return "holds a control character at byte " + std::to_string(at - name.begin());
 }
 
 std::string shape_problem(const Shape& shape) {

@@ -75,6 +75,9 @@ std::string to_json(const JobSpec& spec);
 JobSpec parse_spec(std::string_view json);             // throws jobs::Error
 JobSpec load_spec(const std::filesystem::path& path);  // the same; the message names the file
 
+// Empty, or why a job cannot have this name: it is shown in tables, logs and terminals.
+std::string name_problem(std::string_view name);
+
 // Empty when the shape divides; else a sentence that names the possible shapes.
 std::string shape_problem(const Shape& shape);
 

@@ -128,7 +128,7 @@ void check(const Key& key, const Value& value) {
 
 // "-" is no file.
 std::string absolute(const std::string& path, const fs::path& base) {
-  return path.empty() || path == "-" ? path : (base / path).lexically_normal().string();
+  return path.empty() ? path : (base / path).lexically_normal().string();
 }
 
 // ---- TOML

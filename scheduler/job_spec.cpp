@@ -72,6 +72,9 @@ jobs::JobSpec make_spec(const Settings& settings) {
   spec.input = settings.text("input");
   spec.name = settings.text("name");
   if (spec.name.empty()) spec.name = std::filesystem::path(spec.input).stem();
+  if (const auto problem = jobs::name_problem(spec.name); !problem.empty()) {
+    throw Error(ExitStatus::usage, "the job's name " + problem + "; give another with --name");
+  }
   spec.model = settings.text("model");
   spec.shape = make_shape(settings);
   spec.batch_size = static_cast<int>(settings.integer("batch-size"));

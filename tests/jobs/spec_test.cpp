@@ -172,6 +172,15 @@ TEST(Spec, DamagedBytesAreNeverMoreThanAnError) {
   EXPECT_GT(refused, 1000);
 }
 
+TEST(JobName, IsShortAndPrintable) {
+  EXPECT_EQ(name_problem("it's \"a\" größe"), "");
+  EXPECT_EQ(name_problem(std::string(128, 'x')), "");
+  EXPECT_THAT(name_problem(std::string(129, 'x')), HasSubstr("longer than 128 bytes"));
+  for (const char* name : {"a\x1b[31m", "a\nb", "a\x7f"}) {
+    EXPECT_THAT(name_problem(name), HasSubstr("control character at byte 1")) << name;
+  }
+}
+
 TEST(Shape, ThatDoesNotDivideNamesThePossibleOnes) {
   EXPECT_EQ(shape_problem({.nodes = 2, .ranks_per_node = 3, .replicas = 2, .stages = 3}), "");
   EXPECT_THAT(shape_problem({.nodes = 2, .ranks_per_node = 3, .replicas = 4, .stages = 1}),

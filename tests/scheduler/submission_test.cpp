@@ -66,6 +66,10 @@ TEST(Submission, RefusesWhatCannotRun) {
   EXPECT_THAT(refusal(site, {{"nodes", {"5"}}}), HasSubstr("has 4 layers, too few for 5 stages"));
   EXPECT_THAT(refusal(site, {{"max-seq-len", {"65"}}}), HasSubstr("has a context of 64 tokens"));
   EXPECT_THAT(refusal(site, {{"nodes", {"3"}}, {"stages", {"2"}}}), HasSubstr("3"));
+  EXPECT_EQ(refusal(site, {{"name", {"a\nb"}}}),
+            "the job's name holds a control character at byte 1; give another with --name");
+  EXPECT_EQ(refusal(site, {{"input", {"-"}}}),
+            "reading prompts from stdin belongs to a later version of Sluice; give a file");
   EXPECT_THAT(refusal(site, {{"launcher", {"charm++"}}}, ExitStatus::failure),
               HasSubstr("charm++ is not on PATH"));
   EXPECT_THAT(refusal(site, {{"worker", {missing}}}),
