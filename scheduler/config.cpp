@@ -128,7 +128,7 @@ void check(const Key& key, const Value& value) {
 
 // "-" is no file.
 std::string absolute(const std::string& path, const fs::path& base) {
-  return path.empty() ? path : (base / path).lexically_normal().string();
+  return path.empty() || path == "-" ? path : (base / path).lexically_normal().string();
 }
 
 // ---- TOML
@@ -302,12 +302,19 @@ fs::path home_folder(const Environment& environment, const std::string& xdg_vari
   return fs::path(environment("HOME").value_or("/")) / below_home;
 }
 
-void fill_in(Settings& settings, const Environment& environment) {
+bool is_slurm_here(const Sources& sources) {
+  if (!find_program(sources.environment, "sbatch")) return false;
+  return !sources.has_cluster || sources.has_cluster();
+}
+
+void fill_in(Settings& settings, const Sources& sources) {
+  const Environment& environment = sources.environment;
   const auto fill = [&](std::string_view key, const std::string& word) {
     if (settings.text(key).empty()) settings.set(key, {.words = {word}, .origin = "default"});
   };
-  const bool has_sbatch = find_program(environment, "sbatch").has_value();
-  fill("executor", has_sbatch ? "slurm" : "local");
+  if (settings.text("executor").empty()) {
+    fill("executor", is_slurm_here(sources) ? "slurm" : "local");
+  }
   fill("launcher", settings.text("executor") == "slurm" ? "srun --mpi=pmix" : "mpirun");
   fill("db", home_folder(environment, "XDG_DATA_HOME", ".local/share") / "sluice" / "sluice.db");
   fill("job-root", fs::path(settings.text("db")).parent_path() / "jobs");
@@ -378,7 +385,7 @@ Settings resolve(const Sources& sources) {
     settings.set(key.name, std::move(value));
   }
   for (auto& [key, value] : layer) settings.set(key, value);
-  fill_in(settings, sources.environment);
+  fill_in(settings, sources);
   return settings;
 }
 

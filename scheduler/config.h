@@ -77,6 +77,8 @@ struct Sources {
   std::optional<std::filesystem::path> job_file;
   std::vector<std::filesystem::path> settings_files;  // weakest first; missing ones are skipped
   Environment environment = process_environment;
+  // Asked where there is an sbatch and nobody says where jobs run. Empty: sbatch is enough.
+  std::function<bool()> has_cluster = {};
 };
 
 // /etc/sluice/sluice.toml, $XDG_CONFIG_HOME/sluice/sluice.toml, ./sluice.toml

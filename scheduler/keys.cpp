@@ -105,7 +105,7 @@ constexpr auto kKeys = std::to_array<Key>({
      "this one runs 1 replica: leave --replicas out, --nodes makes more stages"},
 
     {"executor", Kind::text, "",
-     "where jobs run (default: slurm where there is sbatch, else local)", Group::cluster, 0,
+     "where jobs run (default: slurm where a cluster is configured, else local)", Group::cluster, 0,
      "slurm|local"},
     {"profile", Kind::text, "", "take [profile.NAME] of the settings files", Group::cluster},
     {"partition", Kind::text, "", "as sbatch takes it", Group::cluster, 'p'},

@@ -60,6 +60,9 @@ class SlurmExecutor final : public Executor {
 
   // With its defaults Slurm accepts a job of more nodes than there are and never starts it.
   std::optional<std::string> objection(const jobs::JobSpec& spec) override {
+    if (!client_.is_configured()) {
+      return "no Slurm cluster is configured here; use --executor local";
+    }
     const std::string& partition = spec.cluster.partition;
     std::vector<std::string> argv = {"sinfo", "--noheader", "--summarize", "--format=%D|%P"};
     if (!partition.empty()) argv.push_back("--partition=" + partition);

@@ -54,6 +54,11 @@ bool is_refusal(const CommandResult& result) {
                              [&](std::string_view no) { return contains(result.err, no); });
 }
 
+bool says_unconfigured(const CommandResult& result) {
+  return result.exit_code != 0 &&
+         contains(result.err, "Could not establish a configuration source");
+}
+
 // One line for people: what the program said, or how it ended.
 std::string words_of(const std::string& program, const CommandResult& result) {
   if (result.timed_out) return program + " gave no answer in time";
@@ -73,6 +78,10 @@ std::vector<JobStatus> named(std::vector<JobStatus> jobs, const std::vector<std:
 CommandOptions query_options() { return {.timeout_s = kQueryTimeoutS, .env = query_environment()}; }
 
 }  // namespace
+
+bool Client::is_configured() const {
+  return !says_unconfigured(run_({"scontrol", "show", "hostnames", "localhost"}, query_options()));
+}
 
 SubmitAnswer Client::submit(const std::vector<std::string>& sbatch_argv) const {
   using Kind = SubmitAnswer::Kind;

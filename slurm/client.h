@@ -31,6 +31,10 @@ class Client {
  public:
   explicit Client(RunCommand run) : run_(std::move(run)) {}
 
+  // False when Slurm's commands say that no cluster's configuration is to be found here. A cluster
+  // that does not answer is one all the same: nothing is asked of it.
+  bool is_configured() const;
+
   SubmitAnswer submit(const std::vector<std::string>& sbatch_argv) const;
 
   // All jobs with one of these names; two with the same name when a submission was doubled.

@@ -15,9 +15,11 @@ namespace sluice::scheduler::cli {
 
 const Settings& Session::settings() {
   if (!settings_) {
-    settings_ = resolve({.flags = flags,
-                         .job_file = job_file,
-                         .settings_files = settings_files(process_environment)});
+    settings_ =
+        resolve({.flags = flags,
+                 .job_file = job_file,
+                 .settings_files = settings_files(process_environment),
+                 .has_cluster = [] { return slurm::Client(slurm::run_command).is_configured(); }});
   }
   return *settings_;
 }

@@ -195,6 +195,10 @@ TEST(Config, TheExecutorFollowsSbatchAndTheLauncherTheExecutor) {
   world.variables["PATH"] = (world.dir / "bin").string();
   EXPECT_EQ(world.settings().text("executor"), "slurm");
   EXPECT_EQ(world.settings().text("launcher"), "srun --mpi=pmix");
+  world.sources.has_cluster = [] { return false; };
+  EXPECT_EQ(world.settings().text("executor"), "local") << "sbatch alone is no cluster";
+  world.variables["SLUICE_EXECUTOR"] = "slurm";
+  EXPECT_EQ(world.settings().text("executor"), "slurm");
 }
 
 TEST(Config, TheDatabaseLiesInTheUsersDataFolderAndTheJobsBesideIt) {

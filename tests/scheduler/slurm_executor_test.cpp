@@ -32,6 +32,10 @@ class SlurmExecutorTest : public testing::Test {
       result.exit_code = 1;
       result.err = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n";
     }
+    if (argv[0] == "scontrol" && !scontrol_error_.empty()) {
+      result.exit_code = 1;
+      result.err = scontrol_error_;
+    }
     if (argv[0] == "squeue") result.out = squeue_;
     if (argv[0] == "sinfo") result.out = sinfo_;
     if (argv[0] == "sacct") result.out = sacct_;
@@ -54,7 +58,7 @@ class SlurmExecutorTest : public testing::Test {
 
   tests::TempDir dir_;
   Watch watch_{.attempt = {}, .layout = jobs::Layout(dir_.path())};
-  std::string squeue_, sacct_, sinfo_;
+  std::string squeue_, sacct_, sinfo_, scontrol_error_;
   bool squeue_down_ = false;
   std::vector<std::string> asked_;
 };
@@ -123,6 +127,19 @@ TEST_F(SlurmExecutorTest, MoreNodesThanThereAreIsAnObjection) {
       << "sinfo knows no such partition and says nothing";
   sinfo_ = "4|big\n";
   EXPECT_EQ(executor->objection(spec), std::nullopt);
+}
+
+TEST_F(SlurmExecutorTest, OnlyAMissingConfigurationIsNoCluster) {
+  const auto executor = make_slurm_executor(
+      [this](const auto& argv, const slurm::CommandOptions&) { return answer(argv); });
+  scontrol_error_ =
+      "scontrol: error: resolve_ctls_from_dns_srv: res_nsearch error: Unknown host\n"
+      "scontrol: error: fetch_config: DNS SRV lookup failed\n"
+      "scontrol: error: _establish_config_source: failed to fetch config\n"
+      "scontrol: fatal: Could not establish a configuration source\n";
+  EXPECT_EQ(executor->objection({}), "no Slurm cluster is configured here; use --executor local");
+  scontrol_error_ = "Unable to contact slurm controller (connect failure)\n";
+  EXPECT_EQ(executor->objection({}), std::nullopt);
 }
 
 }  // namespace
