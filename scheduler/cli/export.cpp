@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -21,7 +22,7 @@ namespace fs = std::filesystem;
 
 struct ExportOptions {
   std::vector<jobs::JobId> jobs;
-  std::string output, what = "results", format = "jsonl";
+  std::string output, what = "results", format;
   bool partial = false;
 };
 
@@ -236,6 +237,15 @@ void write_file(Session& session, const db::Job& job, const ExportOptions& optio
   }
 }
 
+// Not CLI11's check, whose help and errors would list what belongs to later versions too.
+void check_choice(const std::string& flag, const std::string& word,
+                  const std::vector<std::string>& choices) {
+  if (std::ranges::find(choices, word) != choices.end()) return;
+  std::string list;
+  for (const auto& choice : choices) list += (list.empty() ? "" : ", ") + choice;
+  throw Error(ExitStatus::usage, "--" + flag + " '" + word + "' must be one of " + list);
+}
+
 void check_supported(const ExportOptions& options) {
   if (options.format == "openai") {
     throw Error(ExitStatus::usage,
@@ -245,9 +255,22 @@ void check_supported(const ExportOptions& options) {
   if (options.what == "trace") {
     throw Error(ExitStatus::usage, "--what trace belongs to a later version of Sluice");
   }
+  check_choice("what", options.what, {"results", "metrics", "stages", "prompts", "events"});
+  check_choice("format", options.format, {"jsonl", "csv"});
 }
 
-ExitStatus export_job(Session& session, const ExportOptions& options) {
+// Without --format, the file's name says it.
+std::string format_of(const ExportOptions& options) {
+  if (!options.format.empty()) return options.format;
+  const auto suffix = fs::path(options.output).extension();
+  if (suffix == ".md") {
+    throw Error(ExitStatus::usage, options.output + ": export writes jsonl and csv, no tables");
+  }
+  return suffix == ".csv" ? "csv" : "jsonl";
+}
+
+ExitStatus export_job(Session& session, ExportOptions options) {
+  options.format = format_of(options);
   check_supported(options);
   session.tick(options.jobs);
   const auto job = session.job(options.jobs.at(0));
@@ -288,10 +311,8 @@ void add_export(CommandLine& line) {
   app->get_option("JOB")->expected(1);
   app->add_option("-o,--output", options->output, "a file, written whole (default: stdout)");
   app->add_option("--what", options->what, "results, metrics, stages, prompts, events")
-      ->check(CLI::IsMember({"results", "metrics", "stages", "prompts", "events", "trace"}))
       ->type_name("");
-  app->add_option("--format", options->format, "jsonl (default), csv")
-      ->check(CLI::IsMember({"jsonl", "csv", "openai"}))
+  app->add_option("--format", options->format, "jsonl, csv (default: as the file is named)")
       ->type_name("");
   app->add_flag("--partial", options->partial, "what there is, of a job that has not ended");
 }

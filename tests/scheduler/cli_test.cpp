@@ -155,7 +155,7 @@ TEST_F(Cli, AnInterruptedWaitLeavesTheJobRunning) {
 TEST_F(Cli, AnExportedFileIsWholeAndInInputOrder) {
   EXPECT_EQ(submit({"--wait"}).exit_code, 0);
   const auto file = site_.dir / "out.csv";
-  EXPECT_EQ(sluice({"export", "1", "--format", "csv", "-o", file}).exit_code, 0);
+  EXPECT_EQ(sluice({"export", "1", "-o", file}).exit_code, 0);
   const auto lines = tests::lines_of(file);
   ASSERT_EQ(lines.size(), 4u);
   EXPECT_THAT(lines[0], StartsWith("id,index,sample,status,text,"));
@@ -215,6 +215,7 @@ TEST_F(Cli, HelpHasExamplesAndHidesWhatIsForLater) {
     EXPECT_EQ(help.exit_code, 0);
     EXPECT_THAT(help.out, HasSubstr("Examples:\n  ")) << command;
     EXPECT_THAT(help.out, Not(HasSubstr("top-p"))) << command;
+    EXPECT_THAT(help.out, Not(HasSubstr("trace"))) << command;
   }
 }
 
