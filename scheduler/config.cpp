@@ -10,6 +10,9 @@
 #include <sstream>
 
 #include "scheduler/error.h"
+#include "scheduler/nearest.h"
+
+extern char** environ;
 
 namespace sluice::scheduler {
 namespace {
@@ -24,26 +27,11 @@ constexpr std::uintmax_t kSettingsBytesMax = 64 << 10;
 
 Error usage(const std::string& message) { return Error(ExitStatus::usage, message); }
 
-// How many single-character edits turn one word into the other (Levenshtein).
-std::size_t edits_between(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, changed}));
-    }
-  }
-  return row.back();
-}
-
 std::string suggestion(std::string_view wrong) {
-  constexpr std::size_t kEditsMax = 2;
-  const auto nearest = std::ranges::min_element(
-      keys(), {}, [&](const Key& key) { return edits_between(wrong, key.name); });
-  if (edits_between(wrong, nearest->name) > kEditsMax) return "; `sluice config` lists the keys";
-  return "; did you mean '" + std::string(nearest->name) + "'?";
+  std::vector<std::string> names;
+  for (const Key& key : keys()) names.emplace_back(key.name);
+  const auto near = nearest(wrong, names);
+  return near.empty() ? "; `sluice config` lists the keys" : "; did you mean '" + near + "'?";
 }
 
 template <typename Number>
@@ -73,7 +61,8 @@ bool is_environment_name(std::string_view name) {
 std::string problem_of(const Key& key, const std::string& word) {
   if (!key.choices.empty() && !word.empty()) {
     if (std::ranges::count(split(key.choices, '|'), word) == 0) {
-      return "must be one of " + std::string(key.choices);
+      // Of a later key, only its default is taken.
+      return "must be one of " + std::string(key.later.empty() ? key.choices : key.fallback);
     }
   }
   if (word.find('\0') != std::string::npos) return "must not hold a NUL byte";
@@ -168,6 +157,14 @@ std::vector<std::string> words_of(const Key& key, const toml::node& node, const 
   std::string joined;
   for (const auto& word : words) joined += (joined.empty() ? "" : ",") + word;
   return {joined};
+}
+
+// The job's own choices stand at its file's top; profiles are shared by many.
+void refuse_profiles(const toml::table& job, const fs::path& file) {
+  const toml::node* profile = job.get("profile");
+  if (!profile || !profile->is_table()) return;
+  throw usage(where(file, *profile) +
+              ": profiles belong to sluice.toml; a job file takes one with profile = \"NAME\"");
 }
 
 // The keys of one table of a file. Of [profile] only `default`, the name of the one to take (TOML
@@ -353,6 +350,32 @@ std::optional<std::string> process_environment(const std::string& name) {
   return value ? std::optional<std::string>(value) : std::nullopt;
 }
 
+std::vector<std::string> process_variables() {
+  std::vector<std::string> words;
+  for (char** word = environ; *word; ++word) words.emplace_back(*word);
+  return words;
+}
+
+std::string unknown_variables(const std::vector<std::string>& environment) {
+  // Of Sluice's scripts, tests and build; the supervisor's to a script.
+  constexpr std::string_view kOthers[] = {"SLUICE_TEST",          "SLUICE_MODEL_CACHE",
+                                          "SLUICE_CLUSTER_ID",    "SLUICE_ISA",
+                                          "SLUICE_UPDATE_GOLDEN", "SLUICE_MPIRUN"};
+  std::vector<std::string> known;
+  for (const Key& key : keys()) known.push_back(variable_name(key.name));
+  std::string found;
+  for (const std::string& word : environment) {
+    const std::string name = word.substr(0, word.find('='));
+    const auto starts = [&](std::string_view other) { return name.starts_with(other); };
+    if (!name.starts_with("SLUICE_") || std::ranges::any_of(kOthers, starts)) continue;
+    if (std::ranges::count(known, name) > 0) continue;
+    const auto near = nearest(name, known);
+    found += (found.empty() ? "" : ", ") + name;
+    if (!near.empty()) found += " (did you mean " + near + "?)";
+  }
+  return found;
+}
+
 std::vector<fs::path> settings_files(const Environment& environment) {
   return {"/etc/sluice/sluice.toml",
           home_folder(environment, "XDG_CONFIG_HOME", ".config") / "sluice" / "sluice.toml",
@@ -368,7 +391,11 @@ Settings resolve(const Sources& sources) {
     put_over(layer, read_table(files.back().second, file, {}));
   }
   Layer job;
-  if (sources.job_file) job = read_table(parse_toml(*sources.job_file), *sources.job_file, {});
+  if (sources.job_file) {
+    const auto table = parse_toml(*sources.job_file);
+    refuse_profiles(table, *sources.job_file);
+    job = read_table(table, *sources.job_file, {});
+  }
   const Layer environment = read_environment(sources.environment);
   const Layer flags = read_flags(sources);
 

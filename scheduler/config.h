@@ -72,6 +72,11 @@ class Settings {
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 std::optional<std::string> process_environment(const std::string& name);
 
+// Of "NAME=value" words, those named SLUICE_... that set nothing, each with what may have been
+// meant; empty when there is none.
+std::string unknown_variables(const std::vector<std::string>& environment);
+std::vector<std::string> process_variables();
+
 struct Sources {
   std::vector<std::pair<std::string, std::vector<std::string>>> flags;  // key, words
   std::optional<std::filesystem::path> job_file;

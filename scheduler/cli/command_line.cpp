@@ -4,8 +4,10 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "scheduler/cli/commands.h"
+#include "scheduler/nearest.h"
 
 namespace sluice::scheduler::cli {
 namespace {
@@ -96,7 +98,7 @@ CLI::App* add_command(CommandLine& line, const CommandText& text, std::function<
   CLI::App* app = line.app.add_subcommand(text.name, text.does);
   app->footer(std::string("Examples:\n") + text.examples);
   Session& session = line.session;
-  app->add_flag("--quiet", session.quiet, "print only the id, or nothing")->group("Output");
+  app->add_flag("--quiet", session.quiet, "print only ids, or nothing")->group("Output");
   if (!text.formats.empty()) {
     app->add_option_function<std::string>(
            "--format", [&session](const std::string& word) { session.format = parse_format(word); },
@@ -127,6 +129,34 @@ void add_jobs_argument(CLI::App* app, std::vector<jobs::JobId>& jobs, bool requi
 
 namespace {
 
+// "--bathc-size" of `sluice submit`: what it should have been. Empty: no flag is unknown.
+std::string unknown_flag(const CLI::App& command, std::span<char*> words) {
+  std::vector<std::string> known;
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->get_group().empty()) continue;
+    for (const auto& name : option->get_lnames()) known.push_back("--" + name);
+  }
+  for (const std::string word : words) {
+    const std::string flag = word.substr(0, word.find('='));
+    if (!flag.starts_with("--") || flag == "--" || command.get_option_no_throw(flag)) continue;
+    const auto near = nearest(flag, known);
+    return command.get_name() + " has no option " + flag +
+           (near.empty() ? "" : "; did you mean " + near + "?");
+  }
+  return {};
+}
+
+std::string usage_problem(const CLI::App& app, std::span<char*> words,
+                          const CLI::ParseError& error) {
+  std::string problem = error.what(), help = "sluice --help";
+  for (const CLI::App* command : app.get_subcommands()) {
+    const auto flag = unknown_flag(*command, words.subspan(2));
+    if (!flag.empty()) problem = flag;
+    help = "sluice " + command->get_name() + " --help";
+  }
+  return problem + "; see " + help;
+}
+
 int run_command_line(int argc, char** argv, Session& session) {
   CLI::App app("Sluice: batch inference of language models on Slurm clusters", "sluice");
   app.footer(kExamples);
@@ -152,7 +182,8 @@ int run_command_line(int argc, char** argv, Session& session) {
   } catch (const CLI::Success& help_or_version) {
     return app.exit(help_or_version);
   } catch (const CLI::ParseError& error) {
-    return fail(session, ExitStatus::usage, std::string(error.what()) + "; see sluice --help");
+    const std::span words(argv, static_cast<std::size_t>(argc));
+    return fail(session, ExitStatus::usage, usage_problem(app, words, error));
   } catch (const Error& error) {
     return fail(session, error.status(), error.what());
   } catch (const std::exception& error) {

@@ -20,6 +20,8 @@ const Settings& Session::settings() {
                  .job_file = job_file,
                  .settings_files = settings_files(process_environment),
                  .has_cluster = [] { return slurm::Client(slurm::run_command).is_configured(); }});
+    const auto unknown = unknown_variables(process_variables());
+    if (!unknown.empty()) warn("no setting of Sluice: " + unknown);
   }
   return *settings_;
 }

@@ -98,6 +98,12 @@ TEST_F(Cli, ErrorsAreOneLineAStatusAndForProgramsOneValue) {
   EXPECT_EQ(submit({"--top-p", "0.9"}).exit_code, 2);
   EXPECT_THAT(sluice({"study", "strong", "--nodes", "1,2"}).err, HasSubstr("later version"));
   EXPECT_EQ(sluice({"doctor"}).exit_code, 2);
+  EXPECT_EQ(submit({"--bathc-size=4"}).err,
+            "error: submit has no option --bathc-size; did you mean --batch-size?; "
+            "see sluice submit --help\n");
+  EXPECT_THAT(submit({"--name"}).err, HasSubstr("; see sluice submit --help"));
+  const auto what = sluice({"export", "1", "--what", "nothing"}).err;
+  EXPECT_THAT(what, HasSubstr("must be one of results, metrics, stages, prompts, events"));
   EXPECT_EQ(sluice({"export", "1", "--format", "openai"}).exit_code, 2);
 }
 

@@ -95,6 +95,18 @@ TEST(Config, AnUnknownProfileNamesTheKnownOnes) {
   EXPECT_EQ(world.error(), "no settings file has a [profile.gup]; known: cpu, gpu");
 }
 
+TEST(Config, AProfileInAJobFileIsRefused) {
+  World world;
+  world.sources.job_file = world.dir.write("job.toml", "nodes = 1\n[profile.x]\nnodes = 2\n");
+  EXPECT_THAT(world.error(), HasSubstr("job.toml:2: profiles belong to sluice.toml"));
+}
+
+TEST(Config, AVariableThatIsNoSettingIsNamedWithItsNeighbour) {
+  EXPECT_EQ(unknown_variables({"SLUICE_BATCHSIZE=2", "SLUICE_BATCH_SIZE=2", "HOME=/",
+                               "SLUICE_TEST_MODEL=m", "SLUICE_MODEL_CACHE=c", "SLUICE_XYZ=1"}),
+            "SLUICE_BATCHSIZE (did you mean SLUICE_BATCH_SIZE?), SLUICE_XYZ");
+}
+
 TEST(Config, BrokenTomlIsNamedWithItsLine) {
   World world;
   const auto job = world.dir.write("job.toml", "nodes = 1\nnodes = = 2\n");
@@ -132,7 +144,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Refusal{"stop-token-ids", "-1", "must be token ids"},
                     Refusal{"env", "A", "must be NAME=value"},
                     Refusal{"env", "1A=b", "must be NAME=value"},
-                    Refusal{"precision", "speedy", "must be one of fast|high|exact"},
+                    Refusal{"precision", "speedy", "must be one of exact"},
                     Refusal{"precision", "fast", "belongs to a later version of Sluice"},
                     Refusal{"backend", "cuda", "belongs to a later version of Sluice"},
                     Refusal{"temperature", "0.7", "belongs to a later version of Sluice"},
