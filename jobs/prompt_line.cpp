@@ -21,11 +21,9 @@ constexpr std::string_view kKnownKeys =
     "id, prompt, token_ids, max_tokens, ignore_eos, stop_token_ids";
 
 // temperature stands here too, but for its one value that changes nothing.
-constexpr std::array<std::string_view, 20> kLaterKeys = {"messages",
-                                                         "custom_id",
+constexpr std::array<std::string_view, 18> kLaterKeys = {"custom_id",
                                                          "method",
                                                          "url",
-                                                         "body",
                                                          "temperature",
                                                          "top_p",
                                                          "top_k",
@@ -49,6 +47,11 @@ std::string in_quotes(std::string_view text) {
 }
 
 [[noreturn]] void refuse_key(const std::string& key) {
+  if (key == "messages" || key == "body") {
+    refuse("the key \"" + key +
+           "\" belongs to a later version of Sluice; now write each conversation as text, in the "
+           "form the model was trained on, into \"prompt\"");
+  }
   if (std::ranges::find(kLaterKeys, key) != kLaterKeys.end()) {
     refuse("the key \"" + key + "\" belongs to a later version of Sluice; remove it");
   }

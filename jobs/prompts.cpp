@@ -8,6 +8,7 @@
 
 #include "jobs/error.h"
 #include "jobs/io/fd.h"
+#include "jobs/io/json.h"
 #include "jobs/io/line_reader.h"
 #include "jobs/io/utf8.h"
 #include "jobs/limits.h"
@@ -159,6 +160,9 @@ PromptSummary normalise_prompts(const NormaliseOptions& options) {
         const Prompt prompt = parse_line(line->text, number, plain_text);
         writer.write(prompt);
         if (!plain_text) ids.add(prompt.id, number, line->begin);  // line numbers differ anyway
+        if (plain_text && summary.prompts == 0) {
+          summary.looks_like_jsonl = io::is_json_object(line->text);
+        }
         ++summary.prompts;
         summary.output_tokens_max += prompt.max_tokens.value_or(options.default_max_tokens);
       } catch (const Error& error) {

@@ -146,6 +146,10 @@ Submission check_submission(const Settings& settings, const CheckOptions& option
 
   submission.prompts = read_prompts(spec, options);
   spec.prompt_count = submission.prompts.prompts;
+  const auto& problems = submission.prompts.problems;
+  if (spec.prompt_count == 0 && problems.size() == 1 && problems[0].line == 0) {
+    throw usage(spec.input + ": " + problems[0].what);
+  }
   if (submission.prompts.problem_count > 0 && !options.skip_bad) {
     throw usage(bad_lines(spec.input, submission.prompts));
   }

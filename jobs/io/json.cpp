@@ -1,6 +1,7 @@
 #include "jobs/io/json.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "jobs/io/utf8.h"
@@ -21,6 +22,10 @@ std::string describe_json_error(const std::exception& error) {
   if (text.starts_with(kOneLine)) text.erase(0, kOneLine.size());
   // It quotes what was read last, which need not be text.
   return shortened(text, std::min(kLengthMax, first_invalid_utf8(text).value_or(text.size())));
+}
+
+bool is_json_object(std::string_view text) {
+  return text.starts_with('{') && nlohmann::json::accept(text);
 }
 
 }  // namespace sluice::jobs::io

@@ -62,6 +62,11 @@ Submission check(Session& session, const CheckOptions& options) {
   auto submission = check_submission(session.settings(), options);
   auto& executor = session.executor(submission.spec.executor);
   if (const auto why = executor.objection(submission.spec)) throw Error(ExitStatus::usage, *why);
+  if (submission.prompts.looks_like_jsonl) {
+    session.warn(submission.spec.input +
+                 " looks like JSONL, but its name ends in .txt: each line is "
+                 "taken as a prompt, braces and all; name it .jsonl if that is not meant");
+  }
   return submission;
 }
 
@@ -120,6 +125,9 @@ ExitStatus submit(Session& session, const SubmitOptions& options) {
   watch_for_interrupt();
   if (options.input.ends_with(".toml")) {
     session.job_file = options.input;
+    if (session.settings().text("input").empty()) {
+      throw Error(ExitStatus::usage, options.input + " has no `input`, the file of prompts");
+    }
   } else if (!options.input.empty()) {
     session.flags.emplace_back("input", std::vector{options.input});
   }

@@ -112,6 +112,7 @@ TEST_F(Normalise, EachBadLineSaysWhatIsWrong) {
 }
 
 TEST_F(Normalise, KeysOfLaterVersionsAreRefusedByName) {
+  EXPECT_THAT(problem(R"({"messages": []})"), HasSubstr("as text"));
   for (const auto* key : {"messages", "custom_id", "top_p", "top_k", "seed", "stop", "n",
                           "logprobs", "temperature"}) {
     EXPECT_THAT(problem("{\"prompt\": \"a\", \"" + std::string(key) + "\": 1}"),

@@ -74,6 +74,14 @@ TEST_F(Cli, AJobFileSaysTheSame) {
       "job.toml", "input = \"prompts.txt\"\nmodel = \"model.gguf\"\nname = \"t\"\n");
   EXPECT_EQ(sluice({"submit", file, "--wait"}).exit_code, 0);
   EXPECT_EQ(site_.job(1).name, "t");
+  const auto without = site_.dir.write("without.toml", "model = \"model.gguf\"\n");
+  EXPECT_THAT(sluice({"submit", without}).err, HasSubstr("without.toml has no `input`"));
+}
+
+TEST_F(Cli, JsonInATextFileIsWarnedOf) {
+  site_.dir.write("prompts.txt", "{\"prompt\": \"hi\"}\n");
+  EXPECT_THAT(submit().err,
+              StartsWith("warning: " + (site_.dir / "prompts.txt").string() + " looks like JSONL"));
 }
 
 TEST_F(Cli, ADryRunPrintsTheScriptAndChangesNothing) {

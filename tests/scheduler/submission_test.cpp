@@ -79,8 +79,9 @@ TEST(Submission, RefusesWhatCannotRun) {
 
 TEST(Submission, AnEmptySetIsRefused) {
   LocalSite site;
-  EXPECT_THAT(refusal(site, {{"input", {site.dir.write("empty.txt", "\n\n")}}}),
-              HasSubstr("no prompts"));
+  const auto empty = site.dir.write("empty.txt", "\n\n");
+  EXPECT_EQ(refusal(site, {{"input", {empty}}}),
+            empty.string() + ": no prompts: the file is empty or holds only blank lines");
 }
 
 TEST(Submission, MpirunThatIsMissingIsNamedWithItsPackage) {
