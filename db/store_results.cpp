@@ -144,16 +144,17 @@ void record_oddities(sqlite::Connection& connection, JobId id, const Ingest& ing
         connection, id,
         {.kind = jobs::EventKind::result_conflict,
          .time_s = now_s,
-         .reason = std::to_string(ingest.conflicts) + " prompts of " + file +
-                   " were answered before, and differently (the earlier run's answer stands): " +
+         .reason = "prompts of " + file + " that were answered before, and differently: " +
+                   std::to_string(ingest.conflicts) + " (the earlier run's answer stands), first " +
                    ingest.first_conflict});
   }
   if (ingest.foreign > 0) {
-    sqlite::record_event(connection, id,
-                         {.kind = jobs::EventKind::note,
-                          .time_s = now_s,
-                          .reason = std::to_string(ingest.foreign) + " results in " + file +
-                                    " belong to no prompt of this job: left out"});
+    sqlite::record_event(
+        connection, id,
+        {.kind = jobs::EventKind::note,
+         .time_s = now_s,
+         .reason = "results in " + file + " that belong to no prompt of this job: " +
+                   std::to_string(ingest.foreign) + ", left out"});
   }
 }
 

@@ -164,7 +164,7 @@ class Planner {
       const bool started = run.started && !run.start_recorded;
       const bool ended = run.exit && !run.end_recorded;
       if (started) record(EventKind::run_started, "run " + jobs::to_string(run.run));
-      if (ended) record(EventKind::run_ended, run.exit->outcome + ": " + run.exit->message);
+      if (ended) record(EventKind::run_ended, say_end(run.exit->outcome, run.exit->message));
       if (started || ended) act(RecordRun{.run = run});
     }
   }
@@ -185,7 +185,8 @@ class Planner {
     record(EventKind::completed,
            seen_.job.prompts_failed == 0
                ? ""
-               : std::to_string(seen_.job.prompts_failed) + " prompts failed");
+               : std::to_string(seen_.job.prompts_failed) +
+                     (seen_.job.prompts_failed == 1 ? " prompt failed" : " prompts failed"));
   }
 
   // How an attempt ended that did not complete.
@@ -334,6 +335,11 @@ std::vector<Action> plan(const std::vector<JobSeen>& snapshot, const Limits& lim
     for (auto& action : plan(seen, limits, now_unix_s)) actions.push_back(std::move(action));
   }
   return actions;
+}
+
+std::string say_end(const std::string& outcome, const std::string& message) {
+  if (message.empty() || message.starts_with(outcome)) return message.empty() ? outcome : message;
+  return outcome.empty() ? message : outcome + ": " + message;
 }
 
 std::string describe(const Action& action) { return std::visit(Describe{}, action.what); }

@@ -87,6 +87,9 @@ std::vector<Action> plan(const std::vector<JobSeen>& snapshot, const Limits& lim
                          double now_unix_s);
 std::vector<Action> plan(const JobSeen& seen, const Limits& limits, double now_unix_s);
 
+// How a run ended, in a line: "failed: no room", but not "stopped: stopped early".
+std::string say_end(const std::string& outcome, const std::string& message);
+
 std::string describe(const Action& action);  // one line, for logs and tests
 
 }  // namespace sluice::scheduler

@@ -216,22 +216,23 @@ jobs::ExitRecord Run::conclude(const jobs::JobSpec& spec, const LeaderReport& re
   exit.run = options_.run;
   exit.prompts_done = writer_->prompts_done();
   exit.prompts_failed = writer_->prompts_failed();
-  const std::string count =
-      std::to_string(exit.prompts_done) + " of " + std::to_string(spec.prompt_count) + " prompts";
+  const std::string failed =
+      exit.prompts_failed == 0 ? "" : ", " + std::to_string(exit.prompts_failed) + " failed";
+  const std::string count = std::to_string(exit.prompts_done - exit.prompts_failed) + " of " +
+                            std::to_string(spec.prompt_count) + " prompts are answered" + failed;
   if (exit.prompts_done == spec.prompt_count) {
     exit.exit_code = kAllAnswered;
     exit.outcome = "completed";
-    exit.message = count + " are answered";
+    exit.message = count;
   } else if (report.stopped) {
     exit.exit_code = kStoppedEarly;
     exit.outcome = "stopped";
     exit.message = std::string("stopped early ") +
-                   (writer_->cancel_requested() ? "(cancelled)" : "(by a signal)") + ": " + count +
-                   " are answered";
+                   (writer_->cancel_requested() ? "(cancelled)" : "(by a signal)") + ": " + count;
   } else {
     exit.exit_code = kFailed;
     exit.outcome = "failed";
-    exit.message = count + " are answered, and " + layout_.prompts().string() +
+    exit.message = count + ", and " + layout_.prompts().string() +
                    " has no others: the file is not the one that was submitted";
   }
   return exit;

@@ -33,6 +33,10 @@ std::string group_thousands(std::string digits) {
 
 std::string with_commas(std::int64_t count) { return group_thousands(std::to_string(count)); }
 
+std::string plural(std::int64_t count, const std::string& thing) {
+  return with_commas(count) + " " + thing + (count == 1 ? "" : "s");
+}
+
 std::string fixed(double value, int digits) {
   return group_thousands(print("%.*f", digits, value));
 }
@@ -64,14 +68,24 @@ std::string bytes_size(std::int64_t bytes) {
   return print("%.0f kB", std::ceil(value / 1e3));
 }
 
+std::string local_date_time(double unix_s) {
+  const auto at = static_cast<std::time_t>(unix_s);
+  std::tm parts{};
+  ::localtime_r(&at, &parts);
+  std::array<char, 64> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S", &parts);
+  return text.data();
+}
+
 std::string local_time(double unix_s, double now_unix_s) {
   const auto at = static_cast<std::time_t>(unix_s), now = static_cast<std::time_t>(now_unix_s);
   std::tm at_parts{}, now_parts{};
   ::localtime_r(&at, &at_parts);
   ::localtime_r(&now, &now_parts);
   const bool today = at_parts.tm_year == now_parts.tm_year && at_parts.tm_yday == now_parts.tm_yday;
+  if (!today) return local_date_time(unix_s);
   std::array<char, 64> text{};
-  std::strftime(text.data(), text.size(), today ? "%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &at_parts);
+  std::strftime(text.data(), text.size(), "%H:%M:%S", &at_parts);
   return text.data();
 }
 

@@ -5,6 +5,7 @@
 #include "jobs/files.h"
 #include "scheduler/cli/commands.h"
 #include "scheduler/cli/view.h"
+#include "scheduler/plan.h"
 
 namespace sluice::scheduler::cli {
 namespace {
@@ -91,11 +92,18 @@ std::string headline(const db::Job& job) {
 void print_job(Session& session, const JobView& view, double now_s) {
   const auto& [job, spec] = std::tie(view.job, view.spec);
   session.say(headline(job));
-  if (!view.note.empty()) session.say("  why      " + view.note);
+  if (!view.note.empty()) session.say("  note     " + view.note);
+  session.say("  input    " + spec.input);
   session.say("  model    " + spec.model);
-  session.say("  layout   " + std::to_string(spec.shape.replicas) + " replica x " +
-              std::to_string(spec.shape.stages) + " stages     batch size " +
-              std::to_string(spec.batch_size) + "     precision " + spec.precision);
+  session.say("  layout   " + plural(spec.shape.replicas, "replica") + " x " +
+              plural(spec.shape.stages, "stage") + "     batch size " +
+              std::to_string(spec.batch_size) + "     max-tokens " +
+              std::to_string(spec.max_tokens) + "     precision " + spec.precision);
+  std::string times = "  times    submitted " + local_date_time(job.created_unix_s);
+  if (job.started_unix_s > 0) times += "   started " + local_date_time(job.started_unix_s);
+  if (job.ended_unix_s > 0) times += "   ended " + local_date_time(job.ended_unix_s);
+  if (view.elapsed_s) times += "   elapsed " + clock_span(*view.elapsed_s);
+  session.say(times);
   for (const auto& attempt : session.store().attempts(job.id)) {
     std::string line = "  " + job.executor + "    " +
                        (attempt.cluster_id.empty() ? "not accepted yet" : attempt.cluster_id);
@@ -113,9 +121,10 @@ void print_run(Session& session, jobs::JobId id, const db::Run& run, double now_
   std::string line = "\n  run " + to_string(run.run);
   if (run.started_unix_s > 0) line += "     started " + local_time(run.started_unix_s, now_s);
   if (run.ended_unix_s > 0) line += "     ended " + local_time(run.ended_unix_s, now_s);
-  if (!run.outcome.empty()) line += "     " + run.outcome;
-  if (!run.message.empty()) line += ": " + run.message;
+  const std::string end = say_end(run.outcome, run.message);
+  if (!end.empty()) line += "     " + end;
   session.say(line);
+  if (!run.partition_text.empty()) session.say("  layers  " + run.partition_text);
   const auto metrics = session.store().run_metrics(id, run.run);
   if (!metrics) return;
   session.say("  wall_clock " + fixed(metrics->wall_clock_s, 2) + " s   output " +

@@ -18,10 +18,6 @@ struct SubmitOptions {
   bool dry_run = false, wait = false, skip_bad = false;
 };
 
-std::string plural(std::int64_t count, const std::string& thing) {
-  return with_commas(count) + " " + thing + (count == 1 ? "" : "s");
-}
-
 // Three lines that say what will run, as in the confirmation of a careful clerk.
 std::string summary(const Submission& submission, const std::string& head) {
   const auto& [spec, model, prompts] = submission;

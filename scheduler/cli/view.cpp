@@ -109,8 +109,8 @@ std::string note_of(const JobView& view) {
   const std::string id = std::to_string(job.id);
   if (job.state == JobState::completed) {
     return job.prompts_failed == 0 ? ""
-                                   : with_commas(job.prompts_failed) +
-                                         " prompts failed: sluice export " + id + " --what prompts";
+                                   : plural(job.prompts_failed, "prompt") +
+                                         " failed: sluice export " + id + " --what prompts";
   }
   std::string note = job.reason;
   if (job.state == JobState::pending && view.attempt && !view.attempt->cluster_reason.empty() &&

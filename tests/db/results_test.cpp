@@ -101,10 +101,10 @@ TEST_F(ResultsTest, ADifferentAnswerIsAnEventAndTheFirstStands) {
   EXPECT_TRUE(add("1.1-0.jsonl", {answer(1, {1, 1}, "second"), other_tokens}));
   EXPECT_EQ(all()[0].text, "first");
   EXPECT_EQ(all()[1].token_ids, answer(2, {1, 0}).token_ids);
-  EXPECT_THAT(
-      reasons(EventKind::result_conflict),
-      testing::ElementsAre(testing::AllOf(HasSubstr("2 prompts of 1.1-0.jsonl"),
-                                          HasSubstr("prompt p1 in run 1.0 and in run 1.1"))));
+  EXPECT_THAT(reasons(EventKind::result_conflict),
+              testing::ElementsAre(testing::AllOf(
+                  HasSubstr("1.1-0.jsonl that were answered before, and differently: 2"),
+                  HasSubstr("prompt p1 in run 1.0 and in run 1.1"))));
   EXPECT_TRUE(tests::events_tell_every_state(store_));
 }
 
@@ -112,7 +112,7 @@ TEST_F(ResultsTest, ResultsOfNoPromptAreLeftOutAndTold) {
   EXPECT_TRUE(add("1.0-0.jsonl", {answer(1000, {1, 0}), answer(999, {1, 0})}));
   EXPECT_EQ(all().size(), 1u);
   EXPECT_THAT(reasons(EventKind::note),
-              testing::ElementsAre(HasSubstr("1 results in 1.0-0.jsonl")));
+              testing::ElementsAre(HasSubstr("results in 1.0-0.jsonl that belong to no prompt")));
 }
 
 // Files are read in any order, by batches of any size: the table is always the same.

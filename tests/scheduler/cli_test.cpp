@@ -61,7 +61,7 @@ TEST_F(Cli, SubmitWaitStatusAndExportTellOneStory) {
   EXPECT_EQ(shown["runs"][0]["outcome"], "completed");
   EXPECT_EQ(shown["events"][0]["event"], "created");
   EXPECT_TRUE(shown["runs"][0]["metrics"]["ttft_s"]["p50"].is_null()) << "the fake measures none";
-  EXPECT_THAT(sluice({"show", "1"}).out, HasSubstr("1 replica x 1 stage"));
+  EXPECT_THAT(sluice({"show", "1"}).out, HasSubstr("1 replica x 1 stage  "));
 }
 
 TEST_F(Cli, QuietPrintsTheIdAlone) {

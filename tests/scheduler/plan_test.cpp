@@ -196,6 +196,7 @@ TEST(PlanRunning, RecordsARunOnceWhenItStartsAndOnceWhenItEnds) {
       Situation(JobState::running).cluster("RUNNING", Phase::running).run("stopped", "why");
   ended.runs[0].end_recorded = false;
   EXPECT_THAT(planned(ended), ElementsAre("running: run_ended (stopped: why)", "record run 1.0"));
+  EXPECT_EQ(say_end("stopped", "stopped early"), "stopped early");
 }
 
 TEST(PlanCompleted, NeedsTheExitRecordAndEveryAnswer) {
@@ -203,6 +204,7 @@ TEST(PlanCompleted, NeedsTheExitRecordAndEveryAnswer) {
     auto seen = Situation(JobState::running).cluster(word, Phase::running).run("completed");
     EXPECT_THAT(planned(seen.answers(9)), IsEmpty()) << "one answer is missing";
     EXPECT_THAT(planned(seen.answers(8, 2)), ElementsAre("running: completed (2 prompts failed)"));
+    EXPECT_THAT(planned(seen.answers(9, 1)), ElementsAre("running: completed (1 prompt failed)"));
   }
   EXPECT_THAT(planned(Situation(JobState::running).unreachable().run("completed").answers(10)),
               ElementsAre("running: completed"))
