@@ -76,6 +76,7 @@ db::Job Session::job(jobs::JobId id) {
 }
 
 void Session::print(const Table& table) {
+  if (quiet && for_people()) return;
   std::cout << render(table, format, terminal_of(STDOUT_FILENO).width) << std::flush;
 }
 

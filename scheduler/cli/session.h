@@ -39,7 +39,7 @@ class Session {
   db::Job job(jobs::JobId id);  // throws Error (not_found)
 
   bool for_people() const { return format == Format::table || format == Format::md; }
-  void print(const Table& table);
+  void print(const Table& table);     // as say(), but programs get theirs
   void say(const std::string& line);  // to stdout, unless --quiet or a format for programs
   void warn(const std::string& line);
 

@@ -39,6 +39,7 @@ void print_stages(Session& session, const JobView& view) {
     session.say("  stages  " + view.started->partition_text + "   on " + hosts);
   }
   if (view.runs.empty()) return;
+  if (!view.started) session.say("  stages  " + view.runs.back().partition_text);
   const auto stages = session.store().stage_metrics(view.job.id, view.runs.back().run);
   if (!stages.empty()) {
     session.say("\n  seconds of run " + jobs::to_string(view.runs.back().run) + ", by stage");
@@ -56,6 +57,10 @@ void print_once(Session& session, const StatusOptions& options) {
   }
   if (views.empty() && session.for_people()) {
     session.say("no jobs; sluice submit INPUT --model PATH makes one");
+    return;
+  }
+  if (session.quiet && session.for_people()) {
+    for (const JobView& view : views) std::cout << view.job.id << "\n";
     return;
   }
   session.print(table);

@@ -66,6 +66,8 @@ TEST_F(Cli, SubmitWaitStatusAndExportTellOneStory) {
 
 TEST_F(Cli, QuietPrintsTheIdAlone) {
   EXPECT_EQ(submit({"--quiet"}).out, "1\n");
+  EXPECT_EQ(sluice({"status", "--quiet"}).out, "1\n");
+  EXPECT_EQ(sluice({"config", "--quiet"}).out, "");
   EXPECT_EQ(sluice({"wait", "1", "--quiet"}).exit_code, 0);
 }
 
