@@ -65,7 +65,35 @@ std::string cut(const std::string& text, std::size_t width) {
   return text.substr(0, end) + "…";
 }
 
-std::string render_table(const Table& table, int width) {
+constexpr int kWidthMin = 8;       // down to which columns with a limit give way
+constexpr int kLastWidthMin = 16;  // ... so that so much of the last one is seen
+
+Table cut_to(Table table, int width) {
+  int excess = 1 - width;  // the margin
+  const auto indices = shown(table);
+  const auto widest = [&](std::size_t i) {
+    std::size_t most = display_width(table.columns[i].title);
+    for (const Row& row : table.rows) most = std::max(most, display_width(row[i].text));
+    return static_cast<int>(most);
+  };
+  const auto limited = [&](std::size_t i) { return table.columns[i].width_max > 0; };
+  for (const std::size_t i : indices) {
+    const int full = i == indices.back() ? std::min(widest(i), kLastWidthMin) : widest(i);
+    excess += (limited(i) ? std::min(full, table.columns[i].width_max) : full) + 2;
+  }
+  excess -= 2;
+  for (const std::size_t i : indices) {
+    if (!limited(i)) continue;
+    const int most = std::min(widest(i), table.columns[i].width_max);
+    const int kept = std::max(std::min(most, kWidthMin), most - std::max(0, excess));
+    excess -= most - kept;
+    for (Row& row : table.rows) row[i].text = cut(row[i].text, static_cast<std::size_t>(kept));
+  }
+  return table;
+}
+
+std::string render_table(const Table& whole, int width) {
+  const Table table = width > 0 ? cut_to(whole, width) : whole;
   const auto indices = shown(table);
   std::vector<std::size_t> widths;
   for (const std::size_t i : indices) {

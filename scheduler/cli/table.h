@@ -16,6 +16,7 @@ struct Column {
   std::string key;       // of json and csv
   std::string title;     // of table and md; empty: shown to programs only
   bool numeric = false;  // right-aligned
+  int width_max = 0;     // on a terminal: longer text is cut; 0: no limit
 };
 
 struct Cell {
@@ -37,7 +38,7 @@ struct Table {
   std::vector<Row> rows;
 };
 
-// `width`: of the terminal; the last column is cut to fit it. 0: no limit.
+// `width`: of the terminal; columns with a limit and the last one are cut to fit it. 0: no limit.
 std::string render(const Table& table, Format format, int width = 0);
 std::string to_json(const std::vector<Column>& columns, const Row& row);  // one object, one line
 

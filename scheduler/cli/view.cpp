@@ -126,7 +126,8 @@ std::string note_of(const JobView& view) {
   }
   if (!jobs::is_final(job.state) && job.cancel_requested) note = "being cancelled";
   if (job.state == JobState::failed || job.state == JobState::cancelled) {
-    note += (note.empty() ? "" : "; ") + ("the rest: sluice retry " + id);
+    // Before the reason, which may end in a long path.
+    note = "sluice retry " + id + " does the rest" + (note.empty() ? "" : "; " + note);
   }
   return note;
 }
@@ -199,7 +200,7 @@ JobView view_of(const db::Store& store, const db::Job& job) {
 
 Table job_table(const std::vector<JobView>& views) {
   Table table{.columns = {{"job", "job", true},
-                          {"name", "name"},
+                          {"name", "name", false, 24},
                           {"state", "state"},
                           {"prompts", "prompts", true},
                           {"output_tokens_per_s", "tok/s", true},
@@ -236,12 +237,14 @@ Table stage_table(const std::vector<jobs::StageMetrics>& stages, StageSum shown)
   const auto window = [&](const char* key, const char* title) {
     return Column{key, shown == StageSum::wall_clock ? title : "", true};
   };
+  const bool pinned = shown == StageSum::elapsed &&
+                      std::ranges::any_of(stages, [](const auto& s) { return !s.cores.empty(); });
   Table table{.columns = {{"rank", ""},
                           {"replica", ""},
                           {"stage", "stage", true},
-                          {"host", "host"},
-                          {"layers", "layers"},
-                          {"cores", "cores"},
+                          {"host", shown == StageSum::elapsed ? "host" : ""},
+                          {"layers", ""},
+                          {"cores", pinned ? "on cores" : "", true},
                           elapsed("launch_s", "launch"),
                           elapsed("load_s", "load"),
                           elapsed("preprocess_s", "preproc"),

@@ -55,6 +55,15 @@ TEST(Table, TheLastColumnIsCutToTheTerminal) {
   EXPECT_EQ(render(table, Format::table, 20), " a  note\n x  a long note tha…\n");
 }
 
+TEST(Table, AColumnWithALimitGivesWayToTheOthers) {
+  const Table table{.columns = {{"name", "name", false, 12}, {"n", "n", true}, {"note", "note"}},
+                    .rows = {{word("a-name-of-23-characters"), count(1), word("all is well")}}};
+  EXPECT_EQ(render(table, Format::table, 80),
+            " name          n  note\n a-name-of-2…  1  all is well\n");
+  EXPECT_EQ(render(table, Format::table, 22), " name      n  note\n a-name-…  1  all is …\n");
+  EXPECT_NE(render(table, Format::table).find("a-name-of-23-characters"), std::string::npos);
+}
+
 TEST(Table, BytesThatAreNotUtf8DoNotBreakJson) {
   const Table table{.columns = {{"t", "t"}}, .rows = {{word("\xff")}}};
   EXPECT_EQ(render(table, Format::jsonl), "{\"t\":\"\xEF\xBF\xBD\"}\n");

@@ -55,5 +55,10 @@ TEST_F(ViewTest, AJobLastedAsLongAsItsRunsWheneverATickLooked) {
   EXPECT_EQ(view_of(store_, *store_.job(id_)).elapsed_s, 15) << "without the gap between";
 }
 
+TEST_F(ViewTest, ARetryIsNamedBeforeALongReason) {
+  attempt(1, from_to(100, 110), 111, 5000);
+  EXPECT_EQ(view_of(store_, *store_.job(id_)).note, "sluice retry 1 does the rest; gone; see LOG");
+}
+
 }  // namespace
 }  // namespace sluice::scheduler::cli
