@@ -154,13 +154,12 @@ void Store::put_run(const Run& run) {
   connection.transact("record a run", [&] {
     auto replace = connection.prepare(sqlite::insert_sql<Run>("INSERT OR REPLACE", "runs"));
     sqlite::bind_row(replace, run).run();
-    // The run's own word is earlier and surer than the tick that saw the job running.
-    if (run.started_unix_s <= 0) return;
+    // The first run's own word is surer than the tick that saw the job running.
     connection
         .prepare(
-            "UPDATE jobs SET started_unix_s = ?1 WHERE id = ?2 AND "
-            "(started_unix_s = 0 OR started_unix_s > ?1)")
-        .bind(run.started_unix_s, run.job)
+            "UPDATE jobs SET started_unix_s = coalesce((SELECT min(nullif(started_unix_s, 0)) "
+            "FROM runs WHERE job = ?1), started_unix_s) WHERE id = ?1")
+        .bind(run.job)
         .run();
   });
 }

@@ -161,11 +161,11 @@ TEST_F(StoreTest, TimesAndTheWishToCancelFollowTheEvents) {
                   .run = {1, 0},
                   .cluster_id = "1",
                   .partition_text = "0-5",
-                  .started_unix_s = 8,
+                  .started_unix_s = 12,
                   .exit_code = {},
                   .outcome = "",
                   .message = ""});
-  EXPECT_EQ(store_.job(id)->started_unix_s, 8);
+  EXPECT_EQ(store_.job(id)->started_unix_s, 12) << "by the run's own word";
   ASSERT_TRUE(
       store_.append_event(id, JobState::running, tests::event_of(EventKind::cancel_requested)));
   EXPECT_TRUE(store_.job(id)->cancel_requested);
