@@ -285,8 +285,9 @@ ExitStatus export_job(Session& session, ExportOptions options) {
   } else {
     write_file(session, job, options);
     if (!session.quiet) {
-      std::cerr << with_commas(job.prompts_ok) << " answers, " << with_commas(job.prompts_failed)
-                << " failed prompts of job " << job.id << " in " << options.output << "\n";
+      std::cerr << plural(job.prompts_ok, "answer") << ", "
+                << plural(job.prompts_failed, "failed prompt") << " of job " << job.id << " in "
+                << options.output << "\n";
     }
   }
   const bool whole = job.prompts_ok == job.prompts_total || options.partial;
