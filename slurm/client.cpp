@@ -75,6 +75,14 @@ std::vector<JobStatus> named(std::vector<JobStatus> jobs, const std::vector<std:
   return jobs;
 }
 
+// Jobs whose rows were cut off would look as if they were not there, and be submitted again.
+Client::Answer too_long(const std::string& program) {
+  return {.complete = false,
+          .jobs = {},
+          .why = program + " listed more than " + std::to_string(kOutputBytesMax >> 20) +
+                 " MiB of jobs; what was cut off is not known"};
+}
+
 CommandOptions query_options() { return {.timeout_s = kQueryTimeoutS, .env = query_environment()}; }
 
 }  // namespace
@@ -92,7 +100,7 @@ SubmitAnswer Client::submit(const std::vector<std::string>& sbatch_argv) const {
            {.timeout_s = kSubmitTimeoutS,
             .env = {"SBATCH_ARRAY_INX", "SBATCH_WAIT", "SBATCH_CLUSTERS", "SLURM_CLUSTERS"}});
   const auto id = parse_sbatch(result.out);
-  if (id && result.exit_code == 0) {
+  if (id && result.exit_code == 0 && !result.truncated) {
     return {.kind = Kind::accepted, .id = *id, .message = result.err};
   }
   const bool refused =
@@ -105,6 +113,7 @@ SubmitAnswer Client::submit(const std::vector<std::string>& sbatch_argv) const {
 Client::Answer Client::queue(const std::vector<std::string>& job_names) const {
   if (job_names.empty()) return {true, {}, {}};
   const CommandResult result = run_(squeue_argv(job_names), query_options());
+  if (result.truncated) return too_long("squeue");
   if (result.exit_code != 0) return {false, {}, words_of("squeue", result)};
   return {true, named(parse_squeue(result.out), job_names), {}};
 }
@@ -113,6 +122,7 @@ Client::Answer Client::history(const std::vector<std::string>& job_names,
                                double since_unix_s) const {
   if (job_names.empty()) return {true, {}, {}};
   const CommandResult result = run_(sacct_argv(job_names, since_unix_s), query_options());
+  if (result.truncated) return too_long("sacct");
   const bool keeps_none =
       result.not_found || contains(result.err, "Slurm accounting storage is disabled");
   if (result.exit_code != 0) return {keeps_none, {}, words_of("sacct", result)};

@@ -136,15 +136,19 @@ class Capture {
   }
 
   std::string take() { return std::move(kept_); }
+  bool truncated() const { return truncated_; }
 
  private:
   void keep(std::size_t bytes) {
-    kept_.append(buffer_.data(), std::min(bytes, kOutputBytesMax - kept_.size()));
+    const std::size_t room = kOutputBytesMax - kept_.size();
+    truncated_ = truncated_ || bytes > room;
+    kept_.append(buffer_.data(), std::min(bytes, room));
   }
 
   asio::readable_pipe pipe_;
   std::array<char, 1 << 16> buffer_;
   std::string kept_;
+  bool truncated_ = false;
 };
 
 }  // namespace
@@ -190,6 +194,7 @@ CommandResult run_command(const std::vector<std::string>& argv, const CommandOpt
     result.err = argv[0] + ": " + error.code().message();
     return result;
   }
+  result.truncated = out.truncated();
   result.out = out.take();
   result.err = err.take();
   return result;

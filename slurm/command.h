@@ -15,6 +15,7 @@ struct CommandResult {
   int exit_code = -1;      // 128 + signal when it was killed by one; 126 when it could not be run
   bool timed_out = false;  // it was killed after timeout_s; it may have had its effect all the same
   bool not_found = false;  // there is no such program on PATH
+  bool truncated = false;  // `out` had more than is kept: what is not there says nothing
   std::string out, err;    // the first kOutputBytesMax of each
 };
 

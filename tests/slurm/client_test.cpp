@@ -146,6 +146,14 @@ TEST(Queue, NoAnswerIsNotAnEmptyOne) {
   EXPECT_TRUE(client_that(says(0, "", "")).queue({"a-1"}).complete);
 }
 
+TEST(Queue, AnAnswerThatWasCutIsNoAnswer) {
+  auto result = says(0, "7|a-1|RUNNING|0|0|1|1|1|n1|None|\n", "");
+  result.truncated = true;
+  EXPECT_FALSE(client_that(result).queue({"a-1", "b-2"}).complete) << "b-2 may have been cut off";
+  EXPECT_THAT(client_that(result).queue({"a-1"}).why, HasSubstr("squeue listed more than 8 MiB"));
+  EXPECT_FALSE(client_that(result).history({"a-1"}, 0).complete);
+}
+
 TEST(Queue, UsersProfileCannotHideJobs) {
   CommandOptions seen;
   Client client([&](const auto&, const CommandOptions& options) {

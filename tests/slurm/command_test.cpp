@@ -84,6 +84,8 @@ TEST(RunCommand, FloodOnBothOutputsIsReadToTheEndAndCut) {
   EXPECT_EQ(result.exit_code, 7);
   EXPECT_EQ(result.out.size(), kOutputBytesMax);
   EXPECT_EQ(result.err.size(), kOutputBytesMax);
+  EXPECT_TRUE(result.truncated);
+  EXPECT_FALSE(sh("head -c 8388608 /dev/zero").truncated) << "just what is kept";
 }
 
 TEST(RunCommand, StdinIsEmpty) { EXPECT_EQ(sh("cat; echo end").out, "end\n"); }
