@@ -27,7 +27,7 @@ constexpr std::array<Row, 17> kRows = {{
     {"==R====", "run_started"},  // submitting: the cluster's id is still to be found
     {"=======", "run_ended"},
     {".======", "attempt_ended"},
-    {".CCC...", "completed"},  // submitting: all of it ran before sbatch's answer was recorded
+    {"..CC...", "completed"},
     {"FFFF...", "failed"},
     {"====...", "cancel_requested"},
     {"XXXX...", "cancelled"},
