@@ -36,7 +36,7 @@ sluice_claim=$sluice_dir/claims/$sluice_attempt-0123456789abcdef
 
 # Only one job may ever run this attempt: the first to publish its claim, or that same job again
 # after a requeue. Job ids are used again after a crash of slurmctld, restart counts only grow.
-sluice_mine=$sluice_claim.$sluice_id.$sluice_restart.$$
+sluice_mine=$sluice_dir/claims/.$sluice_attempt.$sluice_id.$sluice_restart.$$
 printf '%s %s\n' "$sluice_id" "$sluice_restart" >"$sluice_mine" || exit 1
 sync "$sluice_mine" || exit 1
 if ln "$sluice_mine" "$sluice_claim" 2>/dev/null || [ "$sluice_mine" -ef "$sluice_claim" ]; then
