@@ -60,6 +60,7 @@ static void fields(io::Record& record, JobSpec& spec) {
   record("executor", spec.executor);
   record("launcher", spec.launcher);
   record("worker", spec.worker);
+  record("submit_env", spec.submit_env);
   record("max_attempts", spec.max_attempts);
   record.object("cluster", spec.cluster);
   record("origin", spec.origin);

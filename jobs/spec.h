@@ -64,7 +64,10 @@ struct JobSpec {
   std::string executor;                      // slurm | local
   std::string launcher = "srun --mpi=pmix";  // or mpirun
   std::string worker;                        // path of sluice-worker on the nodes
-  int max_attempts = 3;
+  // PATH and LD_LIBRARY_PATH where the user submitted; one that is missing was not set, and when
+  // both are, nobody wrote them down.
+  std::map<std::string, std::string> submit_env;
+  int max_attempts = 3;  // runs, requeues included
   ClusterOptions cluster;
 
   // How each setting came about: key -> "flag", "SLUICE_X", "file.toml", "profile p", "default".

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "jobs/limits.h"
 #include "scheduler/error.h"
@@ -72,6 +73,16 @@ jobs::ClusterOptions make_cluster(const Settings& settings) {
   return cluster;
 }
 
+constexpr const char* kHandedOn[] = {"PATH", "LD_LIBRARY_PATH"};
+
+bool fits_in_json(const std::string& text) {
+  try {
+    return !nlohmann::json(text).dump().empty();
+  } catch (const nlohmann::json::exception&) {
+    return false;  // no UTF-8
+  }
+}
+
 }  // namespace
 
 jobs::JobSpec make_spec(const Settings& settings) {
@@ -104,6 +115,24 @@ jobs::JobSpec make_spec(const Settings& settings) {
     }
   }
   return spec;
+}
+
+void note_environment(jobs::JobSpec& spec, const Environment& environment) {
+  spec.submit_env.clear();
+  for (const char* name : kHandedOn) {
+    const auto value = environment(name);
+    if (value && fits_in_json(*value)) spec.submit_env[name] = *value;
+  }
+}
+
+std::vector<std::string> submit_environment(const jobs::JobSpec& spec) {
+  std::vector<std::string> words;
+  if (spec.submit_env.empty()) return words;
+  for (const std::string name : kHandedOn) {
+    const auto noted = spec.submit_env.find(name);
+    words.push_back(noted == spec.submit_env.end() ? name : name + "=" + noted->second);
+  }
+  return words;
 }
 
 }  // namespace sluice::scheduler

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "jobs/files.h"
+#include "scheduler/job_spec.h"
 #include "scheduler/local_record.h"
 #include "scheduler/process.h"
 #include "slurm/command.h"
@@ -85,7 +86,7 @@ class LocalExecutor final : public Executor {
  public:
   explicit LocalExecutor(std::filesystem::path sluice) : sluice_(std::move(sluice)) {}
 
-  slurm::SubmitAnswer submit(const jobs::JobSpec&, const Watch& watch) override {
+  slurm::SubmitAnswer submit(const jobs::JobSpec& spec, const Watch& watch) override {
     using Kind = slurm::SubmitAnswer::Kind;
     const int attempt = watch.attempt.attempt;
     if (const auto record = read_local_record(watch.layout, attempt)) {
@@ -98,7 +99,7 @@ class LocalExecutor final : public Executor {
       pid = slurm::spawn(
           {sluice_, "supervise", "--job-dir", watch.layout.dir(), "--attempt",
            std::to_string(attempt), "--lock", watch.layout.dir().parent_path() / ".local.lock"},
-          {.log = log, .env = {}});
+          {.log = log, .env = submit_environment(spec)});
     } catch (const slurm::Error& error) {
       return {.kind = Kind::refused, .id = {}, .message = error.what()};
     }

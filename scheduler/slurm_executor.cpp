@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "scheduler/claim.h"
+#include "scheduler/job_spec.h"
 #include "slurm/script.h"
 
 namespace sluice::scheduler {
@@ -84,7 +85,8 @@ class SlurmExecutor final : public Executor {
                                    .job_dir = watch.layout.dir(),
                                    .attempt = watch.attempt.attempt,
                                    .token = watch.attempt.token};
-    return client_.submit(slurm::sbatch_argv(input, watch.layout.script(input.attempt)));
+    return client_.submit(slurm::sbatch_argv(input, watch.layout.script(input.attempt)),
+                          submit_environment(spec));
   }
 
   std::vector<Sighting> observe(const std::vector<Watch>& watches) override {

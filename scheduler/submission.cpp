@@ -155,6 +155,7 @@ Submission check_submission(const Settings& settings, const CheckOptions& option
   }
   if (spec.prompt_count == 0) throw usage(spec.input + ": holds no prompts, nothing was queued");
   spec.uid = jobs::new_uid();
+  note_environment(spec, options.environment);
   return submission;
 }
 

@@ -91,14 +91,17 @@ bool Client::is_configured() const {
   return !says_unconfigured(run_({"scontrol", "show", "hostnames", "localhost"}, query_options()));
 }
 
-SubmitAnswer Client::submit(const std::vector<std::string>& sbatch_argv) const {
+SubmitAnswer Client::submit(const std::vector<std::string>& sbatch_argv,
+                            std::vector<std::string> env) const {
   using Kind = SubmitAnswer::Kind;
   // sbatch --wait ends with the job, an array is not one job, another cluster's job is one that
   // nobody would look for; none may come from a user's profile.
+  for (const char* name :
+       {"SBATCH_ARRAY_INX", "SBATCH_WAIT", "SBATCH_CLUSTERS", "SLURM_CLUSTERS"}) {
+    env.emplace_back(name);
+  }
   const CommandResult result =
-      run_(sbatch_argv,
-           {.timeout_s = kSubmitTimeoutS,
-            .env = {"SBATCH_ARRAY_INX", "SBATCH_WAIT", "SBATCH_CLUSTERS", "SLURM_CLUSTERS"}});
+      run_(sbatch_argv, {.timeout_s = kSubmitTimeoutS, .env = std::move(env)});
   const auto id = parse_sbatch(result.out);
   if (id && result.exit_code == 0 && !result.truncated) {
     return {.kind = Kind::accepted, .id = *id, .message = result.err};

@@ -35,7 +35,9 @@ class Client {
   // that does not answer is one all the same: nothing is asked of it.
   bool is_configured() const;
 
-  SubmitAnswer submit(const std::vector<std::string>& sbatch_argv) const;
+  // `env` as in CommandOptions: of it Slurm makes the job's environment.
+  SubmitAnswer submit(const std::vector<std::string>& sbatch_argv,
+                      std::vector<std::string> env = {}) const;
 
   // All jobs with one of these names; two with the same name when a submission was doubled.
   // `complete` false: the question could not be answered (`why`).

@@ -50,6 +50,7 @@ JobSpec hostile_spec() {
   cluster.signal_grace_s = 0;
   cluster.sbatch_args = cluster.modules = cluster.pre_commands = {kHostile, ""};
   cluster.env = {{kHostile, kHostile}, {"A", ""}};
+  spec.submit_env = {{"PATH", kHostile}};
   spec.origin = {{"nodes", "flag"}, {kHostile, kHostile}};
   return spec;
 }

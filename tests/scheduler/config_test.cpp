@@ -221,6 +221,17 @@ TEST(Config, TheDatabaseLiesInTheUsersDataFolderAndTheJobsBesideIt) {
   EXPECT_EQ(world.settings().text("db"), "/data/sluice/sluice.db");
 }
 
+TEST(JobSpec, EveryAttemptIsSubmittedWithTheUsersPaths) {
+  jobs::JobSpec spec;
+  EXPECT_TRUE(submit_environment(spec).empty()) << "nothing was written down";
+  const auto shell = [](const std::string& name) -> std::optional<std::string> {
+    if (name == "PATH") return "/mpi/bin:/bin";
+    return name == "HOME" ? std::optional<std::string>("/h") : std::nullopt;
+  };
+  note_environment(spec, shell);
+  EXPECT_THAT(submit_environment(spec), ElementsAre("PATH=/mpi/bin:/bin", "LD_LIBRARY_PATH"));
+}
+
 TEST(JobSpec, TheShapeMultipliesOutOrIsRefused) {
   const auto shape = [](std::vector<std::pair<std::string, std::vector<std::string>>> flags) {
     World world;

@@ -73,6 +73,14 @@ TEST_F(LocalExecutorTest, RecordsTheExitStatusAndHandsTheIdToTheScript) {
   EXPECT_EQ(jobs::read_file(local_log(watch.layout, 1, id)), "id " + id + "\n");
 }
 
+TEST_F(LocalExecutorTest, TheScriptSeesThePathOfTheUserNotOfWhoeverTicks) {
+  const auto watch = attempt("a", "[ \"$PATH\" = /its/bin:/usr/bin:/bin ]\n");
+  jobs::JobSpec spec;
+  spec.submit_env = {{"PATH", "/its/bin:/usr/bin:/bin"}};
+  executor_->submit(spec, watch);
+  EXPECT_TRUE(reaches(watch, Phase::succeeded));
+}
+
 TEST_F(LocalExecutorTest, ReportsASignalAsAShellDoes) {
   const auto watch = attempt("a", "kill -9 $$\n");
   submit(watch);

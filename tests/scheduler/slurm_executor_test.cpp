@@ -105,6 +105,18 @@ TEST_F(SlurmExecutorTest, AccountingsWordForAJobThatTheControllerLostIsStale) {
   EXPECT_EQ(look().kind, Kind::absent);
 }
 
+TEST_F(SlurmExecutorTest, SubmitsWithThePathsThatTheUserHad) {
+  std::vector<std::string> env;
+  const auto executor = make_slurm_executor([&](const auto&, const slurm::CommandOptions& options) {
+    env = options.env;
+    return slurm::CommandResult{};
+  });
+  jobs::JobSpec spec;
+  spec.submit_env = {{"PATH", "/mpi/bin"}};
+  executor->submit(spec, watch_);
+  EXPECT_THAT(env, testing::IsSupersetOf({"PATH=/mpi/bin", "LD_LIBRARY_PATH"}));
+}
+
 TEST_F(SlurmExecutorTest, AnUnknownIdIsNotCancelled) {
   watch_.attempt.cluster_id.clear();
   const auto executor = make_slurm_executor(

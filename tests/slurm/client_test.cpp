@@ -114,7 +114,8 @@ TEST(Submit, UsersProfileCannotMakeItWaitOrAnArrayOrGoElsewhere) {
     seen = options;
     return says(0, "1\n", "");
   });
-  client.submit({"sbatch"});
+  client.submit({"sbatch"}, {"PATH=/mpi/bin"});
+  EXPECT_THAT(seen.env, Contains("PATH=/mpi/bin"));
   EXPECT_THAT(seen.env, Contains("SBATCH_WAIT"));
   EXPECT_THAT(seen.env, Contains("SBATCH_ARRAY_INX"));
   EXPECT_THAT(seen.env, Contains("SBATCH_CLUSTERS"));
