@@ -6,6 +6,7 @@
 #include "jobs/files.h"
 #include "jobs/ids.h"
 #include "scheduler/cancel_request.h"
+#include "scheduler/ingest.h"
 #include "scheduler/process.h"
 #include "scheduler/tick.h"
 #include "slurm/script.h"
@@ -128,13 +129,15 @@ class Applier {
 
   // Whatever a crash may have left out is made here again: nothing of it depends on when.
   void prepare_directory(const jobs::JobSpec& spec, const db::Attempt& attempt) const {
+    const int runs = runs_since_asked(site_.store.events(seen_.job.id), layout_);
     fs::create_directories(layout_.claims_dir());
     fs::create_directories(layout_.results_dir());
     fs::create_directories(layout_.run_dir({.attempt = attempt.attempt, .restart = 0}));
     const auto script = slurm::make_script({.spec = spec,
                                             .job_dir = layout_.dir(),
                                             .attempt = attempt.attempt,
-                                            .token = attempt.token});
+                                            .token = attempt.token,
+                                            .runs_before = runs - 1});
     jobs::publish_file_once(layout_.script(attempt.attempt), script);
   }
 

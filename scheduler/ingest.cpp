@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 
 #include "jobs/error.h"
 #include "jobs/files.h"
@@ -67,6 +68,23 @@ std::vector<RunSeen> read_runs(const jobs::Layout& layout, int attempt) {
                     .exit = read_if_there(layout.exit(*run), jobs::parse_exit_record)});
   }
   std::ranges::sort(runs, {}, &RunSeen::run);
+  return runs;
+}
+
+int runs_since_asked(const std::vector<db::Event>& events, const jobs::Layout& layout) {
+  std::map<int, int> restarts;  // each attempt's newest
+  for (const db::Event& event : events) {
+    if (event.kind == jobs::EventKind::retried) restarts.clear();
+    if (event.kind == jobs::EventKind::submit_intended) restarts[event.attempt] = 0;
+  }
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(layout.runs_dir(), none)) {
+    const auto run = jobs::parse_run_id(entry.path().filename().string());
+    const auto found = run ? restarts.find(run->attempt) : restarts.end();
+    if (found != restarts.end()) found->second = std::max(found->second, run->restart);
+  }
+  int runs = 0;
+  for (const auto& [attempt, restart] : restarts) runs += restart + 1;
   return runs;
 }
 

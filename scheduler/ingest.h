@@ -13,6 +13,10 @@ namespace sluice::scheduler {
 // The folders of an attempt's runs, oldest first, without what the database knows of them.
 std::vector<RunSeen> read_runs(const jobs::Layout& layout, int attempt);
 
+// Runs since the user last asked for them (submit, retry), requeues included; an attempt is one
+// from the moment it is intended. What max-attempts limits.
+int runs_since_asked(const std::vector<db::Event>& events, const jobs::Layout& layout);
+
 // New lines of every result file.
 void ingest_results(db::Store& store, jobs::JobId job, const jobs::Layout& layout);
 

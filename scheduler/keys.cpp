@@ -59,7 +59,7 @@ constexpr auto kKeys = std::to_array<Key>({
     {"max-attempts",
      Kind::integer,
      "3",
-     "submissions before a job that is cut short has failed",
+     "runs, requeues included, before a job that is cut short has failed",
      Group::job,
      0,
      {},

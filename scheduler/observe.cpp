@@ -34,15 +34,6 @@ JobSeen::Owner owner_of(const db::Attempt& attempt) {
              : JobSeen::Owner::gone;
 }
 
-int attempts_since_asked(const std::vector<db::Event>& events) {
-  int attempts = 0;
-  for (const auto& event : events) {
-    if (event.kind == jobs::EventKind::retried) attempts = 0;
-    if (event.kind == jobs::EventKind::submit_intended) ++attempts;
-  }
-  return attempts;
-}
-
 double modified_unix_s(const fs::path& path) {
   std::error_code none;
   const auto time = fs::last_write_time(path, none);
@@ -78,7 +69,7 @@ bool look_into(const Site& site, JobSeen& seen) {
   seen.owner = owner_of(attempt);
   seen.cancel_asked_unix_s = cancel_asked_unix_s(layout);
   seen.log = log_of(seen.job, layout, attempt);
-  seen.attempts_used = attempts_since_asked(site.store.events(seen.job.id));
+  seen.runs_used = runs_since_asked(site.store.events(seen.job.id), layout);
   seen.runs = read_runs(layout, attempt.attempt);
   seen.last_sign_unix_s = last_sign_of(layout, seen.runs);
   const auto recorded = site.store.runs(seen.job.id);

@@ -277,11 +277,14 @@ class Planner {
   void decide(const End& end) {
     const bool worth_it =
         end.again == Again::always || (end.again == Again::with_progress && seen_.answered);
-    const bool again = worth_it && seen_.attempts_used < seen_.job.max_attempts;
+    const bool again = worth_it && seen_.runs_used < seen_.job.max_attempts;
     record(EventKind::attempt_ended, end.why, again);
     if (again) return;
     std::string why = end.why;
-    if (worth_it) why += " (after " + std::to_string(seen_.attempts_used) + " attempts)";
+    if (worth_it) {
+      why += " (after " + std::to_string(seen_.runs_used) +
+             (seen_.runs_used == 1 ? " run)" : " runs)");
+    }
     record(end.cancelled ? EventKind::cancelled : EventKind::failed, why);
   }
 

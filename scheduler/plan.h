@@ -42,7 +42,7 @@ struct JobSeen {
 
   db::Job job;                         // its counts include every answer on disk
   std::optional<db::Attempt> attempt;  // the newest
-  int attempts_used = 0;               // since the user last asked (submit, retry)
+  int runs_used = 0;                   // since the user last asked (submit, retry)
   Owner owner = Owner::gone;
   Sighting sighting;
   std::optional<Claim> claim;

@@ -195,13 +195,13 @@ fi
 }
 
 // Slurm kills the script when it takes the order.
-std::string finish(const jobs::JobSpec& spec) {
-  if (!may_requeue(spec)) return "\nexit \"$sluice_status\"\n";
+std::string finish(const ScriptInput& input) {
+  if (!may_requeue(input.spec)) return "\nexit \"$sluice_status\"\n";
   return R"sh(
 # 75: stopped early, wants to be resumed.
 if [ "$sluice_status" = 75 ] && [ -z "$sluice_terminated" ] && [ ! -e "$sluice_dir/cancel" ] &&
   [ $((sluice_restart + 1)) -lt )sh" +
-         std::to_string(spec.max_attempts) + R"sh( ]; then
+         std::to_string(input.spec.max_attempts - input.runs_before) + R"sh( ]; then
   scontrol requeue "$SLURM_JOB_ID"
 fi
 exit "$sluice_status"
@@ -212,7 +212,7 @@ exit "$sluice_status"
 
 std::string make_script(const ScriptInput& input) {
   return header(input) + names(input) + kClaim + signals(input.spec) + environment(input.spec) +
-         launch(input.spec) + finish(input.spec);
+         launch(input.spec) + finish(input);
 }
 
 }  // namespace sluice::slurm

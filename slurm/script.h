@@ -14,6 +14,7 @@ struct ScriptInput {
   std::string job_dir;  // absolute
   int attempt = 1;
   std::string token;
+  int runs_before = 0;  // of earlier attempts: requeues beyond max_attempts runs are not asked for
 };
 
 // A bash script: claim, launch in the background, forward signals, exit with the worker's status or

@@ -52,5 +52,26 @@ TEST(IngestResults, WhoeverIsBackHasSeenEveryAnswer) {
   EXPECT_EQ(store.job(id)->prompts_ok, kPrompts);
 }
 
+TEST(RunsSinceAsked, CountsRequeuesOfEveryAttemptSinceTheLastRetry) {
+  const tests::TempDir dir;
+  const jobs::Layout layout(dir.path());
+  std::vector<db::Event> events;
+  const auto happens = [&](jobs::EventKind kind, int attempt) {
+    events.emplace_back();
+    events.back().kind = kind;
+    events.back().attempt = attempt;
+  };
+  EXPECT_EQ(runs_since_asked(events, layout), 0);
+  for (const jobs::RunId run : {jobs::RunId{1, 0}, {1, 1}, {2, 0}, {2, 1}, {2, 2}}) {
+    std::filesystem::create_directories(layout.run_dir(run));
+  }
+  happens(jobs::EventKind::submit_intended, 1);
+  EXPECT_EQ(runs_since_asked(events, layout), 2);
+  happens(jobs::EventKind::retried, 1);
+  happens(jobs::EventKind::submit_intended, 2);
+  happens(jobs::EventKind::submit_intended, 3);
+  EXPECT_EQ(runs_since_asked(events, layout), 3 + 1);
+}
+
 }  // namespace
 }  // namespace sluice::scheduler

@@ -40,7 +40,7 @@ struct Situation : JobSeen {
     attempt->token = "0123456789abcdef";
     attempt->intended_unix_s = attempt->last_try_unix_s = kNow - 1000;
     if (state != JobState::submitting) attempt->cluster_id = "42";
-    attempts_used = 1;
+    runs_used = 1;
     log = "LOG";
   }
   // The cluster's word, as already noted in the database.
@@ -309,10 +309,10 @@ TEST(PlanAgain, ABadJobIsNotMadeGoodByADeadNode) {
 
 TEST(PlanAgain, StopsAtMaxAttempts) {
   auto seen = Situation(JobState::running).cluster("NODE_FAIL", Phase::failed).run().answers(3);
-  seen.attempts_used = seen.job.max_attempts - 1;
+  seen.runs_used = seen.job.max_attempts - 1;
   EXPECT_EQ(planned(seen).size(), 1u);
-  seen.attempts_used = seen.job.max_attempts;
-  EXPECT_EQ(planned(seen).at(1), "running: failed (NODE_FAIL; see LOG (after 3 attempts))");
+  seen.runs_used = seen.job.max_attempts;
+  EXPECT_EQ(planned(seen).at(1), "running: failed (NODE_FAIL; see LOG (after 3 runs))");
 }
 
 TEST(PlanAgain, ARunThatTheClusterForgotIsTakenUpAgain) {

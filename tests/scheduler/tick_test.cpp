@@ -245,6 +245,26 @@ class ScriptedExecutor final : public Executor {
 
 using Answer = slurm::SubmitAnswer::Kind;
 
+TEST(Tick, RequeuesAndAttemptsTogetherStayBelowMaxAttempts) {
+  LocalSite site;
+  const auto id = site.queue({{"executor", {"slurm"}}, {"max-attempts", {"4"}}});
+  ScriptedExecutor executor;
+  executor.answer = {.kind = Answer::accepted, .id = "42", .message = {}};
+  executor.sighting.kind = Sighting::Kind::seen;
+  executor.sighting.status.phase = slurm::Phase::failed;
+  executor.sighting.status.state = "NODE_FAIL";
+  executor.sighting.status.end_unix_s = 1;
+  site.tick(executor);
+  std::filesystem::create_directories(site.layout(id).run_dir({.attempt = 1, .restart = 1}));
+  site.tick(executor);  // its end
+  site.tick(executor);
+  ASSERT_EQ(site.job(id).attempt, 2);
+  EXPECT_THAT(jobs::read_file(site.layout(id).script(2)), HasSubstr(" -lt 2 ]"));
+  std::filesystem::create_directories(site.layout(id).run_dir({.attempt = 2, .restart = 1}));
+  site.tick(executor);
+  EXPECT_THAT(site.job(id).reason, HasSubstr(" (after 4 runs)"));
+}
+
 TEST(Tick, ARefusalFailsTheJobWithTheClustersWords) {
   LocalSite site;
   const auto id = site.queue();

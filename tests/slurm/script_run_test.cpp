@@ -68,7 +68,11 @@ class ScriptRun : public testing::Test {
   }
 
   std::string script() const {
-    return make_script({.spec = spec_, .job_dir = job_dir_, .attempt = 1, .token = kToken});
+    return make_script({.spec = spec_,
+                        .job_dir = job_dir_,
+                        .attempt = 1,
+                        .token = kToken,
+                        .runs_before = runs_before_});
   }
 
   std::vector<std::string> environment(const std::string& job_id, int restart) const {
@@ -103,6 +107,7 @@ class ScriptRun : public testing::Test {
   TempDir dir_;
   std::filesystem::path job_dir_;
   jobs::JobSpec spec_;
+  int runs_before_ = 0;
 };
 
 TEST_F(ScriptRun, HostileValuesReachTheLauncherByteForByte) {
@@ -220,6 +225,10 @@ TEST_F(ScriptRun, StoppedEarlyItRequeuesItselfWhileItMay) {
   EXPECT_EQ(run("7").exit_code, 75);
   EXPECT_EQ(scontrol(), "requeue 7\n");
   EXPECT_EQ(run("7", 1).exit_code, 75);  // the second of two
+  EXPECT_EQ(scontrol(), "requeue 7\n");
+  runs_before_ = 1;
+  spec_.max_attempts = 4;
+  EXPECT_EQ(run("7", 2).exit_code, 75);  // the fourth, with that of the attempt before
   EXPECT_EQ(scontrol(), "requeue 7\n");
 }
 
