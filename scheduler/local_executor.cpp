@@ -40,6 +40,9 @@ Sighting ended(const LocalRecord& record, slurm::JobStatus status) {
   using slurm::Phase;
   status.exit_code = std::to_string(record.exit_code) + ":0";
   if (record.cancelled) return seen(std::move(status), Phase::cancelled, "CANCELLED", {});
+  if (!record.error.empty()) {
+    return seen(std::move(status), Phase::failed, "FAILED", record.error);
+  }
   if (record.interrupted) {
     return seen(std::move(status), Phase::failed, "NODE_FAIL", "ended by a shutdown or a logout");
   }

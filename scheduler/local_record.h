@@ -19,6 +19,7 @@ struct LocalRecord {
   bool queued = false;  // waiting because another local job is running
   bool cancelled = false;
   bool interrupted = false;  // told to end by somebody else: a shutdown, a logout
+  std::string error;         // why the supervisor could not run the script
   int exit_code = 0;         // 128 + signal when it was killed by one
   double submitted_unix_s = 0, started_unix_s = 0, ended_unix_s = 0;  // 0: not yet
 

@@ -58,7 +58,10 @@ std::optional<double> last_sign_of(const jobs::Layout& layout, const std::vector
 
 std::string log_of(const db::Job& job, const jobs::Layout& layout, const db::Attempt& attempt) {
   if (attempt.cluster_id.empty()) return {};
-  return local_log(layout, job.attempt, attempt.cluster_id);
+  const auto log = local_log(layout, job.attempt, attempt.cluster_id);
+  // Of a script that never began, only the supervisor can tell.
+  if (job.executor != "local" || fs::exists(log)) return log;
+  return log.parent_path() / "supervisor.log";
 }
 
 // Everything but the sighting. False: another process moved the job on to its next attempt.

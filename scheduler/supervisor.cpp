@@ -66,11 +66,19 @@ class Supervisor {
                .boot_id = boot_id(),
                .supervisor = this_process(),
                .script = {},
+               .error = {},
                .submitted_unix_s = jobs::unix_time_s()};
     if (!jobs::publish_file_once(layout_.local(options_.attempt), to_json(record_))) return;
-    const int lock = open_lock();
-    if (!wait_for_turn(lock) || is_cancel_requested(layout_)) return end_before_start();
-    start_script();
+    int lock = -1;
+    try {
+      lock = open_lock();
+      if (!wait_for_turn(lock) || is_cancel_requested(layout_)) return end_before_start();
+      start_script();
+    } catch (const Error& error) {
+      record_.error = error.what();
+      end();
+      throw;
+    }
     watch_script();
     // Unlocked by name, not by closing: whatever the script left behind has the descriptor too.
     ::flock(lock, LOCK_UN);

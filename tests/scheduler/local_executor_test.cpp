@@ -133,6 +133,16 @@ TEST_F(LocalExecutorTest, ACancelReachesAnAttemptThatWaits) {
   EXPECT_TRUE(reaches(first, Phase::succeeded));
 }
 
+TEST_F(LocalExecutorTest, ALockThatCannotBeHadIsAFailureWithItsReason) {
+  std::filesystem::create_directory(dir_ / ".local.lock");
+  const auto watch = attempt("a", "echo never\n");
+  submit(watch);
+  ASSERT_TRUE(reaches(watch, Phase::failed));
+  EXPECT_EQ(look(watch).state, "FAILED") << "and so it is not tried again";
+  EXPECT_EQ(look(watch).reason,
+            "open the lock " + (dir_ / ".local.lock").string() + ": Is a directory");
+}
+
 TEST_F(LocalExecutorTest, AShutdownIsNoCancel) {
   const auto first = attempt("a", "trap 'exit 75' TERM\n" + patient_script());
   const auto second = attempt("b", "echo never\n");
