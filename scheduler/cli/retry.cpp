@@ -39,12 +39,13 @@ ExitStatus retry(Session& session, jobs::JobId id) {
                                          std::to_string(id));
   }
   session.tick({id});
+  const auto retried = session.job(id);
+  refuse_refused(retried, "retry again");
   const auto rest = job.prompts_total - job.prompts_ok - job.prompts_failed;
-  session.say("job " + std::to_string(id) + " " + std::string(to_string(session.job(id).state)) +
-              ": attempt " + std::to_string(session.job(id).attempt) + " does the remaining " +
+  session.say("job " + std::to_string(id) + " " + std::string(to_string(retried.state)) +
+              ": attempt " + std::to_string(retried.attempt) + " does the remaining " +
               with_commas(rest) + " of " + with_commas(job.prompts_total) + " prompts");
-  session.say("see: sluice status " + std::to_string(id) + " --watch");
-  return session.job(id).state == jobs::JobState::failed ? ExitStatus::failure : ExitStatus::ok;
+  return end_submission(session, retried);
 }
 
 }  // namespace

@@ -139,22 +139,29 @@ ExitStatus submit(Session& session, const SubmitOptions& options) {
   session.tick({id});
 
   const auto job = session.job(id);
-  if (job.state == jobs::JobState::failed) {
-    throw Error(ExitStatus::failure, "job " + std::to_string(id) + " was refused by " +
-                                         job.executor + ": " + job.reason +
-                                         "; mend what it names and submit again");
-  }
+  refuse_refused(job, "submit again");
   print_submitted(session, job, submission);
-  if (options.wait) return wait_for_jobs(session, {id});
-  if (job.state == jobs::JobState::submitting) {
-    session.say("whether it arrived is not known yet; see: sluice status " + std::to_string(id));
-    return ExitStatus::unavailable;
-  }
-  session.say("see: sluice status " + std::to_string(id) + " --watch");
-  return ExitStatus::ok;
+  return options.wait ? wait_for_jobs(session, {id}) : end_submission(session, job);
 }
 
 }  // namespace
+
+void refuse_refused(const db::Job& job, const std::string& again) {
+  if (job.state != jobs::JobState::failed) return;
+  throw Error(ExitStatus::failure, "job " + std::to_string(job.id) + " was refused by " +
+                                       job.executor + ": " + job.reason +
+                                       "; mend what it names and " + again);
+}
+
+ExitStatus end_submission(Session& session, const db::Job& job) {
+  const std::string id = std::to_string(job.id);
+  if (job.state == jobs::JobState::submitting) {
+    session.say("whether it arrived is not known yet; see: sluice status " + id);
+    return ExitStatus::unavailable;
+  }
+  session.say("see: sluice status " + id + " --watch");
+  return ExitStatus::ok;
+}
 
 void add_submit(CommandLine& line) {
   auto options = std::make_shared<SubmitOptions>();

@@ -133,6 +133,20 @@ TEST_F(Cli, CancelledAndFailedJobsAreRetried) {
   EXPECT_EQ(sluice({"retry", "1"}).exit_code, 2) << "nothing is left to do";
 }
 
+TEST_F(Cli, ARetryThatIsRefusedSaysWhy) {
+  site_.hold();
+  EXPECT_EQ(submit().exit_code, 0);
+  EXPECT_EQ(sluice({"cancel", "1"}).exit_code, 0);
+  EXPECT_EQ(sluice({"wait", "1"}).exit_code, 1);
+  // In the way of the supervisor's log.
+  std::filesystem::create_directories(site_.layout(1).run_dir({.attempt = 2, .restart = 0}) /
+                                      "supervisor.log");
+  const auto refused = sluice({"retry", "1"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("error: job 1 was refused by local: cannot start "));
+  EXPECT_EQ(refused.out, "");
+}
+
 TEST_F(Cli, ACancelGoesOnAfterAJobThatHasEnded) {
   EXPECT_EQ(submit({"--wait"}).exit_code, 0);
   site_.hold();
