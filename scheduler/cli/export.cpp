@@ -290,7 +290,15 @@ ExitStatus export_job(Session& session, ExportOptions options) {
                 << options.output << "\n";
     }
   }
-  const bool whole = job.prompts_ok == job.prompts_total || options.partial;
+  const auto missing = job.prompts_total - job.prompts_ok - job.prompts_failed;
+  if (answers && missing > 0) {
+    session.warn(plural(missing, "prompt") + " of job " + std::to_string(job.id) +
+                 (missing == 1 ? " has" : " have") + " no answer" +
+                 (jobs::is_final(job.state)
+                      ? "; sluice retry " + std::to_string(job.id) + " does the rest"
+                      : " yet"));
+  }
+  const bool whole = missing == 0 || options.partial;
   return !answers || (whole && job.prompts_failed == 0) ? ExitStatus::ok : ExitStatus::partial;
 }
 
@@ -305,7 +313,7 @@ void add_export(CommandLine& line) {
                    .examples = "  sluice export 17 -o answers.jsonl\n"
                                "  sluice export 17 --format csv\n"
                                "  sluice export 17 --what prompts | grep '\"error\"'\n"
-                               "Exit status 4: some prompts failed.",
+                               "Exit status 4: some prompts failed or have no answer.",
                    .formats = {}},
                   [&session = line.session, options] { return export_job(session, *options); });
   add_jobs_argument(app, options->jobs, true);
