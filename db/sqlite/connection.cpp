@@ -21,7 +21,9 @@ std::string_view fix_for(int code) {
     case SQLITE_NOTADB:
       return "; the file is no SQLite database: name another one (--db, SLUICE_DB) or move it away";
     case SQLITE_CORRUPT:
-      return "; the file is damaged: move it away and rebuild it from the job directories";
+      return "; the file is damaged: restore a backup, or move it away and submit anew; the "
+             "answers so "
+             "far are safe in the job directories, under results/";
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
 
 #include "db/error.h"
 #include "db/sqlite/file_system.h"
@@ -77,6 +78,19 @@ TEST(Open, SaysWhatIsInTheWay) {
   dir.write("file", "");
   EXPECT_THAT([&] { Store::open(dir / "file/sluice.db"); },
               ThrowsMessage<Error>(HasSubstr("cannot create the folder")));
+}
+
+TEST(Open, ADamagedFileIsToldWithWhatCanBeDone) {
+  const tests::TempDir dir;
+  const auto path = dir / "sluice.db";
+  Store::open(path);
+  {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(100);  // behind the header
+    file << std::string(4000, '\xff');
+  }
+  EXPECT_THAT([&] { Store::open(path); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("restore a backup"), HasSubstr("results/"))));
 }
 
 // The kernel's limit on file sizes stands for a full disk: in a child, because it cannot be undone.
