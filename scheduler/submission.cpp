@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
+#include <cstring>
+
 #include "jobs/error.h"
 #include "jobs/files.h"
 #include "jobs/ids.h"
@@ -106,10 +109,25 @@ jobs::PromptSummary read_prompts(const jobs::JobSpec& spec, const CheckOptions& 
   }
 }
 
+constexpr const char* kStagingPrefix = ".staging-";
+
+// Staging folders of processes that were killed on this machine: ".staging-<pid>-<uid>-<host>".
+void remove_leftovers(const fs::path& job_root) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(job_root, ignored)) {
+    const std::string name = entry.path().filename();
+    if (!name.starts_with(kStagingPrefix) || !name.ends_with("-" + host_name())) continue;
+    const std::int64_t pid = std::atoll(name.c_str() + std::strlen(kStagingPrefix));
+    if (!find_process(pid)) fs::remove_all(entry.path(), ignored);
+  }
+}
+
 }  // namespace
 
 Staging::Staging(const fs::path& job_root)
-    : dir_(job_root / (".staging-" + std::to_string(::getpid()) + "-" + jobs::new_uid())) {
+    : dir_(job_root / (kStagingPrefix + std::to_string(::getpid()) + "-" + jobs::new_uid() + "-" +
+                       host_name())) {
+  remove_leftovers(job_root);
   std::error_code error;
   fs::create_directories(dir_, error);
   if (error) {

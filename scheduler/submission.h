@@ -16,7 +16,7 @@
 namespace sluice::scheduler {
 
 // A folder of our own in the job root, removed with all that is in it, wherever it was moved,
-// unless keep() was called.
+// unless keep() was called. The next one removes what a killed process of this machine left.
 class Staging {
  public:
   explicit Staging(const std::filesystem::path& job_root);

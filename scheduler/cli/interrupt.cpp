@@ -16,6 +16,10 @@ void watch_for_interrupt() {
   // No SA_RESTART: a sleep ends at once.
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
+  // A terminal that goes away; under nohup it is ignored, and stays so.
+  struct sigaction before {};
+  ::sigaction(SIGHUP, nullptr, &before);
+  if (before.sa_handler != SIG_IGN) ::sigaction(SIGHUP, &action, nullptr);
 }
 
 bool interrupted() { return asked != 0; }

@@ -176,12 +176,15 @@ TEST_F(Cli, AnInterruptedWaitLeavesTheJobRunning) {
   EXPECT_EQ(submit().exit_code, 0);
   const auto log = site_.dir / "wait.log";
   ::setenv("SLUICE_DB", (site_.dir / "sluice.db").c_str(), 1);
-  const auto pid = slurm::spawn({SLUICE_PROGRAM, "wait", "1"}, {.log = log, .env = {}});
+  for (const int signal : {SIGINT, SIGHUP}) {
+    std::filesystem::remove(log);
+    const auto pid = slurm::spawn({SLUICE_PROGRAM, "wait", "1"}, {.log = log, .env = {}});
+    ASSERT_TRUE(tests::eventually([&] { return !tests::lines_of(log).empty(); })) << "it waits";
+    ::kill(static_cast<pid_t>(pid), signal);
+    EXPECT_EQ(slurm::wait_for(pid), 130);
+    EXPECT_THAT(tests::lines_of(log).back(), HasSubstr("sluice status 1 --watch"));
+  }
   ::unsetenv("SLUICE_DB");
-  ASSERT_TRUE(tests::eventually([&] { return !tests::lines_of(log).empty(); })) << "it waits";
-  ::kill(static_cast<pid_t>(pid), SIGINT);
-  EXPECT_EQ(slurm::wait_for(pid), 130);
-  EXPECT_THAT(tests::lines_of(log).back(), HasSubstr("sluice status 1 --watch"));
   site_.release();
   EXPECT_EQ(sluice({"wait", "1"}).exit_code, 0);
 }

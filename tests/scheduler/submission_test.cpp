@@ -2,6 +2,7 @@
 #include "scheduler/submission.h"
 
 #include <gmock/gmock.h>
+#include <sys/wait.h>
 
 #include "jobs/prompts.h"
 #include "scheduler/error.h"
@@ -94,6 +95,24 @@ TEST(Submission, MpirunThatIsMissingIsNamedWithItsPackage) {
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), HasSubstr("apt install openmpi-bin"));
   }
+}
+
+TEST(Staging, TheNextOneRemovesWhatAKilledProcessLeft) {
+  const tests::TempDir dir;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    new Staging(dir.path());
+    ::_exit(0);
+  }
+  ::waitpid(child, nullptr, 0);
+  const auto folders = [&] {
+    const auto entries = std::filesystem::directory_iterator(dir.path());
+    return std::distance(begin(entries), end(entries));
+  };
+  ASSERT_EQ(folders(), 1);
+  std::filesystem::create_directory(dir / (".staging-" + std::to_string(child) + "-0a-elsewhere"));
+  Staging first(dir.path()), second(dir.path());
+  EXPECT_EQ(folders(), 3) << "the two that live, and another machine's";
 }
 
 TEST(Submission, AnInterruptWhileReadingLeavesNothing) {
