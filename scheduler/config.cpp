@@ -57,13 +57,15 @@ bool is_environment_name(std::string_view name) {
          std::ranges::all_of(name, [](unsigned char c) { return std::isalnum(c) || c == '_'; });
 }
 
+bool is_choice(const Key& key, const std::string& word) {
+  return key.choices.empty() || std::ranges::count(split(key.choices, '|'), word) > 0;
+}
+
 // Empty, or what this word should have been.
 std::string problem_of(const Key& key, const std::string& word) {
-  if (!key.choices.empty() && !word.empty()) {
-    if (std::ranges::count(split(key.choices, '|'), word) == 0) {
-      // Of a later key, only its default is taken.
-      return "must be one of " + std::string(key.later.empty() ? key.choices : key.fallback);
-    }
+  if (!word.empty() && !is_choice(key, word)) {
+    // Of a later key, only its default is taken.
+    return "must be one of " + std::string(key.later.empty() ? key.choices : key.fallback);
   }
   if (word.find('\0') != std::string::npos) return "must not hold a NUL byte";
   switch (key.kind) {
@@ -106,11 +108,12 @@ bool same_value(const Key& key, const std::string& word) {
 void check(const Key& key, const Value& value) {
   for (const std::string& word : value.words) {
     const std::string what = std::string(key.name) + " = '" + word + "' (" + value.origin + ")";
+    // First: what form the word must have is the later version's to say.
+    if (!key.later.empty() && is_choice(key, word) && !same_value(key, word)) {
+      throw usage(what + " belongs to a later version of Sluice; " + std::string(key.later));
+    }
     if (const auto problem = problem_of(key, word); !problem.empty()) {
       throw usage(what + " " + problem);
-    }
-    if (!key.later.empty() && !same_value(key, word)) {
-      throw usage(what + " belongs to a later version of Sluice; " + std::string(key.later));
     }
   }
 }

@@ -108,7 +108,8 @@ CLI::App* add_command(CommandLine& line, const CommandText& text, std::function<
   }
   auto options = std::make_shared<std::vector<SettingOption>>();
   for (const Key& key : keys()) {
-    const bool wanted = std::ranges::count(text.groups, key.group) > 0;
+    // What is for later is refused by name, with every command; help shows none of it.
+    const bool wanted = key.group == Group::later || std::ranges::count(text.groups, key.group) > 0;
     if (wanted && key.name != "input") add_setting(app, key, *options);
   }
   app->callback([&line, options, run = std::move(run)] {

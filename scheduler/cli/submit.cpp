@@ -175,7 +175,7 @@ void add_submit(CommandLine& line) {
                    "Every option is also a key of job.toml and, as SLUICE_BATCH_SIZE, of the\n"
                    "environment; `sluice config` shows each value and where it came from.",
        .formats = {"table", "json"},
-       .groups = {Group::job, Group::spread, Group::cluster, Group::site, Group::later}},
+       .groups = {Group::job, Group::spread, Group::cluster, Group::site}},
       [&session = line.session, options] { return submit(session, *options); });
   app->add_option("INPUT", options->input, "prompts (.txt, JSONL), or a job file (.toml)")
       ->required();
