@@ -170,6 +170,9 @@ void refuse_profiles(const toml::table& job, const fs::path& file) {
               ": profiles belong to sluice.toml; a job file takes one with profile = \"NAME\"");
 }
 
+// Flags of `submit` that are no settings of a job.
+constexpr std::string_view kActions[] = {"dry-run", "skip-bad", "wait"};
+
 // The keys of one table of a file. Of [profile] only `default`, the name of the one to take (TOML
 // has no room for a key `profile` beside it); read_profile reads the others.
 Layer read_table(const toml::table& table, const fs::path& file, const std::string& profile) {
@@ -185,6 +188,10 @@ Layer read_table(const toml::table& table, const fs::path& file, const std::stri
       continue;
     }
     const Key* key = find_key(name.str());
+    if (std::ranges::count(kActions, name.str()) > 0) {
+      throw usage(at + ": " + std::string(name.str()) +
+                  " is what to do, not a setting: sluice submit --" + std::string(name.str()));
+    }
     if (!key) {
       throw usage(at + ": unknown key '" + std::string(name.str()) + "'" + suggestion(name.str()));
     }

@@ -172,8 +172,9 @@ void add_submit(CommandLine& line) {
        .examples = "  sluice submit prompts.jsonl --model model.gguf --nodes 2 --batch-size 4\n"
                    "  sluice submit prompts.txt --model model.gguf -N 2 -p gpu -t 0:30:00 --wait\n"
                    "  sluice submit job.toml --dry-run\n"
-                   "Every option is also a key of job.toml and, as SLUICE_BATCH_SIZE, of the\n"
-                   "environment; `sluice config` shows each value and where it came from.",
+                   "Every setting is also a key of job.toml and, as SLUICE_BATCH_SIZE, of the\n"
+                   "environment (--dry-run, --wait and --skip-bad are none); `sluice config`\n"
+                   "shows each value and where it came from.",
        .formats = {"table", "json"},
        .groups = {Group::job, Group::spread, Group::cluster, Group::site}},
       [&session = line.session, options] { return submit(session, *options); });

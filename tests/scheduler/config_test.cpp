@@ -88,6 +88,16 @@ TEST(Config, AnUnknownKeyIsNamedWithItsLineAndItsNeighbour) {
             job.string() + ":2: unknown key 'batchsize'; did you mean 'batch-size'?");
 }
 
+TEST(Config, AnActionIsNoKeyOfAJobFile) {
+  for (const std::string action : {"wait", "dry-run", "skip-bad"}) {
+    World world;
+    world.sources.job_file = world.dir.write("job.toml", action + " = true\n");
+    EXPECT_THAT(world.error(),
+                HasSubstr("job.toml:1: " + action +
+                          " is what to do, not a setting: sluice submit --" + action));
+  }
+}
+
 TEST(Config, AnUnknownProfileNamesTheKnownOnes) {
   World world;
   world.sources.settings_files = {world.dir.write("s.toml", "[profile.cpu]\n[profile.gpu]\n")};
