@@ -24,7 +24,7 @@ Error usage(const std::string& message) { return Error(ExitStatus::usage, messag
 
 void need_file(const std::string& path, const std::string& what, const std::string& fix) {
   if (path.empty()) throw usage("no " + what + " given; " + fix);
-  if (!fs::exists(path)) throw usage(path + ": there is no such " + what);
+  if (!fs::exists(path)) throw Error(ExitStatus::not_found, path + ": there is no such " + what);
   if (fs::is_directory(path)) throw usage(path + ": is a folder; a " + what + " is a file");
   if (::access(path.c_str(), R_OK) != 0) throw usage(path + ": this user may not read it");
 }

@@ -120,6 +120,9 @@ void print_submitted(Session& session, const db::Job& job, const Submission& sub
 ExitStatus submit(Session& session, const SubmitOptions& options) {
   watch_for_interrupt();
   if (options.input.ends_with(".toml")) {
+    if (!fs::exists(options.input)) {
+      throw Error(ExitStatus::not_found, options.input + ": there is no such job file");
+    }
     session.job_file = options.input;
     if (session.settings().text("input").empty()) {
       throw Error(ExitStatus::usage, options.input + " has no `input`, the file of prompts");

@@ -111,6 +111,7 @@ TEST_F(Cli, ErrorsAreOneLineAStatusAndForProgramsOneValue) {
   EXPECT_EQ(submit({"--bathc-size=4"}).err,
             "error: submit has no option --bathc-size; did you mean --batch-size?; "
             "see sluice submit --help\n");
+  EXPECT_EQ(sluice({"submit", "no.toml"}).exit_code, 3);
   EXPECT_THAT(submit({"--name"}).err, HasSubstr("; see sluice submit --help"));
   const auto what = sluice({"export", "1", "--what", "nothing"}).err;
   EXPECT_THAT(what, HasSubstr("must be one of results, metrics, stages, prompts, events"));

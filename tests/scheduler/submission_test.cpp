@@ -60,8 +60,10 @@ TEST(Submission, RefusesWhatCannotRun) {
   LocalSite site;
   const auto bad_model = site.dir.write("bad.gguf", "bad model");
   const auto missing = (site.dir / "missing").string();
-  EXPECT_EQ(refusal(site, {{"input", {missing}}}), missing + ": there is no such prompt file");
-  EXPECT_EQ(refusal(site, {{"model", {missing}}}), missing + ": there is no such model");
+  EXPECT_EQ(refusal(site, {{"input", {missing}}}, ExitStatus::not_found),
+            missing + ": there is no such prompt file");
+  EXPECT_EQ(refusal(site, {{"model", {missing}}}, ExitStatus::not_found),
+            missing + ": there is no such model");
   EXPECT_EQ(refusal(site, {{"model", {bad_model}}}),
             "architecture 'bad' is not supported; supported: llama");
   EXPECT_THAT(refusal(site, {{"nodes", {"5"}}}), HasSubstr("has 4 layers, too few for 5 stages"));
