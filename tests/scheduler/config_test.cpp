@@ -264,7 +264,13 @@ TEST(JobSpec, TheShapeMultipliesOutOrIsRefused) {
   };
   EXPECT_EQ(shape({{"nodes", {"3"}}}).stages, 3);
   EXPECT_EQ(shape({{"nodes", {"2"}}, {"gpus-per-node", {"t4:2"}}}).stages, 4);
-  EXPECT_THROW(shape({{"nodes", {"3"}}, {"stages", {"2"}}}), Error);
+  EXPECT_THAT(
+      [&] {
+        shape({{"nodes", {"3"}}, {"stages", {"2"}}});
+      },
+      testing::ThrowsMessage<Error>(
+          "stages 2: every rank is a stage, and there are 3 (nodes x ranks-per-node); "
+          "leave --stages out, or ask for as many ranks"));
 }
 
 TEST(JobSpec, CarriesEachSettingWithItsOrigin) {
