@@ -30,6 +30,12 @@ std::optional<ResultFile> parse_result_file(const std::filesystem::path& path) {
   return ResultFile{.path = path, .run = *run, .replica = replica};
 }
 
+// Within a JSON string the quotes of this mark would be escaped, and no other object of a result
+// line has a status.
+bool tells_of_an_error(std::string_view line) {
+  return line.find(R"("status":"error")") != std::string_view::npos;
+}
+
 }  // namespace
 
 ResultLog::ResultLog(const std::filesystem::path& path, Sync sync) : sync_(sync), path_(path) {
@@ -84,23 +90,24 @@ std::vector<ResultFile> result_files(const std::filesystem::path& results_dir) {
   return files;
 }
 
-bool DoneSet::add(std::int64_t index) {
-  if (index < 0 || static_cast<std::size_t>(index) >= done_.size() || contains(index)) return false;
-  done_[static_cast<std::size_t>(index)] = true;
+void DoneSet::add_line(std::string_view line) {
+  const auto index = result_index(line);
+  if (!index) {
+    ++unreadable_lines_;
+    return;
+  }
+  if (*index < 0 || static_cast<std::size_t>(*index) >= done_.size() || contains(*index)) return;
+  done_[static_cast<std::size_t>(*index)] = true;
   ++count_;
-  return true;
+  if (tells_of_an_error(line)) ++failed_;
 }
 
 DoneSet read_done(const std::filesystem::path& results_dir, std::int64_t prompts) {
   DoneSet done(prompts);
   for (const auto& file : result_files(results_dir)) {
-    read_lines(file.path, 0, [&](std::string_view line, std::int64_t) {
-      if (const auto index = result_index(line)) {
-        done.add(*index);
-      } else {
-        done.add_unreadable_line();
-      }
-    });
+    // A run that was killed may have left lines that only the page cache holds.
+    sync_file(file.path);
+    read_lines(file.path, 0, [&](std::string_view line, std::int64_t) { done.add_line(line); });
   }
   return done;
 }

@@ -93,19 +93,22 @@ class DoneSet {
  public:
   explicit DoneSet(std::int64_t prompts) : done_(static_cast<std::size_t>(prompts)) {}
   bool contains(std::int64_t index) const { return done_[static_cast<std::size_t>(index)]; }
-  bool add(std::int64_t index);  // false when it was there, or is no prompt of this job
+  // A whole line of a result file; of two answers for one prompt the first counts.
+  void add_line(std::string_view line);
   std::int64_t count() const { return count_; }
+  std::int64_t failed() const { return failed_; }  // those whose answer is an error
 
   // Whole lines that are no results (a damaged disk, a foreign hand): their prompts count as not
   // done and are answered again.
-  void add_unreadable_line() { ++unreadable_lines_; }
   std::int64_t unreadable_lines() const { return unreadable_lines_; }
 
  private:
   std::vector<bool> done_;
-  std::int64_t count_ = 0;
-  std::int64_t unreadable_lines_ = 0;
+  std::int64_t count_ = 0, failed_ = 0, unreadable_lines_ = 0;
 };
+
+// What the runs so far have left to do. Makes durable what it counts. Throws jobs::Error when a
+// result file cannot be read.
 DoneSet read_done(const std::filesystem::path& results_dir, std::int64_t prompts);
 
 }  // namespace sluice::jobs

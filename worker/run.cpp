@@ -14,7 +14,6 @@
 #include "jobs/spec.h"
 #include "kernels/cpu.h"
 #include "worker/cores.h"
-#include "worker/earlier_runs.h"
 #include "worker/engine.h"
 #include "worker/error.h"
 #include "worker/leader.h"
@@ -165,12 +164,12 @@ EngineSetup Run::setup(const jobs::JobSpec& spec) const {
 
 Led Run::lead(const Job& job, const pipeline::Plan& plan, Engine& engine) {
   const jobs::JobSpec& spec = job.spec;
-  const EarlierRuns earlier = read_earlier_runs(layout_, spec.prompt_count);
-  if (earlier.done.unreadable_lines() > 0) {
-    log_->warn(std::to_string(earlier.done.unreadable_lines()) +
+  const jobs::DoneSet earlier = jobs::read_done(layout_.results_dir(), spec.prompt_count);
+  if (earlier.unreadable_lines() > 0) {
+    log_->warn(std::to_string(earlier.unreadable_lines()) +
                " result line(s) of earlier runs are damaged: their prompts are answered again");
   }
-  log_->info(std::to_string(earlier.done.count()) + " of " + std::to_string(spec.prompt_count) +
+  log_->info(std::to_string(earlier.count()) + " of " + std::to_string(spec.prompt_count) +
              " prompts are done; KV room for " +
              std::to_string(engine.kv_pages() * kernels::kKvPageTokens) + " positions");
   writer_.emplace(WriterSetup{
@@ -179,8 +178,8 @@ Led Run::lead(const Job& job, const pipeline::Plan& plan, Engine& engine) {
       .replica = 0,
       .sync = spec.fsync == "none" ? jobs::ResultLog::Sync::none : jobs::ResultLog::Sync::group,
       .prompts_total = spec.prompt_count,
-      .done_before = earlier.done.count(),
-      .failed_before = earlier.failed,
+      .done_before = earlier.count(),
+      .failed_before = earlier.failed(),
       .warn = [this](const std::string& line) { log_->warn(line); }});
 
   jobs::PromptReader prompts(layout_.prompts());
@@ -191,7 +190,7 @@ Led Run::lead(const Job& job, const pipeline::Plan& plan, Engine& engine) {
                     std::to_string(spec.prompt_count) +
                     " prompts that were submitted: the file has been changed since");
       }
-      if (!earlier.done.contains(prompt->index)) return prompt;
+      if (!earlier.contains(prompt->index)) return prompt;
     }
     return std::nullopt;
   };
@@ -281,9 +280,9 @@ void Run::write_exit(const jobs::ExitRecord& exit) {
 void count_durable(const jobs::Layout& layout, jobs::ExitRecord& exit) {
   try {
     const jobs::JobSpec spec = jobs::load_spec(layout.spec());
-    const EarlierRuns all = read_earlier_runs(layout, spec.prompt_count);
-    exit.prompts_done = all.done.count();
-    exit.prompts_failed = all.failed;
+    const jobs::DoneSet all = jobs::read_done(layout.results_dir(), spec.prompt_count);
+    exit.prompts_done = all.count();
+    exit.prompts_failed = all.failed();
   } catch (const std::exception&) {
     return;  // the failure itself matters more
   }

@@ -66,7 +66,7 @@ int run(std::map<std::string, std::string> options) {
                                                      .started_unix_s = jobs::unix_time_s(),
                                                      .hosts = {"here"},
                                                      .partition_text = "0-3 + head"}));
-  auto done = jobs::read_done(layout.results_dir(), spec.prompt_count);
+  const auto done = jobs::read_done(layout.results_dir(), spec.prompt_count);
   jobs::ResultLog results(layout.results(run, 0), jobs::ResultLog::Sync::none);
   jobs::ExitRecord exit;
   exit.run = run;
@@ -92,7 +92,6 @@ int run(std::map<std::string, std::string> options) {
     result.prompt_tokens = 3;
     result.run = run;
     results.commit({jobs::to_line(result)});
-    done.add(prompt->index);
     ++answered;
   }
   jobs::RunMetrics metrics;
@@ -110,7 +109,7 @@ int run(std::map<std::string, std::string> options) {
     exit.outcome = "stopped";
     exit.message = "asked to stop";
   }
-  exit.prompts_done = done.count();
+  exit.prompts_done = done.count() + answered;
   exit.ended_unix_s = jobs::unix_time_s();
   jobs::write_file_whole(layout.exit(run), jobs::to_json(exit));
   return exit.exit_code;

@@ -10,7 +10,6 @@
 #include "jobs/files.h"
 #include "jobs/metrics.h"
 #include "tests/worker/job_directory.h"
-#include "worker/earlier_runs.h"
 #include "worker/error.h"
 
 namespace sluice::worker {
@@ -78,10 +77,10 @@ TEST_F(ResultWriterTest, LaterRunKnowsWhatIsDoneAndWhatFailed) {
     writer.add(boasts);
     writer.finish();
   }
-  const EarlierRuns earlier = read_earlier_runs(job.layout(), 10);
-  EXPECT_EQ(earlier.done.count(), 3);
-  EXPECT_TRUE(earlier.done.contains(3) && earlier.done.contains(5) && earlier.done.contains(6));
-  EXPECT_EQ(earlier.failed, 1);
+  const jobs::DoneSet earlier = jobs::read_done(job.layout().results_dir(), 10);
+  EXPECT_EQ(earlier.count(), 3);
+  EXPECT_TRUE(earlier.contains(3) && earlier.contains(5) && earlier.contains(6));
+  EXPECT_EQ(earlier.failed(), 1);
 }
 
 TEST_F(ResultWriterTest, NewerRunEndsIt) {
