@@ -145,7 +145,6 @@ PromptSummary normalise_prompts(const NormaliseOptions& options) {
   std::int64_t number = 0, next_progress = kProgressEveryBytes;
   while (const auto line = reader.next()) {
     ++number;
-    summary.input_bytes = line->end;
     if (options.progress && line->end >= next_progress) {
       options.progress(line->end, options.progress_context);
       next_progress = line->end + kProgressEveryBytes;

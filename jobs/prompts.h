@@ -35,9 +35,8 @@ struct LineProblem {
 
 struct PromptSummary {
   std::int64_t prompts = 0;
-  std::int64_t blank_lines = 0;   // skipped
-  bool looks_like_jsonl = false;  // plain text whose first prompt is a JSON object
-  std::int64_t input_bytes = 0;
+  std::int64_t blank_lines = 0;        // skipped
+  bool looks_like_jsonl = false;       // plain text whose first prompt is a JSON object
   std::int64_t output_tokens_max = 0;  // sum of each prompt's max_tokens
   std::int64_t problem_count = 0;
   std::vector<LineProblem> problems;  // the first kProblemsShown of them, in line order

@@ -41,7 +41,6 @@ struct ClusterOptions {
 };
 
 struct JobSpec {
-  int format_version = kFormatVersion;
   JobId job = 0;
   std::string uid;
   std::string name;
