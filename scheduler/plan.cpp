@@ -7,15 +7,14 @@
 #include <string_view>
 #include <utility>
 
+#include "jobs/exit_status.h"
+
 namespace sluice::scheduler {
 namespace {
 
 using jobs::EventKind;
 using jobs::JobState;
 using slurm::Phase;
-
-constexpr int kWantsResume = 75;  // the worker's exit statuses
-constexpr int kBadJob = 2;        // no other node would answer it either
 
 struct ExitStatusWords {
   int code = 0, signal = 0;
@@ -219,7 +218,7 @@ class Planner {
     }
     const bool failed = exit.outcome == "failed";
     const Again again = cut_short(status);
-    if (again != Again::never && !(failed && exit.exit_code == kBadJob)) {
+    if (again != Again::never && !(failed && exit.exit_code == jobs::kBadJob)) {
       return End{.again = again, .why = say_why(status, seen_.log)};
     }
     return End{.again = failed ? Again::never : Again::with_progress, .why = exit.message};
@@ -231,7 +230,7 @@ class Planner {
       return End{.again = Again::with_progress,
                  .why = status.state + ", but the worker left no exit record; see " + seen_.log};
     }
-    const bool stopped = parse_exit(status.exit_code).code == kWantsResume;
+    const bool stopped = parse_exit(status.exit_code).code == jobs::kStoppedEarly;
     return End{.again = stopped ? Again::with_progress : cut_short(status),
                .why = say_why(status, seen_.log)};
   }

@@ -5,17 +5,17 @@
 #include <filesystem>
 #include <string>
 
+#include "jobs/exit_status.h"
 #include "jobs/ids.h"
 #include "worker/pipeline/link.h"
 #include "worker/pipeline/node_place.h"
 
 namespace sluice::worker {
 
-// Exit status of a run; the script and the scheduler act on it.
-inline constexpr int kAllAnswered = 0;
-inline constexpr int kFailed = 1;
-inline constexpr int kBadJob = 2;  // the spec, the model or the shape: trying again is no use
-inline constexpr int kStoppedEarly = 75;  // wants to be resumed
+using jobs::kAllAnswered;
+using jobs::kBadJob;
+using jobs::kFailed;
+using jobs::kStoppedEarly;
 
 struct RunOptions {
   std::filesystem::path job_dir;
