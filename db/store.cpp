@@ -79,6 +79,13 @@ double end_of(Connection& connection, const Job& job, const jobs::JobEvent& even
   return ended_unix_s;
 }
 
+// Whether the log tells the end of the attempt already.
+bool has_ended(Connection& connection, jobs::JobId id, int attempt) {
+  if (attempt == 0) return false;
+  auto find = connection.prepare("SELECT 1 FROM events WHERE job = ? AND kind = ? AND attempt = ?");
+  return find.bind(id, jobs::EventKind::attempt_ended, attempt).step();
+}
+
 // What the event leaves in the job's row, the cache of the log.
 void apply(Job& job, const jobs::JobEvent& event, jobs::JobState after, double ended_unix_s) {
   using jobs::EventKind, jobs::JobState;
@@ -113,6 +120,10 @@ bool move_job(Connection& connection, jobs::JobId id, jobs::JobState expected,
   if (event.attempt != 0 && event.attempt != job->attempt && !begins) return false;
   const auto after = jobs::next(job->state, event);
   if (!after) return false;
+  // An end that leaves the job in its state is not told apart by it: two ticks may both bring it.
+  if (event.kind == jobs::EventKind::attempt_ended && has_ended(connection, id, event.attempt)) {
+    return false;
+  }
   insert_event(connection, id, event);
   apply(*job, event, *after, end_of(connection, *job, event));
   connection

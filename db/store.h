@@ -119,7 +119,13 @@ class Store {
   bool add_results(jobs::JobId id, const ResultBatch& batch);  // false: another process was faster
   std::int64_t ingested_offset(jobs::JobId id, const std::string& file) const;
 
-  void put_run(const Run& run);  // insert or replace
+  // Adds what is known of a run to its row: what is there already stays, so a look from before the
+  // run's end takes nothing back. Of `news`, what this call makes known is recorded as an event in
+  // the same transaction: each start and each end once, whoever sees them. False: nothing was new.
+  struct RunNews {
+    std::optional<jobs::JobEvent> started, ended;
+  };
+  bool put_run(const Run& run, const RunNews& news = {});
   void put_run_metrics(jobs::JobId id, const jobs::RunMetrics& metrics);
   void put_stage_metrics(jobs::JobId id, jobs::RunId run, const jobs::StageMetrics& metrics);
   std::optional<jobs::RunMetrics> run_metrics(jobs::JobId id, jobs::RunId run) const;

@@ -1,4 +1,6 @@
 // Attempts and runs: who submits, what the cluster called it, what each start of the script did.
+#include <tuple>
+
 #include "db/sqlite/rows.h"
 #include "db/sqlite/store_data.h"
 
@@ -50,6 +52,29 @@ std::vector<Row> rows_of_job(const sqlite::Connection& connection, jobs::JobId i
   std::vector<Row> found;
   while (statement.step()) found.push_back(sqlite::read_row<Row>(statement));
   return found;
+}
+
+// What is known of a run, with what a look at its files adds. A file that was not there yet then
+// leaves nothing, which is no news.
+Run merge(Run known, const Run& seen) {
+  known.job = seen.job;
+  known.run = seen.run;
+  if (!seen.cluster_id.empty()) known.cluster_id = seen.cluster_id;
+  if (!seen.partition_text.empty()) known.partition_text = seen.partition_text;
+  if (seen.started_unix_s > 0) known.started_unix_s = seen.started_unix_s;
+  if (seen.ended_unix_s > 0) known.ended_unix_s = seen.ended_unix_s;
+  if (seen.exit_code) known.exit_code = seen.exit_code;
+  if (!seen.outcome.empty()) known.outcome = seen.outcome;
+  if (!seen.message.empty()) known.message = seen.message;
+  return known;
+}
+
+bool same(const Run& a, const Run& b) {
+  const auto values = [](const Run& run) {
+    return std::tie(run.job, run.run, run.cluster_id, run.partition_text, run.started_unix_s,
+                    run.ended_unix_s, run.exit_code, run.outcome, run.message);
+  };
+  return values(a) == values(b);
 }
 
 }  // namespace
@@ -149,11 +174,19 @@ void Store::note_sighting(const Attempt& attempt) {
   });
 }
 
-void Store::put_run(const Run& run) {
+bool Store::put_run(const Run& run, const RunNews& news) {
   auto& connection = data_->connection;
-  connection.transact("record a run", [&] {
+  return connection.write("record a run", [&] {
+    auto find = connection.prepare("SELECT " + sqlite::column_names<Run>() +
+                                   " FROM runs WHERE job = ? AND attempt = ? AND restart = ?");
+    Run known;
+    if (find.bind(run.job, run.run.attempt, run.run.restart).step()) {
+      known = sqlite::read_row<Run>(find);
+    }
+    const Run row = merge(known, run);
+    if (same(row, known)) return false;
     auto replace = connection.prepare(sqlite::insert_sql<Run>("INSERT OR REPLACE", "runs"));
-    sqlite::bind_row(replace, run).run();
+    sqlite::bind_row(replace, row).run();
     // The first run's own word is surer than the tick that saw the job running.
     connection
         .prepare(
@@ -161,6 +194,13 @@ void Store::put_run(const Run& run) {
             "FROM runs WHERE job = ?1), started_unix_s) WHERE id = ?1")
         .bind(run.job)
         .run();
+    const auto tell = [&](const std::optional<jobs::JobEvent>& event) {
+      const auto job = sqlite::find_job(connection, run.job);
+      if (event && job) sqlite::move_job(connection, run.job, job->state, *event);
+    };
+    if (known.started_unix_s <= 0 && row.started_unix_s > 0) tell(news.started);
+    if (known.ended_unix_s <= 0 && row.ended_unix_s > 0) tell(news.ended);
+    return true;
   });
 }
 

@@ -61,8 +61,7 @@ class Applier {
       row.outcome = exit->outcome;
       row.message = exit->message;
     }
-    site_.store.put_run(row);
-    return true;
+    return site_.store.put_run(row, record.news);
   }
 
   bool operator()(const NoteSighting& note) {

@@ -90,12 +90,16 @@ class Planner {
     actions_.push_back({.job = seen_.job.id, .what = std::move(what)});
   }
 
+  jobs::JobEvent to_event(EventKind kind, std::string reason) const {
+    return {.kind = kind,
+            .time_s = now_s_,
+            .attempt = seen_.job.attempt,
+            .reason = std::move(reason)};
+  }
+
   void record(EventKind kind, std::string reason = {}, bool again = false) {
-    jobs::JobEvent event{.kind = kind,
-                         .time_s = now_s_,
-                         .attempt = seen_.job.attempt,
-                         .again = again,
-                         .reason = std::move(reason)};
+    jobs::JobEvent event = to_event(kind, std::move(reason));
+    event.again = again;
     const auto next = jobs::next(state_, event);
     if (!next) return;
     act(Record{.expected = state_, .event = std::move(event)});
@@ -160,11 +164,16 @@ class Planner {
 
   void record_runs() {
     for (const RunSeen& run : seen_.runs) {
-      const bool started = run.started && !run.start_recorded;
-      const bool ended = run.exit && !run.end_recorded;
-      if (started) record(EventKind::run_started, "run " + jobs::to_string(run.run));
-      if (ended) record(EventKind::run_ended, say_end(run.exit->outcome, run.exit->message));
-      if (started || ended) act(RecordRun{.run = run});
+      db::Store::RunNews news;
+      if (run.started && !run.start_recorded) {
+        news.started = to_event(EventKind::run_started, "run " + jobs::to_string(run.run));
+        state_ = jobs::next(state_, *news.started).value_or(state_);
+      }
+      if (run.exit && !run.end_recorded) {
+        const jobs::ExitRecord& exit = *run.exit;
+        news.ended = to_event(EventKind::run_ended, say_end(exit.outcome, exit.message));
+      }
+      if (news.started || news.ended) act(RecordRun{.run = run, .news = std::move(news)});
     }
   }
 
@@ -315,7 +324,10 @@ struct Describe {
     return record.event.reason.empty() ? line : line + " (" + record.event.reason + ")";
   }
   std::string operator()(const RecordRun& record) const {
-    return "record run " + jobs::to_string(record.run.run);
+    std::string line = "record run " + jobs::to_string(record.run.run);
+    if (record.news.started) line += ", started";
+    if (const auto& ended = record.news.ended) line += ", ended (" + ended->reason + ")";
+    return line;
   }
   std::string operator()(const NoteSighting& note) const {
     return "note " + note.status.state +

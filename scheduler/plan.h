@@ -70,6 +70,7 @@ struct Record {
 };
 struct RecordRun {
   RunSeen run;
+  db::Store::RunNews news;
 };
 // The cluster's own words, for people.
 struct NoteSighting {

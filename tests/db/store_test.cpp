@@ -268,6 +268,40 @@ TEST_F(StoreTest, RunsAndMetricsAreReadAsWritten) {
   EXPECT_EQ(to_json(stages[1]), to_json(last));
 }
 
+// Of two ticks at once the slower one looked before the run ended.
+TEST_F(StoreTest, AStaleLookTakesNothingOfARunBack) {
+  const auto id = tests::add_job(store_);
+  ASSERT_TRUE(store_.begin_attempt(tests::attempt_of(id)));
+  ASSERT_TRUE(store_.finish_submission(tests::attempt_of(id), "7", 5));
+  const Store::RunNews news{.started = tests::event_of(EventKind::run_started),
+                            .ended = tests::event_of(EventKind::run_ended)};
+  db::Run early{.job = id,
+            .run = {1, 0},
+            .cluster_id = "7",
+            .partition_text = "0-5",
+            .started_unix_s = 8,
+            .exit_code = {},
+            .outcome = {},
+            .message = {}};
+  db::Run late = early;
+  late.ended_unix_s = 9;
+  late.exit_code = 0;
+  late.outcome = "completed";
+  late.message = "all";
+  EXPECT_TRUE(store_.put_run(early, news));
+  EXPECT_EQ(store_.job(id)->state, JobState::running);
+  EXPECT_TRUE(store_.put_run(late, news));
+  for (const db::Run& again : {early, late}) EXPECT_FALSE(store_.put_run(again, news));
+  const db::Run run = store_.runs(id).at(0);
+  EXPECT_EQ(run.ended_unix_s, 9);
+  EXPECT_EQ(run.exit_code, 0);
+  EXPECT_EQ(run.outcome + " " + run.message, "completed all");
+  const auto ended = tests::event_of(EventKind::attempt_ended);
+  EXPECT_TRUE(store_.append_event(id, JobState::running, ended));
+  EXPECT_FALSE(store_.append_event(id, JobState::running, ended)) << "an attempt ends once";
+  EXPECT_EQ(store_.events(id).size(), 6u) << "created, intended, submitted, and one of each";
+}
+
 TEST_F(StoreTest, ForeignKeysHold) { EXPECT_THROW(store_.put_run_metrics(99, {}), Error); }
 
 }  // namespace

@@ -191,11 +191,11 @@ TEST(PlanRunning, ARequeueByTheClusterIsTheSameAttempt) {
 TEST(PlanRunning, RecordsARunOnceWhenItStartsAndOnceWhenItEnds) {
   auto seen = Situation(JobState::pending).cluster("PENDING", Phase::pending).run();
   seen.runs[0].start_recorded = false;
-  EXPECT_THAT(planned(seen), ElementsAre("pending: run_started (run 1.0)", "record run 1.0"));
+  EXPECT_THAT(planned(seen), ElementsAre("record run 1.0, started"));
   auto ended =
       Situation(JobState::running).cluster("RUNNING", Phase::running).run("stopped", "why");
   ended.runs[0].end_recorded = false;
-  EXPECT_THAT(planned(ended), ElementsAre("running: run_ended (stopped: why)", "record run 1.0"));
+  EXPECT_THAT(planned(ended), ElementsAre("record run 1.0, ended (stopped: why)"));
   EXPECT_EQ(say_end("stopped", "stopped early"), "stopped early");
 }
 
