@@ -15,10 +15,15 @@ namespace fs = std::filesystem;
 constexpr std::size_t kBatchResults = 1000;  // one transaction; bounds memory and lock time
 
 template <typename Parse>
-auto read_if_there(const fs::path& path, Parse parse) {
-  using Value = decltype(parse(std::string_view{}));
-  if (!fs::exists(path)) return std::optional<Value>{};
-  return std::optional<Value>{parse(jobs::read_file(path))};
+auto read_if_there(const fs::path& path, Parse parse, const Unreadable& unreadable)
+    -> std::optional<decltype(parse(std::string_view{}))> {
+  if (!fs::exists(path)) return std::nullopt;
+  try {
+    return parse(jobs::read_file(path));
+  } catch (const jobs::Error& error) {
+    unreadable(path.string() + " cannot be used: " + error.what());
+    return std::nullopt;
+  }
 }
 
 // Reads on from `offset` to the end of the file. False: another process recorded from there first.
@@ -57,15 +62,16 @@ void ingest_file(db::Store& store, jobs::JobId job, const fs::path& path) {
 
 }  // namespace
 
-std::vector<RunSeen> read_runs(const jobs::Layout& layout, int attempt) {
+std::vector<RunSeen> read_runs(const jobs::Layout& layout, int attempt,
+                               const Unreadable& unreadable) {
   std::vector<RunSeen> runs;
   if (!fs::exists(layout.runs_dir())) return runs;
   for (const auto& entry : fs::directory_iterator(layout.runs_dir())) {
     const auto run = jobs::parse_run_id(entry.path().filename().string());
     if (!run || run->attempt != attempt) continue;
     runs.push_back({.run = *run,
-                    .started = read_if_there(layout.started(*run), jobs::parse_started),
-                    .exit = read_if_there(layout.exit(*run), jobs::parse_exit_record)});
+                    .started = read_if_there(layout.started(*run), jobs::parse_started, unreadable),
+                    .exit = read_if_there(layout.exit(*run), jobs::parse_exit_record, unreadable)});
   }
   std::ranges::sort(runs, {}, &RunSeen::run);
   return runs;
@@ -94,16 +100,19 @@ void ingest_results(db::Store& store, jobs::JobId job, const jobs::Layout& layou
   }
 }
 
-void ingest_metrics(db::Store& store, jobs::JobId job, const jobs::Layout& layout,
-                    jobs::RunId run) {
-  if (const auto metrics = read_if_there(layout.metrics(run), jobs::parse_run_metrics)) {
+void ingest_metrics(db::Store& store, jobs::JobId job, const jobs::Layout& layout, jobs::RunId run,
+                    const Unreadable& unreadable) {
+  if (const auto metrics =
+          read_if_there(layout.metrics(run), jobs::parse_run_metrics, unreadable)) {
     store.put_run_metrics(job, *metrics);
   }
   if (!fs::exists(layout.run_dir(run))) return;
   for (const auto& entry : fs::directory_iterator(layout.run_dir(run))) {
     const std::string name = entry.path().filename();
     if (!name.starts_with("stage-") || !name.ends_with(".json")) continue;
-    store.put_stage_metrics(job, run, jobs::parse_stage_metrics(jobs::read_file(entry.path())));
+    if (const auto stage = read_if_there(entry.path(), jobs::parse_stage_metrics, unreadable)) {
+      store.put_stage_metrics(job, run, *stage);
+    }
   }
 }
 

@@ -64,16 +64,35 @@ std::string log_of(const db::Job& job, const jobs::Layout& layout, const db::Att
   return log.parent_path() / "supervisor.log";
 }
 
+// What is wrong with a job's files, for whoever ticks now and, once, for its log.
+Unreadable complaints(const Site& site, const JobSeen& seen, const std::vector<db::Event>& events,
+                      Report& report) {
+  return [&](const std::string& why) {
+    report.warnings.push_back({.job = seen.job.id, .text = why});
+    const bool noted = std::ranges::any_of(events, [&](const db::Event& event) {
+      return event.kind == jobs::EventKind::note && event.reason == why;
+    });
+    if (noted) return;
+    site.store.append_event(seen.job.id, seen.job.state,
+                            {.kind = jobs::EventKind::note,
+                             .time_s = jobs::unix_time_s(),
+                             .attempt = seen.job.attempt,
+                             .reason = why});
+  };
+}
+
 // Everything but the sighting. False: another process moved the job on to its next attempt.
-bool look_into(const Site& site, JobSeen& seen) {
+bool look_into(const Site& site, JobSeen& seen, Report& report) {
   const jobs::Layout layout(seen.job.directory);
   const auto& attempt = *seen.attempt;
   seen.claim = read_claim(layout, attempt.attempt, attempt.token);
   seen.owner = owner_of(attempt);
   seen.cancel_asked_unix_s = cancel_asked_unix_s(layout);
   seen.log = log_of(seen.job, layout, attempt);
-  seen.runs_used = runs_since_asked(site.store.events(seen.job.id), layout);
-  seen.runs = read_runs(layout, attempt.attempt);
+  const auto events = site.store.events(seen.job.id);
+  const auto unreadable = complaints(site, seen, events, report);
+  seen.runs_used = runs_since_asked(events, layout);
+  seen.runs = read_runs(layout, attempt.attempt, unreadable);
   seen.last_sign_unix_s = last_sign_of(layout, seen.runs);
   const auto recorded = site.store.runs(seen.job.id);
   for (RunSeen& run : seen.runs) {
@@ -81,7 +100,7 @@ bool look_into(const Site& site, JobSeen& seen) {
     run.start_recorded = row != recorded.end() && row->started_unix_s != 0;
     run.end_recorded = row != recorded.end() && row->ended_unix_s != 0;
     if (run.exit && !run.end_recorded) {
-      ingest_metrics(site.store, seen.job.id, layout, run.run);
+      ingest_metrics(site.store, seen.job.id, layout, run.run, unreadable);
     }
   }
   ingest_results(site.store, seen.job.id, layout);
@@ -143,15 +162,22 @@ std::vector<JobSeen> observe(const Site& site, const std::vector<jobs::JobId>& o
     snapshot.push_back(std::move(seen));
   }
   ask_executors(site, snapshot, report);
+  // A job whose folder cannot be read now is not judged, as if the cluster could not be asked; but
+  // it is ended where that is wanted.
+  const auto leave_unjudged = [&](JobSeen& seen, const std::string& why) {
+    report.warnings.push_back({.job = seen.job.id, .text = why});
+    seen.runs.clear();
+    seen.sighting = {};
+  };
   std::erase_if(snapshot, [&](JobSeen& seen) {
     if (!seen.attempt) return false;
     try {
-      return !look_into(site, seen);
+      return !look_into(site, seen, report);
     } catch (const db::Error&) {
       throw;
     } catch (const std::exception& error) {
-      report.warnings.push_back({.job = seen.job.id, .text = error.what()});
-      return true;
+      leave_unjudged(seen, error.what());
+      return false;
     }
   });
   return snapshot;

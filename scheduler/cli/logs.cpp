@@ -25,7 +25,7 @@ std::vector<fs::path> logs_of(Session& session, const db::Job& job) {
   const jobs::RunId first{.attempt = attempt->attempt, .restart = 0};
   paths.push_back(layout.run_dir(first) / "supervisor.log");
   paths.push_back(local_log(layout, attempt->attempt, attempt->cluster_id));
-  for (const auto& run : read_runs(layout, attempt->attempt)) {
+  for (const auto& run : read_runs(layout, attempt->attempt, [](const auto&) {})) {
     paths.push_back(layout.worker_log(run.run));
   }
   std::erase_if(paths,

@@ -53,7 +53,9 @@ Report Session::tick(const std::vector<jobs::JobId>& only) {
   Report report = scheduler::tick(site(), only);
   for (const auto& warning : report.warnings) {
     const std::string who = warning.job == 0 ? "" : "job " + std::to_string(warning.job) + ": ";
-    warn(who + warning.text);
+    // A cluster that does not answer is asked again; what else goes wrong stays until it is mended,
+    // and cron must hear of it.
+    tell(who + warning.text, quiet && warning.unreachable);
   }
   return report;
 }
@@ -84,8 +86,10 @@ void Session::say(const std::string& line) {
   if (!quiet && for_people()) std::cout << line << "\n" << std::flush;
 }
 
-void Session::warn(const std::string& line) {
-  if (quiet || std::ranges::count(warned_, line) > 0) return;
+void Session::warn(const std::string& line) { tell(line, quiet); }
+
+void Session::tell(const std::string& line, bool silent) {
+  if (silent || std::ranges::count(warned_, line) > 0) return;
   warned_.push_back(line);
   std::cerr << "warning: " << line << "\n";
 }

@@ -31,7 +31,8 @@ class Session {
   Executor& executor(const std::string& name);
   Site site();
 
-  // A tick whose warnings go to stderr, each once a session.
+  // A tick whose warnings go to stderr, each once a session: with --quiet only what is wrong with a
+  // job, not that the cluster could not be asked.
   Report tick(const std::vector<jobs::JobId>& only = {});
   // For loops that look again and again: false, with a warning once a session, when the database
   // could not be used this time.
@@ -44,6 +45,8 @@ class Session {
   void warn(const std::string& line);
 
  private:
+  void tell(const std::string& line, bool silent);
+
   std::optional<Settings> settings_;
   std::optional<db::Store> store_;
   std::map<std::string, std::unique_ptr<Executor>> executors_;

@@ -114,5 +114,12 @@ TEST_F(CancelTest, ThatWasPlannedForAnEarlierLifeIsLeftUndone) {
   EXPECT_FALSE(is_cancel_requested(layout_));
 }
 
+TEST_F(CancelTest, ReachesAJobWhoseFolderCannotBeRead) {
+  std::filesystem::remove_all(layout_.results_dir());
+  jobs::write_file_whole(layout_.results_dir(), "no folder");
+  EXPECT_THAT(tick(site()).warnings, testing::SizeIs(1));
+  EXPECT_THAT(asked_, UnorderedElementsAre("42"));
+}
+
 }  // namespace
 }  // namespace sluice::scheduler

@@ -71,6 +71,13 @@ TEST_F(Cli, QuietPrintsTheIdAlone) {
   EXPECT_EQ(sluice({"wait", "1", "--quiet"}).exit_code, 0);
 }
 
+TEST_F(Cli, AQuietTickStillTellsWhatIsWrong) {
+  std::filesystem::remove(site_.layout(site_.queue()).spec());
+  const auto ticked = sluice({"tick", "--quiet"});
+  EXPECT_EQ(ticked.out, "");
+  EXPECT_THAT(ticked.err, StartsWith("warning: job 1: "));
+}
+
 TEST_F(Cli, AJobFileSaysTheSame) {
   const auto file = site_.dir.write(
       "job.toml", "input = \"prompts.txt\"\nmodel = \"model.gguf\"\nname = \"t\"\n");

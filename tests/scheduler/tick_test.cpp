@@ -224,6 +224,25 @@ TEST(Tick, OneJobsErrorDoesNotStopTheOthers) {
   EXPECT_EQ(site.job(whole).state, JobState::completed);
 }
 
+// A disk that was full leaves such files, and an older sluice cannot read a newer worker's.
+TEST(Tick, AFileThatCannotBeReadIsToldAndDoesNotHoldUpTheJob) {
+  LocalSite site;
+  site.hold();
+  const auto id = site.queue();
+  ASSERT_TRUE(site.ticks_until(id, [](const db::Job& job) { return job.prompts_ok == 1; }));
+  const auto layout = site.layout(id);
+  jobs::write_file_whole(layout.stage({.attempt = 1, .restart = 0}, 7), "{");
+  jobs::write_file_whole(layout.exit({.attempt = 1, .restart = 0}), "{");
+  const auto warnings = site.tick().warnings;
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_THAT(warnings[0].text, HasSubstr("exit.json cannot be used: "));
+  site.release();
+  ASSERT_TRUE(site.ends(id));
+  EXPECT_EQ(site.job(id).state, JobState::completed) << site.job(id).reason;
+  EXPECT_EQ(site.open().stage_metrics(id, {.attempt = 1, .restart = 0}).size(), 1u);
+  EXPECT_EQ(count_events(site, id, EventKind::note), 2) << "exit.json and stage-7.json, once each";
+}
+
 // An executor with prepared answers, for what no local machine does.
 class ScriptedExecutor final : public Executor {
  public:
