@@ -118,6 +118,7 @@ class Store {
   };
   bool add_results(jobs::JobId id, const ResultBatch& batch);  // false: another process was faster
   std::int64_t ingested_offset(jobs::JobId id, const std::string& file) const;
+  bool has_answers(jobs::JobId id, int attempt) const;  // may read all of the job's results
 
   // Adds what is known of a run to its row: what is there already stays, so a look from before the
   // run's end takes nothing back. Of `news`, what this call makes known is recorded as an event in

@@ -171,6 +171,14 @@ std::int64_t Store::ingested_offset(JobId id, const std::string& file) const {
   });
 }
 
+bool Store::has_answers(JobId id, int attempt) const {
+  return data_->connection.read("look for an attempt's results", [&] {
+    auto statement = data_->connection.prepare(
+        "SELECT 1 FROM results WHERE job = ? AND attempt = ? LIMIT 1");
+    return statement.bind(id, attempt).step();
+  });
+}
+
 bool Store::add_results(JobId id, const ResultBatch& batch) {
   auto& connection = data_->connection;
   return connection.write("record results", [&] {

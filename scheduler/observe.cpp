@@ -34,6 +34,12 @@ JobSeen::Owner owner_of(const db::Attempt& attempt) {
              : JobSeen::Owner::gone;
 }
 
+bool may_be_over(const Sighting& sighting) {
+  using slurm::Phase;
+  if (sighting.kind != Sighting::Kind::seen) return sighting.kind == Sighting::Kind::absent;
+  return sighting.status.phase != Phase::pending && sighting.status.phase != Phase::running;
+}
+
 double modified_unix_s(const fs::path& path) {
   std::error_code none;
   const auto time = fs::last_write_time(path, none);
@@ -104,11 +110,7 @@ bool look_into(const Site& site, JobSeen& seen, Report& report) {
     }
   }
   ingest_results(site.store, seen.job.id, layout);
-  seen.answered = std::ranges::any_of(
-      jobs::result_files(layout.results_dir()), [&](const jobs::ResultFile& file) {
-        return file.run.attempt == attempt.attempt &&
-               site.store.ingested_offset(seen.job.id, file.path.filename()) > 0;
-      });
+  seen.answered = may_be_over(seen.sighting) && site.store.has_answers(seen.job.id, attempt.attempt);
   // The row as it was read first carries the state that everything above was seen against; only the
   // counts are new.
   const auto fresh = site.store.job(seen.job.id);

@@ -47,7 +47,7 @@ struct JobSeen {
   Sighting sighting;
   std::optional<Claim> claim;
   std::vector<RunSeen> runs;       // of the newest attempt, oldest first
-  bool answered = false;           // the newest attempt has given at least one answer
+  bool answered = false;           // the newest attempt gave an answer; only if it may be over
   double cancel_asked_unix_s = 0;  // when the cluster was last asked to end it
   // When the newest run last changed a file.
   std::optional<double> last_sign_unix_s;

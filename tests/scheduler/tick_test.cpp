@@ -224,6 +224,18 @@ TEST(Tick, OneJobsErrorDoesNotStopTheOthers) {
   EXPECT_EQ(site.job(whole).state, JobState::completed);
 }
 
+TEST(Tick, BytesThatAreNoAnswerAreNoProgress) {
+  LocalSite site;
+  ::setenv("FAKE_STOP_AFTER", "0", 1);
+  const auto id = site.queue();
+  const auto results = site.layout(id).results({.attempt = 1, .restart = 0}, 1);
+  std::filesystem::create_directories(results.parent_path());
+  jobs::write_file_whole(results, "{\"index\": 0, torn\n");
+  ASSERT_TRUE(site.ends(id));
+  EXPECT_EQ(site.job(id).state, JobState::failed);
+  EXPECT_THAT(site.starts(id), ElementsAre("1.0"));
+}
+
 // A disk that was full leaves such files, and an older sluice cannot read a newer worker's.
 TEST(Tick, AFileThatCannotBeReadIsToldAndDoesNotHoldUpTheJob) {
   LocalSite site;
