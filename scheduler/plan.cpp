@@ -211,7 +211,7 @@ class Planner {
     const slurm::JobStatus& status = seen_.sighting.status;
     const bool over = slurm::is_over(status.phase) ||
                       (status.phase == Phase::requeued && settled(status.end_unix_s));
-    if (!over) return std::nullopt;
+    if (!over || answers_may_come(status.end_unix_s)) return std::nullopt;
     if (seen_.job.cancel_requested || status.phase == Phase::cancelled) {
       return End{.cancelled = true, .why = seen_.job.cancel_requested ? "" : say_why(status, {})};
     }
@@ -251,6 +251,13 @@ class Planner {
     return end_unix_s > 0 && now_s_ - end_unix_s >= limits_.exit_record_grace_s;
   }
 
+  // The run counted more durable answers than are to be seen here yet.
+  bool answers_may_come(double end_unix_s) const {
+    const jobs::ExitRecord* exit = exit_record();
+    return exit && answers() < exit->prompts_done &&
+           !settled(std::max(end_unix_s, exit->ended_unix_s));
+  }
+
   std::string say_incomplete() const {
     return "the worker says completed, but only " + std::to_string(answers()) + " of " +
            std::to_string(seen_.job.prompts_total) + " answers are durable";
@@ -259,6 +266,7 @@ class Planner {
   // The cluster does not know the attempt any more, and says so.
   std::optional<End> vanished() {
     if (now_s_ - seen_.attempt->last_try_unix_s < limits_.submit_grace_s) return std::nullopt;
+    if (answers_may_come(0)) return std::nullopt;
     if (seen_.job.cancel_requested) return End{.cancelled = true, .why = {}};
     const bool ran = seen_.claim || state_ == JobState::running;
     if (!ran) return lost();

@@ -272,7 +272,7 @@ std::string format_of(const ExportOptions& options) {
 ExitStatus export_job(Session& session, ExportOptions options) {
   options.format = format_of(options);
   check_supported(options);
-  session.tick(options.jobs);
+  session.catch_up(options.jobs.at(0));
   const auto job = session.job(options.jobs.at(0));
   const bool answers = options.what == "results";
   if (answers && !options.partial && !jobs::is_final(job.state)) {

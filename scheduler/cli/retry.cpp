@@ -24,7 +24,7 @@ void check_retryable(const db::Job& job) {
 }
 
 ExitStatus retry(Session& session, jobs::JobId id) {
-  session.tick({id});
+  session.catch_up(id);
   const auto job = session.job(id);
   check_retryable(job);
   withdraw_cancel_request(jobs::Layout(job.directory));

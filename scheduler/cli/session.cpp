@@ -6,7 +6,10 @@
 #include <iostream>
 
 #include "db/error.h"
+#include "jobs/error.h"
+#include "jobs/layout.h"
 #include "scheduler/error.h"
+#include "scheduler/ingest.h"
 #include "scheduler/local_executor.h"
 #include "scheduler/process.h"
 #include "scheduler/slurm_executor.h"
@@ -58,6 +61,17 @@ Report Session::tick(const std::vector<jobs::JobId>& only) {
     tell(who + warning.text, quiet && warning.unreachable);
   }
   return report;
+}
+
+void Session::catch_up(jobs::JobId id) {
+  tick({id});
+  const auto known = job(id);
+  if (!jobs::is_final(known.state)) return;
+  try {
+    ingest_results(store(), id, jobs::Layout(known.directory));
+  } catch (const jobs::Error& error) {
+    tell("job " + std::to_string(id) + ": " + error.what(), false);
+  }
 }
 
 bool Session::try_database(const std::function<void()>& work) {

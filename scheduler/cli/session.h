@@ -34,6 +34,8 @@ class Session {
   // A tick whose warnings go to stderr, each once a session: with --quiet only what is wrong with a
   // job, not that the cluster could not be asked.
   Report tick(const std::vector<jobs::JobId>& only = {});
+  // The same, and the answers that came after the job's end: a file on a shared disk may show late.
+  void catch_up(jobs::JobId id);
   // For loops that look again and again: false, with a warning once a session, when the database
   // could not be used this time.
   bool try_database(const std::function<void()>& work);

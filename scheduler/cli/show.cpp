@@ -155,7 +155,7 @@ void print_events(Session& session, jobs::JobId id, double now_s) {
 }
 
 ExitStatus show(Session& session, jobs::JobId id) {
-  session.tick({id});
+  session.catch_up(id);
   const JobView view = view_of(session.store(), session.job(id));
   if (!session.for_people()) {
     print_json(session.store(), view);

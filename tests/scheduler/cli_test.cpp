@@ -166,6 +166,19 @@ TEST_F(Cli, ARetryThatIsRefusedSaysWhy) {
   EXPECT_EQ(refused.out, "");
 }
 
+TEST_F(Cli, AnswersThatCameAfterTheEndAreExported) {
+  site_.hold();
+  EXPECT_EQ(submit().exit_code, 0);
+  EXPECT_EQ(sluice({"cancel", "1"}).exit_code, 0);
+  EXPECT_EQ(sluice({"wait", "1"}).exit_code, 1);
+  jobs::Result late;
+  late.id = "3";
+  late.index = 2;
+  jobs::write_file_whole(site_.layout(1).results({.attempt = 1, .restart = 0}, 1),
+                         jobs::to_line(late) + "\n");
+  EXPECT_THAT(sluice({"export", "1"}).out, HasSubstr("\"id\":\"3\""));
+}
+
 TEST_F(Cli, ACancelGoesOnAfterAJobThatHasEnded) {
   EXPECT_EQ(submit({"--wait"}).exit_code, 0);
   site_.hold();

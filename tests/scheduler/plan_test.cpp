@@ -233,6 +233,25 @@ TEST(PlanCompleted, AnEndWithoutATimeHasNotSettled) {
   EXPECT_THAT(planned(seen), IsEmpty());
 }
 
+// What comes after a final state would be looked at by nobody.
+TEST(PlanAnswers, AreWaitedForWhereTheExitRecordCountsThem) {
+  for (const bool cancel : {false, true}) {
+    for (const std::string outcome : {"stopped", "failed"}) {
+      auto seen = Situation(JobState::running).cluster("FAILED", Phase::failed, "1:0").run(outcome);
+      seen.job.cancel_requested = cancel;
+      seen.cancel_asked_unix_s = kNow;
+      seen.runs[0].exit->prompts_done = 5;
+      seen.sighting.status.end_unix_s = kNow - 19;
+      EXPECT_THAT(planned(seen.answers(4)), IsEmpty());
+      EXPECT_THAT(planned(seen.answers(4, 1)), Not(IsEmpty()));
+      seen.sighting.status.end_unix_s = kNow - 21;
+      EXPECT_THAT(planned(seen.answers(4)), Not(IsEmpty())) << "not for ever";
+      seen.absent().runs[0].exit->ended_unix_s = kNow - 19;
+      EXPECT_THAT(planned(seen), IsEmpty()) << "forgotten by the cluster";
+    }
+  }
+}
+
 TEST(PlanCompleted, AnOlderRunsExitRecordDoesNotCount) {
   const auto seen = Situation(JobState::running)
                         .cluster("RUNNING", Phase::running)
