@@ -21,7 +21,9 @@ void withdraw_cancel_request(const jobs::Layout& layout) {
 }
 
 void note_cancel_asked(const jobs::Layout& layout, double now_unix_s) {
-  jobs::write_file_whole(layout.cancel_request(), std::to_string(now_unix_s) + "\n");
+  // In place: a new file would be a new request, and this one may be withdrawn by now.
+  std::ofstream file(layout.cancel_request(), std::ios::in | std::ios::out);
+  file << std::to_string(now_unix_s) + "\n";
 }
 
 double cancel_asked_unix_s(const jobs::Layout& layout) {

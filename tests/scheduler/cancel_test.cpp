@@ -50,6 +50,7 @@ class CancelTest : public testing::Test, public Executor {
   std::optional<std::string> cancel(const Watch& watch) override {
     EXPECT_TRUE(is_cancel_requested(layout_)) << "a supervisor looks for it when the signal comes";
     asked_.push_back(watch.attempt.cluster_id);
+    if (while_cancelling_) while_cancelling_();
     if (database_fails_) throw db::Error("disk I/O error");
     return why_not_;
   }
@@ -63,6 +64,7 @@ class CancelTest : public testing::Test, public Executor {
   std::optional<std::string> why_not_;
   bool database_fails_ = false;
   std::function<void()> meanwhile_;  // done by another process while the cluster is asked
+  std::function<void()> while_cancelling_;
   std::vector<std::string> asked_;
 };
 
@@ -111,6 +113,14 @@ TEST_F(CancelTest, ThatWasPlannedForAnEarlierLifeIsLeftUndone) {
   record({.kind = EventKind::cancel_requested, .attempt = 2, .reason = {}});
   EXPECT_FALSE(apply(site(), seen.at(0), ask, report)) << "it is another tick's to ask";
   EXPECT_THAT(asked_, IsEmpty());
+  EXPECT_FALSE(is_cancel_requested(layout_));
+}
+
+// scancel may hang for half a minute, in which another tick sees the end and the user retries.
+TEST_F(CancelTest, ThatTookItsTimeDoesNotStopTheNextAttempt) {
+  while_cancelling_ = [this] { withdraw_cancel_request(layout_); };
+  tick(site());
+  EXPECT_THAT(asked_, UnorderedElementsAre("42"));
   EXPECT_FALSE(is_cancel_requested(layout_));
 }
 
