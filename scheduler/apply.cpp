@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <set>
 
+#include "jobs/error.h"
 #include "jobs/files.h"
 #include "jobs/ids.h"
 #include "scheduler/cancel_request.h"
@@ -82,7 +83,7 @@ class Applier {
     const bool still_wanted = job && job->cancel_requested && !jobs::is_final(job->state) &&
                               job->attempt == seen_.attempt->attempt;
     if (!still_wanted) return false;
-    publish_cancel_request(layout_);
+    publish_request();
     for (db::Attempt attempt : copies_to_cancel()) {
       const auto why_not = executor().cancel({.attempt = std::move(attempt), .layout = layout_});
       if (why_not) {
@@ -100,6 +101,15 @@ class Applier {
   void warn(std::string text, bool unreachable = false) {
     report_.warnings.push_back(
         {.job = seen_.job.id, .text = std::move(text), .unreachable = unreachable});
+  }
+
+  // A disk that takes no file keeps no job alive.
+  void publish_request() {
+    try {
+      publish_cancel_request(layout_);
+    } catch (const jobs::Error& error) {
+      warn(std::string("is cancelled by the cluster alone: ") + error.what());
+    }
   }
 
   // The attempt under each id that it is known by: after a lost answer the copy that runs need not

@@ -3,6 +3,7 @@
 #include <iostream>
 #include <memory>
 
+#include "jobs/error.h"
 #include "jobs/files.h"
 #include "jobs/layout.h"
 #include "scheduler/cancel_request.h"
@@ -33,7 +34,13 @@ void record_wish(Session& session, jobs::JobId id) {
 void request_cancel(Session& session, jobs::JobId id) {
   record_wish(session, id);
   const jobs::Layout layout(session.job(id).directory);
-  if (std::filesystem::exists(layout.dir())) publish_cancel_request(layout);
+  std::error_code ignored;
+  if (!std::filesystem::exists(layout.dir(), ignored)) return;
+  try {
+    publish_cancel_request(layout);
+  } catch (const jobs::Error&) {
+    // The tick asks the cluster all the same, and warns.
+  }
 }
 
 ExitStatus cancel(Session& session, jobs::JobId id) {

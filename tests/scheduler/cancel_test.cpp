@@ -48,7 +48,7 @@ class CancelTest : public testing::Test, public Executor {
     return std::vector<Sighting>(watches.size(), sighting_);
   }
   std::optional<std::string> cancel(const Watch& watch) override {
-    EXPECT_TRUE(is_cancel_requested(layout_)) << "a supervisor looks for it when the signal comes";
+    EXPECT_EQ(is_cancel_requested(layout_), writable_) << "a supervisor looks for it when the signal comes";
     asked_.push_back(watch.attempt.cluster_id);
     if (while_cancelling_) while_cancelling_();
     if (database_fails_) throw db::Error("disk I/O error");
@@ -65,6 +65,7 @@ class CancelTest : public testing::Test, public Executor {
   bool database_fails_ = false;
   std::function<void()> meanwhile_;  // done by another process while the cluster is asked
   std::function<void()> while_cancelling_;
+  bool writable_ = true;  // the job directory
   std::vector<std::string> asked_;
 };
 
@@ -122,6 +123,14 @@ TEST_F(CancelTest, ThatTookItsTimeDoesNotStopTheNextAttempt) {
   tick(site());
   EXPECT_THAT(asked_, UnorderedElementsAre("42"));
   EXPECT_FALSE(is_cancel_requested(layout_));
+}
+
+// Root may write into every folder: one that is gone takes no file from anybody.
+TEST_F(CancelTest, ReachesTheClusterWhereTheFolderTakesNoFile) {
+  std::filesystem::remove_all(layout_.dir());
+  writable_ = false;
+  EXPECT_THAT(tick(site()).warnings, testing::SizeIs(1));
+  EXPECT_THAT(asked_, UnorderedElementsAre("42"));
 }
 
 TEST_F(CancelTest, ReachesAJobWhoseFolderCannotBeRead) {
