@@ -177,9 +177,14 @@ PromptSummary normalise_prompts(const NormaliseOptions& options) {
         return line ? parse_line(line->text, entry.line, plain_text).id : std::string();
       },
       [&](const std::string& id, const IdIndex::Entry& entry, std::int64_t first_line) {
-        add_problem(summary, entry.line,
-                    "the id \"" + id + "\" was used in line " + std::to_string(first_line) +
-                        " already; ids must differ (a line without one has its line number)");
+        const std::string what =
+            "the id \"" + id + "\" was used in line " + std::to_string(first_line) +
+            " already; ids must differ (a line without one has its line number)";
+        add_problem(summary, entry.line, what);
+        LineProblem& first = summary.first_repeat;
+        if (summary.repeated_ids++ == 0 || entry.line < first.line) {
+          first = {.line = entry.line, .what = what};
+        }
       });
   if (summary.prompts == 0 && summary.problem_count == 0) {
     add_problem(summary, 0, "no prompts: the file is empty or holds only blank lines");

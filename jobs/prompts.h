@@ -33,12 +33,16 @@ struct LineProblem {
   std::string what;       // what is wrong and the fix
 };
 
+// Lines with a bad form are left out of the output; one with an id that an earlier line has is in
+// it, as it is found only at the end: such an input is not to be used.
 struct PromptSummary {
   std::int64_t prompts = 0;
   std::int64_t blank_lines = 0;        // skipped
   bool looks_like_jsonl = false;       // plain text whose first prompt is a JSON object
   std::int64_t output_tokens_max = 0;  // sum of each prompt's max_tokens
   std::int64_t problem_count = 0;
+  std::int64_t repeated_ids = 0;  // of those
+  LineProblem first_repeat;
   std::vector<LineProblem> problems;  // the first kProblemsShown of them, in line order
 
   static constexpr int kProblemsShown = 20;

@@ -84,7 +84,17 @@ std::string bad_lines(const std::string& input, const jobs::PromptSummary& summa
   }
   const auto hidden = count - static_cast<std::int64_t>(summary.problems.size());
   if (hidden > 0) text += "\n  ... and " + std::to_string(hidden) + " more";
-  return text + "\nfix the lines, or submit the others with --skip-bad";
+  const bool can_skip = summary.repeated_ids == 0;
+  return text + "\nfix the lines" + (can_skip ? ", or submit the others with --skip-bad" : "");
+}
+
+// Which of the two lines was meant, nobody can tell.
+std::string repeated_ids(const std::string& input, const jobs::PromptSummary& summary) {
+  const auto more = summary.repeated_ids - 1;
+  return input + " line " + std::to_string(summary.first_repeat.line) + ": " +
+         summary.first_repeat.what +
+         (more > 0 ? "; " + std::to_string(more) + " more such line" + (more == 1 ? "" : "s") : "") +
+         "\n--skip-bad does not choose between them: nothing was queued";
 }
 
 struct Interrupted {};
@@ -171,6 +181,7 @@ Submission check_submission(const Settings& settings, const CheckOptions& option
   if (submission.prompts.problem_count > 0 && !options.skip_bad) {
     throw usage(bad_lines(spec.input, submission.prompts));
   }
+  if (submission.prompts.repeated_ids > 0) throw usage(repeated_ids(spec.input, submission.prompts));
   if (spec.prompt_count == 0) throw usage(spec.input + ": holds no prompts, nothing was queued");
   spec.uid = jobs::new_uid();
   note_environment(spec, options.environment);

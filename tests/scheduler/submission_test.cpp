@@ -53,7 +53,28 @@ TEST(Submission, NamesEveryBadLineAndQueuesNothing) {
   EXPECT_THAT(message, StartsWith(input.string() + " has 2 bad lines, nothing was queued\n"));
   EXPECT_THAT(message, HasSubstr("\n  line 2: "));
   EXPECT_THAT(message, HasSubstr("\n  line 3: "));
-  EXPECT_THAT(message, HasSubstr("--skip-bad"));
+  EXPECT_THAT(message, Not(HasSubstr("--skip-bad"))) << "it would be refused again";
+  site.dir.write("bad.jsonl", "{\"prompt\": \n");
+  EXPECT_THAT(refusal(site, {{"input", {input}}}), HasSubstr("--skip-bad"));
+}
+
+TEST(Submission, RepeatedIdsAreNoBadLinesToBeSkipped) {
+  LocalSite site;
+  const auto input = site.dir.write("again.jsonl",
+                                    "{\"id\":\"a\",\"prompt\":\"x\"}\nbad\n"
+                                    "{\"id\":\"b\",\"prompt\":\"y\"}\n"
+                                    "{\"id\":\"b\",\"prompt\":\"y\"}\n"
+                                    "{\"id\":\"a\",\"prompt\":\"y\"}\n");
+  CheckOptions options;
+  options.skip_bad = true;
+  try {
+    check_submission(site.settings({{"input", {input}}}), options);
+    FAIL() << "an id would be exported twice";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.status(), ExitStatus::usage);
+    EXPECT_THAT(error.what(),
+                StartsWith(input.string() + " line 4: the id \"b\" was used in line 3 already"));
+  }
 }
 
 TEST(Submission, RefusesWhatCannotRun) {
