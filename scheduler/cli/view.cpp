@@ -97,7 +97,8 @@ std::optional<double> elapsed_of(const JobView& view, const std::vector<db::Atte
 // From the pace so far. Only of a first run: how much of what is done a later one found done, it
 // does not say.
 std::optional<double> time_left(const JobView& view) {
-  const bool first_run = view.started && view.started->run == jobs::RunId{};
+  constexpr jobs::RunId kFirst{.attempt = 1, .restart = 0};
+  const bool first_run = view.started && view.started->run == kFirst;
   if (!first_run || !view.progress || view.progress->prompts_done <= 0) return std::nullopt;
   const auto done = static_cast<double>(view.progress->prompts_done);
   const auto total = static_cast<double>(view.job.prompts_total);
