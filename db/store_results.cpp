@@ -173,8 +173,8 @@ std::int64_t Store::ingested_offset(JobId id, const std::string& file) const {
 
 bool Store::has_answers(JobId id, int attempt) const {
   return data_->connection.read("look for an attempt's results", [&] {
-    auto statement = data_->connection.prepare(
-        "SELECT 1 FROM results WHERE job = ? AND attempt = ? LIMIT 1");
+    auto statement =
+        data_->connection.prepare("SELECT 1 FROM results WHERE job = ? AND attempt = ? LIMIT 1");
     return statement.bind(id, attempt).step();
   });
 }

@@ -12,6 +12,6 @@ bool is_cancel_requested(const jobs::Layout& layout);
 void withdraw_cancel_request(const jobs::Layout& layout);
 
 void note_cancel_asked(const jobs::Layout& layout, double now_unix_s);  // if it is there
-double cancel_asked_unix_s(const jobs::Layout& layout);  // 0: not yet
+double cancel_asked_unix_s(const jobs::Layout& layout);                 // 0: not yet
 
 }  // namespace sluice::scheduler

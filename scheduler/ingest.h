@@ -12,8 +12,8 @@
 
 namespace sluice::scheduler {
 
-// Told of each file that is there and cannot be read. It is passed over: one bad file of a run is no
-// reason to leave its job alone.
+// Told of each file that is there and cannot be read. It is passed over: one bad file of a run is
+// no reason to leave its job alone.
 using Unreadable = std::function<void(const std::string& why)>;
 
 // The folders of an attempt's runs, oldest first, without what the database knows of them.

@@ -110,7 +110,8 @@ bool look_into(const Site& site, JobSeen& seen, Report& report) {
     }
   }
   ingest_results(site.store, seen.job.id, layout);
-  seen.answered = may_be_over(seen.sighting) && site.store.has_answers(seen.job.id, attempt.attempt);
+  seen.answered =
+      may_be_over(seen.sighting) && site.store.has_answers(seen.job.id, attempt.attempt);
   // The row as it was read first carries the state that everything above was seen against; only the
   // counts are new.
   const auto fresh = site.store.job(seen.job.id);

@@ -91,10 +91,8 @@ class Planner {
   }
 
   jobs::JobEvent to_event(EventKind kind, std::string reason) const {
-    return {.kind = kind,
-            .time_s = now_s_,
-            .attempt = seen_.job.attempt,
-            .reason = std::move(reason)};
+    return {
+        .kind = kind, .time_s = now_s_, .attempt = seen_.job.attempt, .reason = std::move(reason)};
   }
 
   void record(EventKind kind, std::string reason = {}, bool again = false) {

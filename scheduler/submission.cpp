@@ -93,7 +93,8 @@ std::string repeated_ids(const std::string& input, const jobs::PromptSummary& su
   const auto more = summary.repeated_ids - 1;
   return input + " line " + std::to_string(summary.first_repeat.line) + ": " +
          summary.first_repeat.what +
-         (more > 0 ? "; " + std::to_string(more) + " more such line" + (more == 1 ? "" : "s") : "") +
+         (more > 0 ? "; " + std::to_string(more) + " more such line" + (more == 1 ? "" : "s")
+                   : "") +
          "\n--skip-bad does not choose between them: nothing was queued";
 }
 
@@ -181,11 +182,16 @@ Submission check_submission(const Settings& settings, const CheckOptions& option
   if (submission.prompts.problem_count > 0 && !options.skip_bad) {
     throw usage(bad_lines(spec.input, submission.prompts));
   }
-  if (submission.prompts.repeated_ids > 0) throw usage(repeated_ids(spec.input, submission.prompts));
+  if (submission.prompts.repeated_ids > 0)
+    throw usage(repeated_ids(spec.input, submission.prompts));
   if (spec.prompt_count == 0) throw usage(spec.input + ": holds no prompts, nothing was queued");
   spec.uid = jobs::new_uid();
   note_environment(spec, options.environment);
   return submission;
+}
+
+fs::path job_directory(const fs::path& job_root, const jobs::JobSpec& spec) {
+  return fs::absolute(job_root) / (std::to_string(spec.job) + "-" + spec.uid);
 }
 
 jobs::JobId queue_submission(db::Store& store, Submission& submission, Staging& staging,
@@ -194,7 +200,7 @@ jobs::JobId queue_submission(db::Store& store, Submission& submission, Staging& 
   const auto prepare = [&](jobs::JobId id) {
     spec.job = id;
     jobs::write_file_whole(jobs::Layout(staging.dir()).spec(), jobs::to_json(spec));
-    const fs::path job_dir = fs::absolute(job_root) / (std::to_string(id) + "-" + spec.uid);
+    const fs::path job_dir = job_directory(job_root, spec);
     staging.move_to(job_dir);
     return job_dir;
   };

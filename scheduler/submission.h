@@ -50,6 +50,9 @@ struct CheckOptions {
 // cannot fill, a launcher that is not there, values that no script can carry.
 Submission check_submission(const Settings& settings, const CheckOptions& options);
 
+std::filesystem::path job_directory(const std::filesystem::path& job_root,
+                                    const jobs::JobSpec& spec);
+
 // Queues it: the staging folder becomes the job's directory inside the transaction that makes the
 // job. Returns the job's id; `spec` gets it too.
 jobs::JobId queue_submission(db::Store& store, Submission& submission, Staging& staging,

@@ -47,7 +47,7 @@ void add_jobs_argument(CLI::App* app, std::vector<jobs::JobId>& jobs, bool requi
 // cluster would not have the job, with its words; the second says where to look, and knows when it
 // is not known whether the submission arrived.
 void refuse_refused(const db::Job& job, const std::string& again);
-ExitStatus end_submission(Session& session, const db::Job& job);
+ExitStatus end_submission(Session& session, const db::Job& job, bool was_asked);
 
 // Waits for jobs to end, with a progress bar on a terminal and a line now and then in a pipe.
 ExitStatus wait_for_jobs(Session& session, const std::vector<jobs::JobId>& jobs);

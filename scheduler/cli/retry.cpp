@@ -45,7 +45,8 @@ ExitStatus retry(Session& session, jobs::JobId id) {
   session.say("job " + std::to_string(id) + " " + std::string(to_string(retried.state)) +
               ": attempt " + std::to_string(retried.attempt) + " does the remaining " +
               with_commas(rest) + " of " + with_commas(job.prompts_total) + " prompts");
-  return end_submission(session, retried);
+  const auto attempt = session.store().newest_attempt(id);
+  return end_submission(session, retried, attempt && attempt->tries > 0);
 }
 
 }  // namespace

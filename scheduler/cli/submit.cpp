@@ -5,6 +5,7 @@
 #include "jobs/layout.h"
 #include "scheduler/cli/commands.h"
 #include "scheduler/cli/interrupt.h"
+#include "scheduler/process.h"
 #include "scheduler/submission.h"
 #include "slurm/script.h"
 
@@ -92,8 +93,39 @@ ExitStatus dry_run(Session& session, const SubmitOptions& options) {
   return ExitStatus::ok;
 }
 
-void print_submitted(Session& session, const db::Job& job, const Submission& submission) {
-  const auto attempt = session.store().newest_attempt(job.id);
+// A job that is queued, and what came of it so far.
+struct Queued {
+  db::Job job;
+  std::optional<db::Attempt> attempt;
+};
+
+// Somebody else's tick was faster, and is about to submit it.
+bool in_other_hands(const Queued& queued) {
+  const auto& attempt = queued.attempt;
+  if (queued.job.state != jobs::JobState::submitting || !attempt) return false;
+  const ProcessId owner{.pid = attempt->owner_pid, .start_ticks = attempt->owner_start_ticks};
+  return attempt->owner_host == host_name() && owner.pid != this_process().pid && lives(owner);
+}
+
+// Nothing: it could not be looked at, which is told. Whatever fails here, the job stays queued.
+std::optional<Queued> start(Session& session, jobs::JobId id) {
+  constexpr int kLooksMax = 50;  // 10 s
+  constexpr double kLookEvery_s = 0.2;
+  try {
+    for (int looks = 1;; ++looks) {
+      session.tick({id});
+      Queued queued{.job = session.job(id), .attempt = session.store().newest_attempt(id)};
+      if (looks == kLooksMax || interrupted() || !in_other_hands(queued)) return queued;
+      sleep_unless_interrupted(kLookEvery_s);
+    }
+  } catch (const std::exception& error) {
+    session.warn(error.what());
+    return std::nullopt;
+  }
+}
+
+void print_submitted(Session& session, const Queued& queued, const Submission& submission) {
+  const auto& [job, attempt] = queued;
   const std::string id = attempt ? attempt->cluster_id : "";
   if (session.format == Format::json) {
     std::cout << nlohmann::ordered_json{{"job", job.id},
@@ -139,12 +171,18 @@ ExitStatus submit(Session& session, const SubmitOptions& options) {
   auto submission = check(session, checks);
   if (interrupted()) throw Error(ExitStatus::interrupted, "interrupted; nothing was queued");
   const auto id = queue_submission(session.store(), submission, staging, job_root);
-  session.tick({id});
-
-  const auto job = session.job(id);
-  refuse_refused(job, "submit again");
-  print_submitted(session, job, submission);
-  return options.wait ? wait_for_jobs(session, {id}) : end_submission(session, job);
+  const auto started = start(session, id);
+  Queued queued = started.value_or(Queued{});
+  if (!started) {
+    queued.job.id = id;
+    queued.job.state = jobs::JobState::submitting;
+    queued.job.executor = submission.spec.executor;
+    queued.job.directory = job_directory(job_root, submission.spec);
+  }
+  refuse_refused(queued.job, "submit again");
+  print_submitted(session, queued, submission);
+  if (options.wait) return wait_for_jobs(session, {id});
+  return end_submission(session, queued.job, queued.attempt && queued.attempt->tries > 0);
 }
 
 }  // namespace
@@ -156,10 +194,12 @@ void refuse_refused(const db::Job& job, const std::string& again) {
                                        "; mend what it names and " + again);
 }
 
-ExitStatus end_submission(Session& session, const db::Job& job) {
+ExitStatus end_submission(Session& session, const db::Job& job, bool was_asked) {
   const std::string id = std::to_string(job.id);
   if (job.state == jobs::JobState::submitting) {
-    session.say("whether it arrived is not known yet; see: sluice status " + id);
+    session.say((was_asked ? "whether it arrived is not known yet; see: sluice status "
+                           : "queued; the next tick submits it: sluice status ") +
+                id);
     return ExitStatus::unavailable;
   }
   session.say("see: sluice status " + id + " --watch");

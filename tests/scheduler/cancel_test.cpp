@@ -48,7 +48,8 @@ class CancelTest : public testing::Test, public Executor {
     return std::vector<Sighting>(watches.size(), sighting_);
   }
   std::optional<std::string> cancel(const Watch& watch) override {
-    EXPECT_EQ(is_cancel_requested(layout_), writable_) << "a supervisor looks for it when the signal comes";
+    EXPECT_EQ(is_cancel_requested(layout_), writable_)
+        << "a supervisor looks for it when the signal comes";
     asked_.push_back(watch.attempt.cluster_id);
     if (while_cancelling_) while_cancelling_();
     if (database_fails_) throw db::Error("disk I/O error");

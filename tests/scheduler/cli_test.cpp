@@ -8,8 +8,11 @@
 
 #include <array>
 #include <nlohmann/json.hpp>
+#include <thread>
 
+#include "scheduler/process.h"
 #include "slurm/command.h"
+#include "tests/db/fixture.h"
 #include "tests/scheduler/site.h"
 
 namespace sluice::scheduler {
@@ -271,6 +274,61 @@ TEST_F(Cli, TwoSubmitsAtOnceAreTwoJobs) {
   for (const auto pid : pids) EXPECT_EQ(slurm::wait_for(pid), 0);
   EXPECT_EQ(sluice({"wait", "1", "2", "3"}).exit_code, 0);
   for (const jobs::JobId id : {1, 2, 3}) EXPECT_EQ(site_.starts(id).size(), 1u);
+}
+
+// A database that is busy once the job is queued, by a trigger.
+TEST_F(Cli, AQueuedJobIsToldWhateverFailsAfterwards) {
+  site_.open();
+  tests::execute(site_.dir / "sluice.db",
+                 "CREATE TRIGGER busy BEFORE INSERT ON attempts BEGIN "
+                 "SELECT RAISE(ABORT, 'busy'); END");
+  const auto submitted = submit();
+  EXPECT_EQ(submitted.exit_code, 5);
+  EXPECT_THAT(submitted.out, StartsWith("job 1  prompts.txt: 3 prompts"));
+  EXPECT_THAT(submitted.out, HasSubstr("queued; the next tick submits it"));
+  EXPECT_THAT(submitted.err, HasSubstr("busy"));
+  EXPECT_EQ(submit({"--quiet"}).out, "2\n");
+}
+
+// Another tick that takes each job the moment it is queued, by a trigger.
+class TakenCli : public Cli {
+ protected:
+  void take(const ProcessId& owner, int tries) const {
+    site_.open();
+    const auto now = std::to_string(jobs::unix_time_s());
+    tests::execute(
+        site_.dir / "sluice.db",
+        "CREATE TRIGGER taken AFTER UPDATE OF directory ON jobs BEGIN "
+        "INSERT INTO attempts (job, attempt, token, cluster_name, cluster_id, owner_host, "
+        "owner_pid, owner_start_ticks, intended_unix_s, submitted_unix_s, ended_unix_s, "
+        "last_try_unix_s, tries, cluster_state, cluster_reason, nodes) VALUES (NEW.id, 1, "
+        "'0123456789abcdef', 'x', '', '" +
+            host_name() + "', " + std::to_string(owner.pid) + ", " +
+            std::to_string(owner.start_ticks) + ", " + now + ", 0, 0, " + now + ", " +
+            std::to_string(tries) +
+            ", '', '', ''); UPDATE jobs SET state = 'submitting', attempt = 1 WHERE id = NEW.id; "
+            "END");
+  }
+};
+
+TEST_F(TakenCli, AJobInOtherHandsIsWaitedFor) {
+  take(this_process(), 1);
+  std::thread other([&] {
+    tests::eventually([&] { return !site_.open().all_jobs().empty(); });
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));  // more than one look takes
+    EXPECT_TRUE(site_.open().finish_submission(*site_.open().newest_attempt(1), "local-9-9", 1));
+  });
+  const auto submitted = submit();
+  other.join();
+  EXPECT_EQ(submitted.exit_code, 0) << submitted.out;
+  EXPECT_THAT(submitted.out, HasSubstr("submitted to local as local-9-9"));
+}
+
+TEST_F(TakenCli, WhatWasNeverSentIsNotSaidToBeOnItsWay) {
+  take({.pid = 1 << 30, .start_ticks = 1}, 0);  // its owner is gone
+  const auto submitted = submit();
+  EXPECT_EQ(submitted.exit_code, 5);
+  EXPECT_THAT(submitted.out, HasSubstr("queued; the next tick submits it"));
 }
 
 TEST_F(Cli, HelpHasExamplesAndHidesWhatIsForLater) {
