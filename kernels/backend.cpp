@@ -49,6 +49,30 @@ void require_apart(const Tensor& a, const Tensor& b, std::string_view operation)
   require(apart, operation, "input and output overlap");
 }
 
+void require_tokens(std::span<const std::int32_t> tokens, const Weight& table,
+                    std::string_view operation) {
+  for (const auto token : tokens) {
+    require(0 <= token && static_cast<std::size_t>(token) < table.rows(), operation, "token ",
+            token, " of a table ", shape(table));
+  }
+}
+
+void require_head(const Tensor& x, const Weight& head, float softcap, std::string_view operation) {
+  require_inside(x, operation);
+  require(head.cols() == x.cols, operation, "a head ", shape(head), " and an input ", shape(x));
+  require(softcap >= 0, operation, "a softcap of ", softcap);
+}
+
+// A ring of pages holds the positions from what a row at `first` sees in its window up to `last`.
+void require_pages(const Rows& rows, int window, std::string_view operation) {
+  for (const auto& [sequence, first, last, pages] : rows.sequences()) {
+    const int kept = window > 0 ? std::max(0, first - window + 1) : 0;
+    const int needed = last / kKvPageTokens - kept / kKvPageTokens + 1;
+    require(needed <= pages, operation, "sequence ", sequence, ", positions ", kept, " to ", last,
+            ": its page table has ", pages, " pages, not ", needed);
+  }
+}
+
 void require_kv(const KvCache& cache, int layer, const Rows& rows, std::string_view operation) {
   const auto& kv = cache.shape();
   require(0 <= layer && layer < kv.layers, operation, "layer ", layer, " of a cache of ",
@@ -62,6 +86,11 @@ void require_kv(const KvCache& cache, int layer, const Rows& rows, std::string_v
 std::size_t kv_bytes_per_page(const KvShape& shape) {
   return std::size_t{2} * shape.layers * shape.kv_heads * shape.head_dim * kKvPageTokens *
          sizeof(float);
+}
+
+int window_pages(int window, int rows) {
+  const int positions = window + rows - 1;  // the first and the last may lie alone in their pages
+  return (positions - 2 + kKvPageTokens) / kKvPageTokens + 1;
 }
 
 std::unique_ptr<Weight> Backend::load(const WeightSpec& spec, const RowReader& reader) {
@@ -93,9 +122,8 @@ std::unique_ptr<Rows> Backend::make_rows(
     require(last->second < position, "make_rows", "sequence ", sequence, ", position ", position,
             ": positions do not ascend");
     last->second = position;
-    require(static_cast<std::size_t>(position / kKvPageTokens) < page_tables[sequence].size(),
-            "make_rows", "sequence ", sequence, ", position ", position,
-            ": its page table ends before");
+    require(!page_tables[sequence].empty(), "make_rows", "sequence ", sequence,
+            ": its page table is empty");
   }
   for (const auto& table : page_tables) {
     require(std::all_of(table.begin(), table.end(), [](std::int32_t page) { return page >= 0; }),
@@ -122,21 +150,21 @@ Event Backend::record() { return do_record(); }
 bool Backend::completed(Event event) { return do_completed(event); }
 void Backend::wait(Event event) { do_wait(event); }
 
-void Backend::embed(const Weight& table, std::span<const std::int32_t> tokens, const Tensor& out) {
+void Backend::embed(const Weight& table, std::span<const std::int32_t> tokens, float scale,
+                    const Tensor& out) {
   require_shape(out, tokens.size(), table.cols(), "embed");
-  for (const auto token : tokens) {
-    require(0 <= token && static_cast<std::size_t>(token) < table.rows(), "embed", "token ", token,
-            " of a table ", shape(table));
-  }
-  do_embed(table, tokens, out);
+  require_tokens(tokens, table, "embed");
+  do_embed(table, tokens, scale, out);
 }
 
-void Backend::rms_norm(const Tensor& x, const Weight& gain, float eps, const Tensor& out) {
+void Backend::rms_norm(const Tensor& x, const Weight& gain, const NormSpec& spec,
+                       const Tensor& out) {
   require_inside(x, "rms_norm");
   require_shape(out, x.rows, x.cols, "rms_norm");
   require(gain.rows() == 1 && gain.cols() == x.cols, "rms_norm", "a gain ", shape(gain),
           " for rows of ", x.cols);
-  do_rms_norm(x, gain, eps, out);
+  if (spec.add) require_apart(x, out, "rms_norm");
+  do_rms_norm(x, gain, spec, out);
 }
 
 void Backend::matmul(const Tensor& x, std::span<const Product> products) {
@@ -147,6 +175,9 @@ void Backend::matmul(const Tensor& x, std::span<const Product> products) {
             " and an input ", shape(x));
     require_shape(product.out, x.rows, product.weight->rows(), "matmul");
     require_apart(x, product.out, "matmul");
+    require(product.bias == nullptr ||
+                (product.bias->rows() == 1 && product.bias->cols() == product.weight->rows()),
+            "matmul", "a bias that is not of the weight's ", product.weight->rows(), " rows");
   }
   do_matmul(x, products);
 }
@@ -168,6 +199,7 @@ void Backend::kv_write(KvCache& cache, int layer, const Tensor& k, const Tensor&
   const auto cols = static_cast<std::size_t>(cache.shape().kv_heads) * cache.shape().head_dim;
   require_shape(k, rows.count(), cols, "kv_write");
   require_shape(v, rows.count(), cols, "kv_write");
+  require_pages(rows, 1, "kv_write");
   do_kv_write(cache, layer, k, v, rows);
 }
 
@@ -179,28 +211,42 @@ void Backend::attention(const Tensor& q, const KvCache& cache, int layer, const 
               spec.heads % spec.kv_heads == 0,
           "attention", spec.heads, " heads on ", spec.kv_heads, " of ", spec.head_dim,
           ", with a cache of ", kv.kv_heads, " of ", kv.head_dim);
+  require(spec.softcap >= 0 && spec.window >= 0, "attention", "a softcap of ", spec.softcap,
+          ", a window of ", spec.window);
   const auto cols = static_cast<std::size_t>(spec.heads) * spec.head_dim;
   require_shape(q, rows.count(), cols, "attention");
   require_shape(out, rows.count(), cols, "attention");
   require_apart(q, out, "attention");
+  require_pages(rows, spec.window, "attention");
   do_attention(q, cache, layer, spec, rows, out);
 }
 
-void Backend::gated_activation(const Tensor& gate, const Tensor& up, const Tensor& out) {
+void Backend::gated_activation(const Tensor& gate, const Tensor& up, Activation activation,
+                               const Tensor& out) {
   require_inside(gate, "gated_activation");
   require_shape(up, gate.rows, gate.cols, "gated_activation");
   require_shape(out, gate.rows, gate.cols, "gated_activation");
-  do_gated_activation(gate, up, out);
+  do_gated_activation(gate, up, activation, out);
 }
 
-void Backend::head_select(const Tensor& x, const Weight& head, int k, std::span<Candidate> out) {
-  require_inside(x, "head_select");
-  require(head.cols() == x.cols, "head_select", "a head ", shape(head), " and an input ", shape(x));
-  require(1 <= k && static_cast<std::size_t>(k) <= head.rows(), "head_select", k,
+void Backend::head_select(const Tensor& x, const Weight& head, const HeadSpec& spec,
+                          std::span<Candidate> out) {
+  require_head(x, head, spec.softcap, "head_select");
+  require(1 <= spec.k && static_cast<std::size_t>(spec.k) <= head.rows(), "head_select", spec.k,
           " candidates of a head ", shape(head));
-  require(out.size() == x.rows * k, "head_select", "room for ", out.size(), " candidates of ",
-          x.rows, " rows, ", k, " each");
-  do_head_select(x, head, k, out);
+  require(out.size() == x.rows * spec.k, "head_select", "room for ", out.size(), " candidates of ",
+          x.rows, " rows, ", spec.k, " each");
+  do_head_select(x, head, spec, out);
+}
+
+void Backend::head_log_probs(const Tensor& x, const Weight& head,
+                             std::span<const std::int32_t> targets, float softcap,
+                             std::span<LogProb> out) {
+  require_head(x, head, softcap, "head_log_probs");
+  require(targets.size() == x.rows && out.size() == x.rows, "head_log_probs", targets.size(),
+          " targets and room for ", out.size(), " results of ", x.rows, " rows");
+  require_tokens(targets, head, "head_log_probs");
+  do_head_log_probs(x, head, targets, softcap, out);
 }
 
 }  // namespace sluice::kernels

@@ -47,9 +47,9 @@ struct Tensor {
 
 // What a weight is for decides how it is packed.
 enum class WeightUse {
-  product,  // matmul and head_select; embed works too (a tied embedding is loaded once)
+  product,  // matmul and heads; embed works too (a tied embedding is loaded once)
   lookup,   // embed and rope angles: rows are read one at a time
-  vector,   // rms_norm
+  vector,   // gains and biases
 };
 
 struct WeightSpec {
@@ -63,9 +63,15 @@ struct WeightSpec {
 using RowReader =
     std::function<void(std::size_t first_row, std::size_t n, std::span<std::byte> out)>;
 
-// The KV cache is cut into pages of kKvPageTokens positions; a sequence owns the pages of its page
-// table, and position p lies in page_table[p / kKvPageTokens]. All layers share one page table.
+// The KV cache is cut into pages of kKvPageTokens positions. A sequence owns the pages of its page
+// table, which is a ring: position p lies in page_table[(p / kKvPageTokens) % page_table.size()].
+// For attention to all positions it must not come round; layers that attend to a window can do with
+// window_pages(), a table and Rows of their own.
 inline constexpr int kKvPageTokens = 32;
+
+// Pages that hold any `rows` consecutive positions and what a window of the first of them sees.
+// Requires: window > 0, rows > 0.
+int window_pages(int window, int rows);
 
 struct KvShape {
   int layers = 0, kv_heads = 0, head_dim = 0;
@@ -85,18 +91,30 @@ struct Row {
   int sequence = 0;
   int position = 0;
 };
+struct SequenceRows {  // of one sequence
+  int sequence = 0;
+  int first = 0, last = 0;  // positions
+  int pages = 0;            // in its page table
+};
 class Rows {  // the same on the device, made once a micro-batch
  public:
   virtual ~Rows() = default;
   virtual std::size_t count() const = 0;
-  virtual int positions_end() const = 0;  // highest position + 1
-  virtual int pages_end() const = 0;      // highest page number + 1
+  virtual std::span<const SequenceRows> sequences() const = 0;  // those that have rows
+  virtual int positions_end() const = 0;                        // highest position + 1
+  virtual int pages_end() const = 0;                            // highest page number + 1
 };
 
 struct Product {
   const Weight* weight = nullptr;  // (out.cols, x.cols)
   Tensor out;                      // (x.rows, weight rows)
   bool add = false;                // out += instead of out =
+  const Weight* bias = nullptr;    // (1, weight rows), added to each sum; null: none
+};
+
+struct NormSpec {
+  float eps = 0;
+  bool add = false;  // out += instead of out =
 };
 
 // Rotary embedding. Pairs of a head: (i, i + head_dim / 2), or neighbours (2i, 2i + 1).
@@ -108,13 +126,30 @@ struct RopeSpec {
 
 struct AttentionSpec {
   int heads = 0, kv_heads = 0, head_dim = 0;
-  float scale = 0;  // of q.k
+  float scale = 0;    // of q.k
+  float softcap = 0;  // then softcap * tanh(score / softcap); 0: none
+  int window = 0;     // the row at position p sees positions (p - window, p]; 0: all
+};
+
+// The gate's activation: silu(x) = x / (1 + e^-x); gelu_tanh(x) = 0.5 x (1 + tanh(sqrt(2 / pi) (x +
+// 0.044715 x^3))), the approximation of Hendrycks and Gimpel 2016, "Gaussian Error Linear Units".
+enum class Activation { silu, gelu_tanh };
+
+struct HeadSpec {
+  int k = 1;          // candidates of a row
+  float softcap = 0;  // of logits: softcap * tanh(logit / softcap); 0: none
 };
 
 // One candidate for the next token of a row.
 struct Candidate {
   std::int32_t id = -1;
   float logit = 0;
+};
+
+// The natural logarithm of a token's probability is logit - log_sum_exp.
+struct LogProb {
+  float logit = 0;
+  double log_sum_exp = 0;  // over all tokens
 };
 
 class Event {
@@ -131,7 +166,7 @@ class Backend {
   std::unique_ptr<Weight> load(const WeightSpec& spec, const RowReader& reader);
   std::unique_ptr<Buffer> allocate(std::size_t floats);
   std::unique_ptr<KvCache> make_kv(const KvShape& shape);
-  // page_tables[s]: the pages of sequence s, enough for its last position.
+  // page_tables[s]: the pages of sequence s, at least one.
   std::unique_ptr<Rows> make_rows(std::span<const Row> rows,
                                   std::span<const std::span<const std::int32_t>> page_tables);
 
@@ -142,35 +177,53 @@ class Backend {
   bool completed(Event event);
   void wait(Event event);
 
-  // out[r] = table[tokens[r]]. Requires: 0 <= tokens[r] < table.rows.
-  void embed(const Weight& table, std::span<const std::int32_t> tokens, const Tensor& out);
+  // out[r] = scale * table[tokens[r]]. Requires: 0 <= tokens[r] < table.rows.
+  void embed(const Weight& table, std::span<const std::int32_t> tokens, float scale,
+             const Tensor& out);
 
   // out = x / sqrt(mean(x^2) + eps) * gain (Zhang and Sennrich 2019, "Root Mean Square Layer
-  // Normalization"). out may be x.
-  void rms_norm(const Tensor& x, const Weight& gain, float eps, const Tensor& out);
+  // Normalization"), or added to out: a norm after a block, before the residual (Gemma 2). A norm
+  // of heads sees (rows, heads * dim) as (rows * heads, dim). out may be x unless it is added to.
+  void rms_norm(const Tensor& x, const Weight& gain, const NormSpec& spec, const Tensor& out);
 
-  // Several products of one input: a QKV group, a gate/up group. out[r][j] = sum_k x[r][k] w[j][k].
+  // Several products of one input: a QKV group, a gate/up group.
+  // out[r][j] = sum_k x[r][k] w[j][k] + bias[j].
   void matmul(const Tensor& x, std::span<const Product> products);
 
   // In place. x: (rows, heads * head_dim). `angles` (positions, head_dim): cosines of the
   // head_dim/2 frequencies, then their sines (Su et al. 2021, "RoFormer").
   void rope(const Tensor& x, const Weight& angles, const RopeSpec& spec, const Rows& rows);
 
-  // k, v: (rows, kv_heads * head_dim) into the cache at each row's position.
+  // k, v: (rows, kv_heads * head_dim) into the cache at each row's position. Requires: the rows of
+  // a sequence do not overwrite each other in its pages.
   void kv_write(KvCache& cache, int layer, const Tensor& k, const Tensor& v, const Rows& rows);
 
-  // Causal attention of each row over positions [0, its own] of its sequence, all in the cache.
-  // q, out: (rows, heads * head_dim). Query head h uses KV head h / (heads / kv_heads).
+  // Causal attention of each row over positions [0, its own] of its sequence, or the last `window`
+  // of them (Beltagy et al. 2020, "Longformer"), all in the cache; scores capped where a softcap is
+  // given (Gemma Team 2024, "Gemma 2", section 2). q, out: (rows, heads * head_dim). Query head h
+  // uses KV head h / (heads / kv_heads). Requires: a sequence's pages hold all that its rows see,
+  // from the first row's first position to the last row's own.
   void attention(const Tensor& q, const KvCache& cache, int layer, const AttentionSpec& spec,
                  const Rows& rows, const Tensor& out);
 
-  // out = silu(gate) * up, silu(x) = x / (1 + exp(-x)). out may be gate.
-  void gated_activation(const Tensor& gate, const Tensor& up, const Tensor& out);
+  // out = activation(gate) * up (Shazeer 2020, "GLU Variants Improve Transformer"). out may be
+  // gate.
+  void gated_activation(const Tensor& gate, const Tensor& up, Activation activation,
+                        const Tensor& out);
 
   // The k best tokens of each row of x by logit x.w, best first, equal logits by lowest id:
-  // out[r * k + i]. Streams blocks of rows of `head`: the logits are never stored whole.
-  // `out` is filled at the next event. Requires: 1 <= k <= head.rows().
-  void head_select(const Tensor& x, const Weight& head, int k, std::span<Candidate> out);
+  // out[r * k + i]. A softcap (Gemma 2) changes the logits that are reported, not the choice.
+  // Streams blocks of rows of `head`: the logits are never stored whole. `out` is filled at the
+  // next event. Requires: 1 <= k <= head.rows().
+  void head_select(const Tensor& x, const Weight& head, const HeadSpec& spec,
+                   std::span<Candidate> out);
+
+  // How likely targets[r] is after row r of x, by a softmax over the logits x.w of all tokens, each
+  // capped where softcap is not 0 as in HeadSpec: out[r]. log_sum_exp is within 2e-6 of what the
+  // fp32 logits give, and not a number where one of them is none. Streams like head_select; `out`
+  // is filled at the next event. Requires: 0 <= targets[r] < head.rows().
+  void head_log_probs(const Tensor& x, const Weight& head, std::span<const std::int32_t> targets,
+                      float softcap, std::span<LogProb> out);
 
  private:
   virtual std::unique_ptr<Weight> do_load(const WeightSpec& spec, const RowReader& reader) = 0;
@@ -183,9 +236,10 @@ class Backend {
   virtual Event do_record() = 0;
   virtual bool do_completed(Event event) = 0;
   virtual void do_wait(Event event) = 0;
-  virtual void do_embed(const Weight& table, std::span<const std::int32_t> tokens,
+  virtual void do_embed(const Weight& table, std::span<const std::int32_t> tokens, float scale,
                         const Tensor& out) = 0;
-  virtual void do_rms_norm(const Tensor& x, const Weight& gain, float eps, const Tensor& out) = 0;
+  virtual void do_rms_norm(const Tensor& x, const Weight& gain, const NormSpec& spec,
+                           const Tensor& out) = 0;
   virtual void do_matmul(const Tensor& x, std::span<const Product> products) = 0;
   virtual void do_rope(const Tensor& x, const Weight& angles, const RopeSpec& spec,
                        const Rows& rows) = 0;
@@ -193,9 +247,13 @@ class Backend {
                            const Rows& rows) = 0;
   virtual void do_attention(const Tensor& q, const KvCache& cache, int layer,
                             const AttentionSpec& spec, const Rows& rows, const Tensor& out) = 0;
-  virtual void do_gated_activation(const Tensor& gate, const Tensor& up, const Tensor& out) = 0;
-  virtual void do_head_select(const Tensor& x, const Weight& head, int k,
+  virtual void do_gated_activation(const Tensor& gate, const Tensor& up, Activation activation,
+                                   const Tensor& out) = 0;
+  virtual void do_head_select(const Tensor& x, const Weight& head, const HeadSpec& spec,
                               std::span<Candidate> out) = 0;
+  virtual void do_head_log_probs(const Tensor& x, const Weight& head,
+                                 std::span<const std::int32_t> targets, float softcap,
+                                 std::span<LogProb> out) = 0;
 };
 
 }  // namespace sluice::kernels

@@ -4,6 +4,8 @@
 #include <cassert>
 #include <cstring>
 
+#include "kernels/quant_formats.h"
+
 namespace sluice::kernels {
 namespace {
 
@@ -13,69 +15,35 @@ std::uint16_t load_u16(const std::byte* p) {
   return value;
 }
 
-float half_at(const std::byte* p) { return half_to_float(load_u16(p)); }
+// A block as it lies in a file.
+struct FileBlock {
+  using Float = float;
+  const std::byte* at;
 
-// A block's 32 codes, two in a byte: the low nibbles are its first half, the high ones its second.
-template <class Value>
-void expand_nibbles(const std::byte* codes, float* out, Value value) {
-  for (int i = 0; i < 16; ++i) {
-    const int byte = std::to_integer<int>(codes[i]);
-    out[i] = value(byte & 15);
-    out[i + 16] = value(byte >> 4);
+  int byte(int offset) const { return std::to_integer<int>(at[offset]); }
+  int signed_byte(int offset) const { return std::to_integer<std::int8_t>(at[offset]); }
+  float half(int offset) const { return half_to_float(load_u16(at + offset)); }
+  float bfloat(int offset) const { return bfloat16_to_float(load_u16(at + offset)); }
+  float single(int offset) const {
+    float value;
+    std::memcpy(&value, at + offset, sizeof value);
+    return value;
   }
-}
 
-void expand_block(WeightType type, const std::byte* block, float* out) {
-  switch (type) {
-    case WeightType::f32:
-      std::memcpy(out, block, sizeof(float));
-      return;
-    case WeightType::f16:
-      *out = half_at(block);
-      return;
-    case WeightType::bf16:
-      *out = bfloat16_to_float(load_u16(block));
-      return;
-    case WeightType::q8_0: {
-      const float scale = half_at(block);
-      for (int i = 0; i < 32; ++i) {
-        out[i] = scale * static_cast<float>(std::to_integer<std::int8_t>(block[2 + i]));
-      }
-      return;
-    }
-    case WeightType::q4_0: {
-      const float scale = half_at(block);
-      expand_nibbles(block + 2, out,
-                     [=](int code) { return scale * static_cast<float>(code - 8); });
-      return;
-    }
-    case WeightType::q4_1: {
-      const float scale = half_at(block), minimum = half_at(block + 2);
-      expand_nibbles(block + 4, out,
-                     [=](int code) { return scale * static_cast<float>(code) + minimum; });
-      return;
-    }
+  static float times(float scale, int code) { return scale * static_cast<float>(code); }
+  static float times_plus(float scale, int code, float minimum) {
+    return times(scale, code) + minimum;
   }
-}
+  static float times_minus(float scale, int code, float minimum) {
+    return times(scale, code) - minimum;
+  }
+  static int pick(const std::int32_t* values, int index) { return values[index]; }
+};
 
 }  // namespace
 
 BlockFormat block_format(WeightType type) {
-  switch (type) {
-    case WeightType::f32:
-      return {.name = "F32", .values = 1, .bytes = 4};
-    case WeightType::f16:
-      return {.name = "F16", .values = 1, .bytes = 2};
-    case WeightType::bf16:
-      return {.name = "BF16", .values = 1, .bytes = 2};
-    case WeightType::q8_0:
-      return {.name = "Q8_0", .values = 32, .bytes = 34};
-    case WeightType::q4_0:
-      return {.name = "Q4_0", .values = 32, .bytes = 18};
-    case WeightType::q4_1:
-      return {.name = "Q4_1", .values = 32, .bytes = 20};
-  }
-  return {};
+  return with_format(type, [](auto format) { return format.kBlock; });
 }
 
 std::size_t bytes_of(WeightType type, std::size_t values) {
@@ -86,10 +54,14 @@ std::size_t bytes_of(WeightType type, std::size_t values) {
 
 void expand(WeightType type, std::span<const std::byte> blocks, std::span<float> values) {
   assert(blocks.size() == bytes_of(type, values.size()));
-  const auto format = block_format(type);
-  for (std::size_t i = 0, n = values.size() / format.values; i < n; ++i) {
-    expand_block(type, blocks.data() + i * format.bytes, values.data() + i * format.values);
-  }
+  with_format(type, [&](auto format) {
+    const auto size = format.kBlock.values, bytes = format.kBlock.bytes;
+    for (std::size_t i = 0; i < values.size(); i += format.kStep) {
+      const FileBlock block{blocks.data() + i / size * bytes};
+      format.expand(block, static_cast<int>(i % size),
+                    [&](int column, float value) { values[i + column] = value; });
+    }
+  });
 }
 
 float half_to_float(std::uint16_t half) {

@@ -1,7 +1,8 @@
 // Streaming softmax (Milakov and Gimelshein 2018) over pages of 32 positions. A page begins at a
 // multiple of 32 of the sequence's own positions, so a row's steps do not depend on how its prompt
-// was cut, on its neighbours, or on where the pages lie. Scores: lane = position. Values: lane =
-// dimension, positions added in order. Queries that share a KV head share its loads.
+// was cut, on its neighbours, or on where the pages lie; a window leaves out whole pages and masks
+// the rest. Scores: lane = position. Values: lane = dimension, positions added in order. Queries
+// that share a KV head share its loads.
 #include "kernels/cpu/simd.h"
 
 namespace sluice::kernels::cpu::SLUICE_ISA {
@@ -11,12 +12,24 @@ constexpr int kQueriesMax = 4;
 constexpr int kPageVecs = kPageTokens / kLanes;
 
 int at_most(int n, int limit) { return n < limit ? n : limit; }
+int at_least(int n, int limit) { return n > limit ? n : limit; }
 
 struct Page {
   const float* keys;    // (2, head_dim, 16)
   const float* values;  // (32, head_dim)
-  int visible;          // positions of it that the row may see, 1..32
+  int begin, end;       // positions of it that the row sees, some of 0..32
   int head_dim;
+};
+
+// Vector j of a page's positions, with `others` for those that the row does not see.
+Vec keep_seen(const Page& page, int j, Vec seen, Vec others) {
+  const auto lanes_before = [j](int p) { return at_least(0, at_most(p - j * kLanes, kLanes)); };
+  return keep_first(lanes_before(page.begin), others,
+                    keep_first(lanes_before(page.end), seen, others));
+}
+
+struct Scoring {
+  float scale, softcap;
 };
 
 // Scores of one page, then softmax weights relative to the best score so far.
@@ -29,7 +42,7 @@ struct Softmax {
 };
 
 template <int Queries>
-void score(const Page& page, const float* q, float scale, Softmax<Queries>& soft) {
+void score(const Page& page, const float* q, const Scoring& scoring, Softmax<Queries>& soft) {
   Vec sum[Queries][kPageVecs];
 #pragma GCC unroll 8
   for (int i = 0; i < Queries; ++i) {
@@ -50,20 +63,20 @@ void score(const Page& page, const float* q, float scale, Softmax<Queries>& soft
   }
   for (int i = 0; i < Queries; ++i) {
     for (int j = 0; j < kPageVecs; ++j) {
-      store(soft.weight[i] + j * kLanes, mul(sum[i][j], set(scale)));
+      const Vec scaled = mul(sum[i][j], set(scoring.scale));
+      store(soft.weight[i] + j * kLanes,
+            scoring.softcap > 0 ? soft_cap(scaled, scoring.softcap) : scaled);
     }
   }
 }
 
 template <int Queries>
-void weigh(int visible, Softmax<Queries>& soft) {
+void weigh(const Page& page, Softmax<Queries>& soft) {
   for (int i = 0; i < Queries; ++i) {
     Vec scores[kPageVecs];
     float best = soft.best[i];
-    for (int j = 0; j < kPageVecs; ++j) {  // what lies beyond may be anything, even NaN
-      const int n = at_most(visible - j * kLanes, kLanes);
-      const Vec beyond = set(-__builtin_inff());
-      scores[j] = n > 0 ? keep_first(n, load(soft.weight[i] + j * kLanes), beyond) : beyond;
+    for (int j = 0; j < kPageVecs; ++j) {  // what is not seen may be anything, even NaN
+      scores[j] = keep_seen(page, j, load(soft.weight[i] + j * kLanes), set(-__builtin_inff()));
       const float here = max_of_lanes(scores[j]);
       best = best > here ? best : here;
     }
@@ -71,9 +84,7 @@ void weigh(int visible, Softmax<Queries>& soft) {
     soft.best[i] = best;
     soft.total[i] = mul(soft.total[i], soft.decay[i]);
     for (int j = 0; j < kPageVecs; ++j) {
-      const int n = at_most(visible - j * kLanes, kLanes);
-      if (n <= 0) break;
-      const Vec weight = keep_first(n, exp(sub(scores[j], set(best))), set(0.0f));
+      const Vec weight = keep_seen(page, j, exp(sub(scores[j], set(best))), set(0.0f));
       store(soft.weight[i] + j * kLanes, weight);
       soft.total[i] = add(soft.total[i], weight);
     }
@@ -94,7 +105,7 @@ void gather(const Page& page, const Softmax<Queries>& soft, int d, int lanes, fl
       sum[i][c] = mul(load_first(from, width(c)), soft.decay[i]);
     }
   }
-  for (int p = 0; p < page.visible; ++p) {
+  for (int p = page.begin; p < page.end; ++p) {
     Vec value[Vecs];
 #pragma GCC unroll 8
     for (int c = 0; c < Vecs; ++c) {
@@ -121,7 +132,8 @@ struct HeadGroup {
   std::size_t page_floats;  // from a page to the next
   const RowPlace& place;
   int head_dim;
-  float scale;
+  Scoring scoring;
+  int window;
 };
 
 template <int Queries>
@@ -134,14 +146,17 @@ void attend(const HeadGroup& group, const float* q, float* out) {
   }
   for (int d = 0; d < Queries * dim; ++d) out[d] = 0.0f;
 
-  for (int first = 0; first <= group.place.position; first += kPageTokens) {
-    const float* keys = group.kv + group.place.pages[first / kPageTokens] * group.page_floats;
+  const auto& [position, pages, page_count] = group.place;
+  const int begin = group.window > 0 ? at_least(0, position + 1 - group.window) : 0;
+  for (int first = begin / kPageTokens * kPageTokens; first <= position; first += kPageTokens) {
+    const float* keys = group.kv + pages[first / kPageTokens % page_count] * group.page_floats;
     const Page page{.keys = keys,
                     .values = keys + kPageTokens * dim,
-                    .visible = at_most(group.place.position + 1 - first, kPageTokens),
+                    .begin = at_least(begin - first, 0),
+                    .end = at_most(position + 1 - first, kPageTokens),
                     .head_dim = dim};
-    score(page, q, group.scale, soft);
-    weigh(page.visible, soft);
+    score(page, q, group.scoring, soft);
+    weigh(page, soft);
     int d = 0;
     for (; d + kAttentionVecs * kLanes <= dim; d += kAttentionVecs * kLanes) {
       gather<Queries, kAttentionVecs>(page, soft, d, kLanes, out);
@@ -177,7 +192,8 @@ void attention(const AttentionArgs& args) {
                             .page_floats = args.kv_heads * head_floats,
                             .place = args.places[row],
                             .head_dim = args.head_dim,
-                            .scale = args.scale};
+                            .scoring = {args.scale, args.softcap},
+                            .window = args.window};
       for (int done = 0; done < group_heads; done += kQueriesMax) {
         const std::size_t head = static_cast<std::size_t>(kv_head) * group_heads + done;
         const std::size_t offset = (row * args.heads + head) * args.head_dim;

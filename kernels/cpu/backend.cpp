@@ -1,10 +1,12 @@
 // Glues the operations to Backend: finds the memory behind the handles, calls the function of the
 // chosen instruction set. Every call is done when it returns, so events are always completed.
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <vector>
 
 #include "kernels/cpu.h"
+#include "kernels/cpu/head_log_probs.h"
 #include "kernels/cpu/head_select.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/kv_cache.h"
@@ -32,16 +34,26 @@ class CpuRows final : public Rows {
  public:
   CpuRows(std::span<const Row> rows, std::span<const std::span<const std::int32_t>> page_tables) {
     for (const auto& table : page_tables) tables_.emplace_back(table.begin(), table.end());
+    std::vector<SequenceRows> sequences(tables_.size());
     for (const auto& [sequence, position] : rows) {
       const auto& table = tables_[sequence];
-      places_.push_back({.position = position, .pages = table.data()});
-      positions_end_ = std::max(positions_end_, position + 1);
-      for (int i = 0; i <= position / kPageTokens; ++i) {
-        pages_end_ = std::max(pages_end_, table[i] + 1);
+      const int pages = static_cast<int>(table.size());
+      places_.push_back({.position = position, .pages = table.data(), .page_count = pages});
+      auto& seen = sequences[sequence];
+      const int first = seen.pages == 0 ? position : seen.first;
+      seen = {.sequence = sequence, .first = first, .last = position, .pages = pages};
+    }
+    std::copy_if(sequences.begin(), sequences.end(), std::back_inserter(sequences_),
+                 [](const SequenceRows& s) { return s.pages > 0; });
+    for (const auto& [sequence, first, last, pages] : sequences_) {
+      positions_end_ = std::max(positions_end_, last + 1);
+      for (int i = 0; i <= std::min(last / kPageTokens, pages - 1); ++i) {
+        pages_end_ = std::max(pages_end_, tables_[sequence][i] + 1);
       }
     }
   }
   std::size_t count() const override { return places_.size(); }
+  std::span<const SequenceRows> sequences() const override { return sequences_; }
   int positions_end() const override { return positions_end_; }
   int pages_end() const override { return pages_end_; }
   const std::vector<RowPlace>& places() const { return places_; }
@@ -49,6 +61,7 @@ class CpuRows final : public Rows {
  private:
   std::vector<std::vector<std::int32_t>> tables_;
   std::vector<RowPlace> places_;
+  std::vector<SequenceRows> sequences_;
   int positions_end_ = 0, pages_end_ = 0;
 };
 
@@ -97,17 +110,23 @@ class CpuBackend final : public Backend {
   bool do_completed(Event) override { return true; }
   void do_wait(Event) override {}
 
-  void do_embed(const Weight& table, std::span<const std::int32_t> tokens,
+  void do_embed(const Weight& table, std::span<const std::int32_t> tokens, float scale,
                 const Tensor& out) override {
     for (std::size_t r = 0; r < tokens.size(); ++r) {
-      own(table).read_row(tokens[r], {data(out) + r * out.cols, out.cols});
+      const std::span row(data(out) + r * out.cols, out.cols);
+      own(table).read_row(tokens[r], row);
+      if (scale != 1) {
+        for (float& value : row) value *= scale;
+      }
     }
   }
 
-  void do_rms_norm(const Tensor& x, const Weight& gain, float eps, const Tensor& out) override {
+  void do_rms_norm(const Tensor& x, const Weight& gain, const NormSpec& spec,
+                   const Tensor& out) override {
     operations_.rms_norm({.x = data(x),
                           .gain = own(gain, WeightUse::vector, "rms_norm").vector(),
-                          .eps = eps,
+                          .eps = spec.eps,
+                          .add = spec.add,
                           .out = data(out),
                           .tokens = x.rows,
                           .cols = x.cols});
@@ -119,12 +138,16 @@ class CpuBackend final : public Backend {
       const auto& weight = own(*product.weight, WeightUse::product, "matmul");
       operations_.matmul({.type = weight.type(),
                           .strips = weight.strips(),
+                          .strip_bytes = weight.strip_bytes(),
                           .rows = weight.rows(),
                           .cols = weight.cols(),
                           .x = data(x),
                           .tokens = x.rows,
                           .out = data(product.out),
                           .out_stride = product.out.cols,
+                          .bias = product.bias == nullptr
+                                      ? nullptr
+                                      : own(*product.bias, WeightUse::vector, "matmul").vector(),
                           .add = product.add,
                           .sums = sums.get()});
     }
@@ -161,18 +184,35 @@ class CpuBackend final : public Backend {
                            .kv_heads = spec.kv_heads,
                            .head_dim = spec.head_dim,
                            .scale = spec.scale,
+                           .softcap = spec.softcap,
+                           .window = spec.window,
                            .out = data(out)});
   }
 
-  void do_gated_activation(const Tensor& gate, const Tensor& up, const Tensor& out) override {
-    operations_.gated_activation(
-        {.gate = data(gate), .up = data(up), .out = data(out), .count = gate.rows * gate.cols});
+  void do_gated_activation(const Tensor& gate, const Tensor& up, Activation activation,
+                           const Tensor& out) override {
+    operations_.gated_activation({.gate = data(gate),
+                                  .up = data(up),
+                                  .out = data(out),
+                                  .count = gate.rows * gate.cols,
+                                  .gelu = activation == Activation::gelu_tanh});
   }
 
-  void do_head_select(const Tensor& x, const Weight& head, int k,
+  void do_head_select(const Tensor& x, const Weight& head, const HeadSpec& spec,
                       std::span<Candidate> out) override {
-    cpu::head_select(operations_, data(x), x.rows, own(head, WeightUse::product, "head_select"), k,
-                     out);
+    cpu::head_select(head_input(x, head, "head_select"), spec, out);
+  }
+
+  void do_head_log_probs(const Tensor& x, const Weight& head, std::span<const std::int32_t> targets,
+                         float softcap, std::span<LogProb> out) override {
+    cpu::head_log_probs(head_input(x, head, "head_log_probs"), targets, softcap, out);
+  }
+
+  HeadInput head_input(const Tensor& x, const Weight& head, const char* operation) const {
+    return {.operations = operations_,
+            .x = data(x),
+            .rows = x.rows,
+            .head = own(head, WeightUse::product, operation)};
   }
 
   const Operations& operations_;

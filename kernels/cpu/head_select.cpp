@@ -7,10 +7,6 @@
 namespace sluice::kernels::cpu {
 namespace {
 
-// Shards of a head begin at multiples of this, so that their candidates merge as one head's would.
-constexpr std::size_t kBlockRows = 256;
-static_assert(kBlockRows % kStripRows == 0);
-
 // A total order: higher logits first, equal ones by id, what is not a number last.
 bool ranks_before(const Candidate& a, const Candidate& b) {
   if (std::isnan(a.logit) || std::isnan(b.logit)) {
@@ -58,29 +54,20 @@ class Ranking {
 
 }  // namespace
 
-void head_select(const Operations& operations, const float* x, std::size_t rows,
-                 const CpuWeight& head, std::size_t k, std::span<Candidate> out) {
-  const auto logits = allocate_floats(rows * kBlockRows);
-  const auto sums = allocate_floats(rows * kStripRows);
-  std::vector<Ranking> rankings(rows, Ranking(k));
-  for (std::size_t first = 0; first < head.rows(); first += kBlockRows) {
-    const std::size_t n = std::min(kBlockRows, head.rows() - first);
-    operations.matmul({.type = head.type(),
-                       .strips = head.strips() + first / kStripRows * head.strip_bytes(),
-                       .rows = n,
-                       .cols = head.cols(),
-                       .x = x,
-                       .tokens = rows,
-                       .out = logits.get(),
-                       .out_stride = kBlockRows,
-                       .add = false,
-                       .sums = sums.get()});
-    for (std::size_t r = 0; r < rows; ++r) {
-      rankings[r].merge({logits.get() + r * kBlockRows, n}, first);
+void head_select(const HeadInput& input, const HeadSpec& spec, std::span<Candidate> out) {
+  const auto k = static_cast<std::size_t>(spec.k);
+  std::vector<Ranking> rankings(input.rows, Ranking(k));
+  for_each_logit_block(input, [&](const LogitBlock& block) {
+    rankings[block.row].merge({block.logits, block.count}, block.first_id);
+  });
+  std::vector<float> logits(k);
+  for (std::size_t r = 0; r < input.rows; ++r) {
+    const auto best = rankings[r].best();
+    std::transform(best.begin(), best.end(), logits.begin(), [](auto& c) { return c.logit; });
+    if (spec.softcap > 0) {
+      input.operations.soft_cap({.x = logits.data(), .count = k, .cap = spec.softcap});
     }
-  }
-  for (std::size_t r = 0; r < rows; ++r) {
-    std::copy_n(rankings[r].best().begin(), k, out.begin() + r * k);
+    for (std::size_t i = 0; i < k; ++i) out[r * k + i] = {.id = best[i].id, .logit = logits[i]};
   }
 }
 

@@ -9,7 +9,7 @@ CpuKvCache::CpuKvCache(const KvShape& shape)
 
 void CpuKvCache::write(int layer_index, const RowPlace& place, const float* k, const float* v) {
   const std::size_t dim = shape_.head_dim;
-  const std::size_t page = place.pages[place.position / kPageTokens];
+  const std::size_t page = place.pages[place.position / kPageTokens % place.page_count];
   const std::size_t slot = place.position % kPageTokens;
   float* head = layer(layer_index) + page * shape_.kv_heads * head_floats();
   for (int h = 0; h < shape_.kv_heads; ++h, head += head_floats(), k += dim, v += dim) {

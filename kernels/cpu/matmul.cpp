@@ -3,6 +3,7 @@
 // element of the result is one chain of fmas over k in order, kept in one lane, whatever the number
 // of tokens. The chains of several tokens and groups of rows run side by side to hide the latency.
 #include "kernels/cpu/simd.h"
+#include "kernels/quant_formats.h"
 
 namespace sluice::kernels::cpu::SLUICE_ISA {
 namespace {
@@ -11,95 +12,53 @@ constexpr int kGroups = kStripRows / kLanes;
 constexpr int kPanelColumns = 128;
 constexpr int kTileTokens = kTileVecs < 6 ? kTileVecs : 6;
 
-// How a block of columns of a group of 16 rows is packed (weight.h), and expanded into a panel,
-// whose columns are kStripRows apart. d * code is exact, so an fma rounds as mul and add would.
-template <WeightType>
-struct Packed;
+// The blocks of a group of 16 rows, side by side (weight.h): sixteen of what quant_formats.h reads.
+struct PackedBlock {
+  using Float = Vec;
+  const std::byte* at;
 
-template <>
-struct Packed<WeightType::f32> {
-  static constexpr int kColumns = 1, kBytes = 64;
-  static void expand(const std::byte* block, float* panel) { store(panel, floats(block)); }
-};
+  Ints byte(int offset) const { return bytes(at + offset * kLanes); }
+  Ints signed_byte(int offset) const { return signed_bytes(at + offset * kLanes); }
+  Vec half(int offset) const { return halves(at + offset * kLanes); }
+  Vec bfloat(int offset) const { return bfloats(at + offset * kLanes); }
+  Vec single(int offset) const { return floats(at + offset * kLanes); }
 
-template <>
-struct Packed<WeightType::f16> {
-  static constexpr int kColumns = 1, kBytes = 32;
-  static void expand(const std::byte* block, float* panel) { store(panel, halves(block)); }
-};
-
-template <>
-struct Packed<WeightType::bf16> {
-  static constexpr int kColumns = 1, kBytes = 32;
-  static void expand(const std::byte* block, float* panel) { store(panel, bfloats(block)); }
-};
-
-template <>
-struct Packed<WeightType::q8_0> {
-  static constexpr int kColumns = 32, kBytes = 32 + 512;
-  static void expand(const std::byte* block, float* panel) {
-    const Vec scale = halves(block);
-    const std::byte* codes = block + 32;
-    for (int k = 0; k < 32; ++k) {
-      store(panel + k * kStripRows, mul(scale, signed_bytes(codes + k * kLanes)));
-    }
+  static Vec times(Vec scale, Ints code) { return mul(scale, to_floats(code)); }
+  static Vec times_plus(Vec scale, Ints code, Vec minimum) {
+    return fma(scale, to_floats(code), minimum);
+  }
+  static Vec times_minus(Vec scale, Ints code, Vec minimum) {
+    return fms(scale, to_floats(code), minimum);
+  }
+  static Ints pick(const std::int32_t* values, Ints index) {
+    return SLUICE_ISA::pick(values, index);
   }
 };
 
-void expand_nibbles(const std::byte* codes, Vec scale, Vec minimum, float* panel) {
-  for (int k = 0; k < 16; ++k, codes += kLanes) {
-    store(panel + k * kStripRows, fma(scale, low_nibbles(codes), minimum));
-    store(panel + (k + 16) * kStripRows, fma(scale, high_nibbles(codes), minimum));
-  }
-}
-
-template <>
-struct Packed<WeightType::q4_0> {
-  static constexpr int kColumns = 32, kBytes = 32 + 256;
-  static void expand(const std::byte* block, float* panel) {
-    const Vec scale = halves(block);
-    const Vec minimum = mul(scale, set(-8.0f));  // d u - 8 d = d (u - 8), exactly
-    expand_nibbles(block + 32, scale, minimum, panel);
-  }
+struct Columns {
+  int first, count;  // `first` is a multiple of kPanelColumns, the end one of whole blocks
 };
 
-template <>
-struct Packed<WeightType::q4_1> {
-  static constexpr int kColumns = 32, kBytes = 64 + 256;
-  static void expand(const std::byte* block, float* panel) {
-    expand_nibbles(block + 64, halves(block), halves(block + 32), panel);
-  }
-};
-
-// The next columns of a strip; returns what follows them.
+// Columns of a strip as fp32: (columns, kStripRows).
 template <WeightType Type>
-const std::byte* expand(const std::byte* strip, int columns, float* panel) {
-  for (int k = 0; k < columns; k += Packed<Type>::kColumns) {
-    for (int group = 0; group < kGroups; ++group, strip += Packed<Type>::kBytes) {
-      Packed<Type>::expand(strip, panel + k * kStripRows + group * kLanes);
+void expand(const std::byte* strip, const Columns& columns, float* panel) {
+  using Packed = Format<Type>;
+  constexpr int values = Packed::kBlock.values, bytes = Packed::kBlock.bytes * kLanes;
+  static_assert(kPanelColumns % Packed::kStep == 0);
+  for (int k = 0; k < columns.count; k += Packed::kStep) {
+    const std::byte* block = strip + (columns.first + k) / values * std::size_t{kGroups} * bytes;
+    for (int group = 0; group < kGroups; ++group, block += bytes) {
+      float* to = panel + k * kStripRows + group * kLanes;
+      Packed::expand(PackedBlock{block}, (columns.first + k) % values,
+                     [=](int column, Vec value) { store(to + column * kStripRows, value); });
     }
   }
-  return strip;
 }
 
-using Expand = const std::byte* (*)(const std::byte* strip, int columns, float* panel);
+using Expand = void (*)(const std::byte* strip, const Columns& columns, float* panel);
 
 Expand expand_of(WeightType type) {
-  switch (type) {
-    case WeightType::f32:
-      return expand<WeightType::f32>;
-    case WeightType::f16:
-      return expand<WeightType::f16>;
-    case WeightType::bf16:
-      return expand<WeightType::bf16>;
-    case WeightType::q8_0:
-      return expand<WeightType::q8_0>;
-    case WeightType::q4_0:
-      return expand<WeightType::q4_0>;
-    case WeightType::q4_1:
-      return expand<WeightType::q4_1>;
-  }
-  return nullptr;
+  return with_format(type, []<WeightType Type>(Format<Type>) { return Expand{expand<Type>}; });
 }
 
 struct Panel {
@@ -157,7 +116,8 @@ void write_sums(const MatmulArgs& args, std::size_t first_row) {
     for (std::size_t i = 0; i < kStripRows && first_row + i < args.rows; i += kLanes) {
       const std::size_t left = args.rows - first_row - i;
       const int n = left < kLanes ? static_cast<int>(left) : kLanes;
-      const Vec sum = load(sums + i);
+      Vec sum = load(sums + i);
+      if (args.bias != nullptr) sum = add(sum, load_first(args.bias + first_row + i, n));
       store_first(out + i, n, args.add ? add(load_first(out + i, n), sum) : sum);
     }
   }
@@ -170,14 +130,14 @@ void matmul(const MatmulArgs& args) {
   const Expand expand_columns = expand_of(args.type);
   const std::size_t tiles = (args.tokens + kTileTokens - 1) / kTileTokens;
   const std::byte* strip = args.strips;
-  for (std::size_t row = 0; row < args.rows; row += kStripRows) {
+  for (std::size_t row = 0; row < args.rows; row += kStripRows, strip += args.strip_bytes) {
     for (std::size_t i = 0; i < args.tokens * kStripRows; i += kLanes) {
       store(args.sums + i, set(0.0f));
     }
     for (std::size_t k = 0; k < args.cols; k += kPanelColumns) {
       const std::size_t left = args.cols - k;
       const int columns = left < kPanelColumns ? static_cast<int>(left) : kPanelColumns;
-      strip = expand_columns(strip, columns, weights);
+      expand_columns(strip, {static_cast<int>(k), columns}, weights);
       for (std::size_t tile = 0; tile < tiles; ++tile) {  // tokens dealt evenly
         const std::size_t first = args.tokens * tile / tiles;
         const std::size_t last = args.tokens * (tile + 1) / tiles;

@@ -8,6 +8,8 @@ const Operations kOperations = {
     .rope = rope,
     .attention = attention,
     .gated_activation = gated_activation,
+    .soft_cap = soft_cap,
+    .exp_sum = exp_sum,
 };
 
 }  // namespace sluice::kernels::cpu::SLUICE_ISA

@@ -12,7 +12,7 @@
 
 namespace sluice::kernels::cpu {
 
-// Weights are packed in strips of 64 rows (packed.h): four groups of 16, a lane of a vector each.
+// Weights are packed in strips of 64 rows (weight.h): four groups of 16, a lane of a vector each.
 inline constexpr int kLanes = 16;
 inline constexpr int kStripRows = 64;
 inline constexpr int kPageTokens = 32;  // kKvPageTokens of backend.h
@@ -20,11 +20,13 @@ inline constexpr int kPageTokens = 32;  // kKvPageTokens of backend.h
 struct MatmulArgs {
   WeightType type;
   const std::byte* strips;  // the first strip to multiply
+  std::size_t strip_bytes;  // from one to the next
   std::size_t rows, cols;   // of the weight, from the first strip on
   const float* x;           // (tokens, cols)
   std::size_t tokens;
   float* out;  // (tokens, rows), tokens out_stride apart
   std::size_t out_stride;
+  const float* bias;  // (rows), or null
   bool add;
   float* sums;  // scratch: tokens * kStripRows
 };
@@ -33,14 +35,16 @@ struct RmsNormArgs {
   const float* x;
   const float* gain;
   float eps;
+  bool add;
   float* out;
   std::size_t tokens, cols;
 };
 
-// Where a row (token) stands: its position, and the pages of its sequence.
+// Where a row (token) stands: its position, and the ring of its sequence's pages.
 struct RowPlace {
   int position;
   const std::int32_t* pages;
+  int page_count;
 };
 
 struct RopeArgs {
@@ -57,7 +61,9 @@ struct AttentionArgs {
   std::size_t rows;
   int heads, kv_heads, head_dim;
   float scale;
-  float* out;  // (rows, heads * head_dim)
+  float softcap;  // 0: none
+  int window;     // 0: all positions
+  float* out;     // (rows, heads * head_dim)
 };
 
 struct GatedActivationArgs {
@@ -65,6 +71,19 @@ struct GatedActivationArgs {
   const float* up;
   float* out;
   std::size_t count;
+  bool gelu;  // tanh's approximation; else silu
+};
+
+struct SoftCapArgs {
+  float* x;  // becomes cap * tanh(x / cap)
+  std::size_t count;
+  float cap;
+};
+
+// The largest of some values, and the sum of e^(value - largest). The sum is not a number where a
+// value is none or none is finite.
+struct ExpSum {
+  float largest, sum;
 };
 
 struct Operations {
@@ -73,6 +92,8 @@ struct Operations {
   void (*rope)(const RopeArgs&);
   void (*attention)(const AttentionArgs&);
   void (*gated_activation)(const GatedActivationArgs&);
+  void (*soft_cap)(const SoftCapArgs&);
+  ExpSum (*exp_sum)(const float* x, std::size_t count);
 };
 
 #ifdef SLUICE_ISA  // being compiled for one instruction set
@@ -82,6 +103,8 @@ void rms_norm(const RmsNormArgs& args);
 void rope(const RopeArgs& args);
 void attention(const AttentionArgs& args);
 void gated_activation(const GatedActivationArgs& args);
+void soft_cap(const SoftCapArgs& args);
+ExpSum exp_sum(const float* x, std::size_t count);
 }  // namespace SLUICE_ISA
 #endif
 

@@ -2,13 +2,6 @@
 #include "kernels/cpu/simd.h"
 
 namespace sluice::kernels::cpu::SLUICE_ISA {
-namespace {
-
-int lanes_from(std::size_t i, std::size_t cols) {
-  return cols - i < kLanes ? static_cast<int>(cols - i) : kLanes;
-}
-
-}  // namespace
 
 void rms_norm(const RmsNormArgs& args) {
   for (std::size_t t = 0; t < args.tokens; ++t) {
@@ -24,7 +17,8 @@ void rms_norm(const RmsNormArgs& args) {
     for (std::size_t i = 0; i < args.cols; i += kLanes) {
       const int n = lanes_from(i, args.cols);
       const Vec scaled = mul(load_first(x + i, n), scale);
-      store_first(out + i, n, mul(scaled, load_first(args.gain + i, n)));
+      const Vec normed = mul(scaled, load_first(args.gain + i, n));
+      store_first(out + i, n, args.add ? add(load_first(out + i, n), normed) : normed);
     }
   }
 }

@@ -28,13 +28,15 @@ inline float sum_of_lanes(Vec v) {
   return lane[0];
 }
 
-// e^x for x clamped to [-87, 88], relative error below 1e-7; exp(0) is 1. x = n ln 2 + r with
-// |r| <= ln 2 / 2 (ln 2 in two parts, n times the first is exact), then 2^n (1 + r + r^2 q(r)), q
-// of degree 4 interpolated at Chebyshev nodes (within 1e-8). Adding 1.5 * 2^23 rounds to the
-// integer n and leaves it in the low bits.
-inline Vec exp(Vec x) {
+// e^x = 2^n (1 + rest), n in the low bits of `shifted`: x = n ln 2 + r with |r| <= ln 2 / 2 (ln 2
+// in two parts, n times the first is exact), then rest = r + r^2 q(r), q of degree 4 interpolated
+// at Chebyshev nodes (within 1e-8). Adding 1.5 * 2^23 rounds to the integer n and leaves it in the
+// low bits. Requires: |x| <= 88, or not a number.
+struct ExpParts {
+  Vec shifted, rest;
+};
+inline ExpParts exp_parts(Vec x) {
   const Vec magic = set(12582912.0f);
-  x = min(set(88.0f), max(set(-87.0f), x));  // in this order NaN stays NaN
   const Vec shifted = fma(x, set(1.44269502f), magic);
   const Vec n = sub(shifted, magic);
   Vec r = fma(n, set(-0.693359375f), x);
@@ -44,8 +46,32 @@ inline Vec exp(Vec x) {
   q = fma(q, r, set(4.16665561e-2f));
   q = fma(q, r, set(1.66665778e-1f));
   q = fma(q, r, set(0.5f));
-  q = add(fma(mul(r, r), q, r), set(1.0f));
-  return times_power_of_two(q, shifted);
+  return {shifted, fma(mul(r, r), q, r)};
+}
+
+// Into [low, high]; what is not a number stays so, which takes this order.
+inline Vec clamp(Vec x, float low, float high) { return min(set(high), max(set(low), x)); }
+
+// e^x for x clamped to [-87, 88], relative error below 1e-7; exp(0) is 1.
+inline Vec exp(Vec x) {
+  const auto [shifted, rest] = exp_parts(clamp(x, -87.0f, 88.0f));
+  return times_power_of_two(add(rest, set(1.0f)), shifted);
+}
+
+// tanh(x) = m / (m + 2) with m = e^2x - 1 = 2^n rest + (2^n - 1), which loses nothing near 0.
+// Relative error below 2e-7; from |x| = 10 on it is 1.
+inline Vec tanh(Vec x) {
+  const auto [shifted, rest] = exp_parts(clamp(add(x, x), -20.0f, 20.0f));
+  const Vec power = times_power_of_two(set(1.0f), shifted);
+  const Vec m = fma(power, rest, sub(power, set(1.0f)));
+  return div(m, add(m, set(2.0f)));
+}
+
+inline Vec soft_cap(Vec x, float cap) { return mul(set(cap), tanh(div(x, set(cap)))); }
+
+// Lanes of a row of `count` values that are left from i on.
+inline int lanes_from(std::size_t i, std::size_t count) {
+  return count - i < kLanes ? static_cast<int>(count - i) : kLanes;
 }
 
 }  // namespace sluice::kernels::cpu::SLUICE_ISA

@@ -29,6 +29,7 @@ inline Vec sub(Vec a, Vec b) { return {_mm512_sub_ps(a.v, b.v)}; }
 inline Vec mul(Vec a, Vec b) { return {_mm512_mul_ps(a.v, b.v)}; }
 inline Vec div(Vec a, Vec b) { return {_mm512_div_ps(a.v, b.v)}; }
 inline Vec fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+inline Vec fms(Vec a, Vec b, Vec c) { return {_mm512_fmsub_ps(a.v, b.v, c.v)}; }
 inline Vec max(Vec a, Vec b) { return {_mm512_max_ps(a.v, b.v)}; }
 inline Vec min(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
 inline float max_of_lanes(Vec a) { return _mm512_reduce_max_ps(a.v); }
@@ -39,26 +40,32 @@ inline Vec times_power_of_two(Vec a, Vec shifted) {
   return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a.v), exponent))};
 }
 
-// Sixteen stored values as fp32.
-inline __m512i widen(const std::byte* p) {
-  return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+// Sixteen integers of 32 bits, none negative where they are shifted.
+struct Ints {
+  __m512i v;
+};
+inline Ints operator&(Ints a, int b) { return {_mm512_and_si512(a.v, _mm512_set1_epi32(b))}; }
+inline Ints operator|(Ints a, Ints b) { return {_mm512_or_si512(a.v, b.v)}; }
+inline Ints operator-(Ints a, int b) { return {_mm512_sub_epi32(a.v, _mm512_set1_epi32(b))}; }
+inline Ints operator<<(Ints a, unsigned n) { return {_mm512_slli_epi32(a.v, n)}; }
+inline Ints operator>>(Ints a, unsigned n) { return {_mm512_srli_epi32(a.v, n)}; }
+inline Vec to_floats(Ints a) { return {_mm512_cvtepi32_ps(a.v)}; }
+inline Ints pick(const std::int32_t* sixteen, Ints index) {
+  return {_mm512_permutexvar_epi32(index.v, _mm512_loadu_si512(sixteen))};
 }
-inline Vec low_nibbles(const std::byte* p) {
-  return {_mm512_cvtepi32_ps(_mm512_and_si512(widen(p), _mm512_set1_epi32(15)))};
+
+// Sixteen stored values.
+inline __m128i load_16(const std::byte* p) {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
 }
-inline Vec high_nibbles(const std::byte* p) {
-  return {_mm512_cvtepi32_ps(_mm512_srli_epi32(widen(p), 4))};
+inline __m256i load_32(const std::byte* p) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
 }
-inline Vec signed_bytes(const std::byte* p) {
-  return {_mm512_cvtepi32_ps(
-      _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
-}
-inline Vec halves(const std::byte* p) {
-  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
-}
+inline Ints bytes(const std::byte* p) { return {_mm512_cvtepu8_epi32(load_16(p))}; }
+inline Ints signed_bytes(const std::byte* p) { return {_mm512_cvtepi8_epi32(load_16(p))}; }
+inline Vec halves(const std::byte* p) { return {_mm512_cvtph_ps(load_32(p))}; }
 inline Vec bfloats(const std::byte* p) {
-  return {_mm512_castsi512_ps(_mm512_slli_epi32(
-      _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))), 16))};
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load_32(p)), 16))};
 }
 inline Vec floats(const std::byte* p) { return {_mm512_loadu_ps(p)}; }
 

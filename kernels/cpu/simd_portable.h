@@ -54,6 +54,9 @@ inline Vec div(const Vec& a, const Vec& b) {
 inline Vec fma(const Vec& a, const Vec& b, const Vec& c) {
   return each([&](int i) { return __builtin_fmaf(a.lane[i], b.lane[i], c.lane[i]); });
 }
+inline Vec fms(const Vec& a, const Vec& b, const Vec& c) {
+  return each([&](int i) { return __builtin_fmaf(a.lane[i], b.lane[i], -c.lane[i]); });
+}
 inline Vec max(const Vec& a, const Vec& b) {  // b where one is not a number, as x86 has it
   return each([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
 }
@@ -83,21 +86,51 @@ inline Vec times_power_of_two(const Vec& a, const Vec& shifted) {
       [&](int i) { return float_of(bits_of(a.lane[i]) + (bits_of(shifted.lane[i]) << 23)); });
 }
 
-// Sixteen stored values as fp32.
-inline int byte_at(const std::byte* p, int i) { return static_cast<int>(p[i]); }
+// Sixteen integers of 32 bits, none negative where they are shifted.
+struct Ints {
+  std::int32_t lane[kLanes];
+};
+
+template <class Lane>
+inline Ints each_int(Lane lane) {
+  Ints r;
+  for (int i = 0; i < kLanes; ++i) r.lane[i] = lane(i);
+  return r;
+}
+
+inline Ints operator&(const Ints& a, int b) {
+  return each_int([&](int i) { return a.lane[i] & b; });
+}
+inline Ints operator|(const Ints& a, const Ints& b) {
+  return each_int([&](int i) { return a.lane[i] | b.lane[i]; });
+}
+inline Ints operator-(const Ints& a, int b) {
+  return each_int([&](int i) { return a.lane[i] - b; });
+}
+inline Ints operator<<(const Ints& a, int n) {
+  return each_int([&](int i) { return a.lane[i] << n; });
+}
+inline Ints operator>>(const Ints& a, int n) {
+  return each_int([&](int i) { return a.lane[i] >> n; });
+}
+inline Vec to_floats(const Ints& a) {
+  return each([&](int i) { return static_cast<float>(a.lane[i]); });
+}
+inline Ints pick(const std::int32_t* sixteen, const Ints& index) {
+  return each_int([&](int i) { return sixteen[index.lane[i]]; });
+}
+
+// Sixteen stored values.
 inline std::uint16_t u16_at(const std::byte* p, int i) {
   std::uint16_t value;
   __builtin_memcpy(&value, p + 2 * i, sizeof value);
   return value;
 }
-inline Vec low_nibbles(const std::byte* p) {
-  return each([=](int i) { return static_cast<float>(byte_at(p, i) & 15); });
+inline Ints bytes(const std::byte* p) {
+  return each_int([=](int i) { return static_cast<std::int32_t>(p[i]); });
 }
-inline Vec high_nibbles(const std::byte* p) {
-  return each([=](int i) { return static_cast<float>(byte_at(p, i) >> 4); });
-}
-inline Vec signed_bytes(const std::byte* p) {
-  return each([=](int i) { return static_cast<float>(static_cast<std::int8_t>(p[i])); });
+inline Ints signed_bytes(const std::byte* p) {
+  return each_int([=](int i) { return (static_cast<std::int32_t>(p[i]) ^ 128) - 128; });
 }
 inline Vec halves(const std::byte* p) {
   return each([=](int i) { return half_to_float(u16_at(p, i)); });

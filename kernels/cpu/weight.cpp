@@ -11,36 +11,14 @@ namespace {
 
 constexpr std::size_t kReadBytes = std::size_t{4} << 20;  // a piece that suits a disk
 
-// A file's block: 2-byte scales and minima, then codes (or floats) of `code_bytes` each.
-struct BlockParts {
-  int scales, codes, code_bytes;
-};
-
-BlockParts parts_of(WeightType type) {
-  switch (type) {
-    case WeightType::f32:
-      return {.scales = 0, .codes = 1, .code_bytes = 4};
-    case WeightType::f16:
-    case WeightType::bf16:
-      return {.scales = 0, .codes = 1, .code_bytes = 2};
-    case WeightType::q8_0:
-      return {.scales = 1, .codes = 32, .code_bytes = 1};
-    case WeightType::q4_0:
-      return {.scales = 1, .codes = 16, .code_bytes = 1};
-    case WeightType::q4_1:
-      return {.scales = 2, .codes = 16, .code_bytes = 1};
-  }
-  return {};
-}
-
-// Calls move(offset in the file's block, offset in the packed group, bytes) for each part.
+// Calls move(offset in the file's block, offset in the packed group, bytes) for each unit.
 template <class Move>
-void for_each_part(const BlockParts& parts, int lane, Move move) {
-  for (int i = 0; i < parts.scales; ++i) move(2 * i, 2 * (i * kLanes + lane), 2);
-  const int file = 2 * parts.scales, packed = file * kLanes;
-  for (int i = 0; i < parts.codes; ++i) {
-    move(file + i * parts.code_bytes, packed + (i * kLanes + lane) * parts.code_bytes,
-         parts.code_bytes);
+void for_each_unit(const BlockFormat& format, int lane, Move move) {
+  int offset = 0;
+  for (const auto& [count, bytes] : format.units) {
+    for (int i = 0; i < count; ++i, offset += bytes) {
+      move(offset, offset * kLanes + lane * bytes, bytes);
+    }
   }
 }
 
@@ -65,8 +43,8 @@ CpuWeight::CpuWeight(const WeightSpec& spec, const RowReader& reader) : spec_(sp
 std::size_t CpuWeight::strip_bytes() const { return bytes_of(spec_.type, kStripRows * spec_.cols); }
 
 void CpuWeight::load_packed(const RowReader& reader) {
-  const auto parts = parts_of(spec_.type);
-  const std::size_t block_bytes = block_format(spec_.type).bytes;
+  const auto format = block_format(spec_.type);
+  const std::size_t block_bytes = format.bytes;
   const std::size_t row_bytes = bytes_of(spec_.type, spec_.cols);
   const std::size_t strips = strips_of(spec_.rows);
   bytes_ = strips * strip_bytes();
@@ -86,7 +64,7 @@ void CpuWeight::load_packed(const RowReader& reader) {
       std::byte* to = data_.get() + (strip + row / kStripRows) * strip_bytes() +
                       row % kStripRows / kLanes * block_bytes * kLanes;
       for (std::size_t block = 0; block < row_bytes / block_bytes; ++block) {
-        for_each_part(parts, row % kLanes, [&](int file, int packed, int bytes) {
+        for_each_unit(format, row % kLanes, [&](int file, int packed, int bytes) {
           std::memcpy(to + packed, from + file, bytes);
         });
         from += block_bytes;
@@ -127,17 +105,15 @@ void CpuWeight::read_row(std::size_t row, std::span<float> out) const {
     case WeightUse::product:
       break;
   }
-  const auto parts = parts_of(spec_.type);
   const auto format = block_format(spec_.type);
   const std::byte* from = data_.get() + row / kStripRows * strip_bytes() +
                           row % kStripRows / kLanes * format.bytes * kLanes;
-  std::byte block[64];
+  std::vector<std::byte> block(format.bytes);
   for (std::size_t col = 0; col < spec_.cols; col += format.values) {
-    for_each_part(parts, row % kLanes, [&](int file, int packed, int bytes) {
-      std::memcpy(block + file, from + packed, bytes);
+    for_each_unit(format, row % kLanes, [&](int file, int packed, int bytes) {
+      std::memcpy(&block[file], from + packed, bytes);
     });
-    expand(spec_.type, {block, static_cast<std::size_t>(format.bytes)},
-           out.subspan(col, format.values));
+    expand(spec_.type, block, out.subspan(col, format.values));
     from += format.bytes * kStripRows;
   }
 }

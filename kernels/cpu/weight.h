@@ -1,8 +1,9 @@
 // A weight in the CPU's memory. Products are packed at load: 64 rows are a strip; inside a strip,
-// blocks of columns follow each other (32 columns of a quantised type, 1 of a float); a block holds
-// its four groups of 16 rows, each with every part of the file's block 16 times, row beside row:
-// scales, then minima, then each byte of codes. So 16 rows' worth of anything is one load, and a
-// matrix is one sequential stream. Rows are padded to whole strips with zeros.
+// blocks of columns follow each other (32 or 256 columns of a quantised type, 1 of a float); a
+// block holds its four groups of 16 rows, each with every unit of the file's block (a scale, a byte
+// of codes) 16 times, row beside row. So 16 rows' worth of anything is one load, what stood at
+// offset o of a block begins at 16 o, and a matrix is one sequential stream. Rows are padded to
+// whole strips with zeros.
 //
 // Nothing is requantised: a row read back gives the file's bytes.
 #pragma once

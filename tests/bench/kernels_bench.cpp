@@ -1,5 +1,6 @@
 // One decoding step of SmolLM2-135M's shapes, on random weights: every operation of 30 layers
-// (Q4_1) and the head (Q8_0), for T tokens of T sequences at context 64, and its parts.
+// (Q4_1) and the head (Q8_0), for T tokens of T sequences at context 64, and its parts; and one
+// product with a weight of each type.
 #include <benchmark/benchmark.h>
 
 #include <cmath>
@@ -22,14 +23,17 @@ constexpr int kContext = 64;
 std::unique_ptr<Weight> random_weight(Backend& backend, WeightType type, std::size_t rows,
                                       std::size_t cols) {
   std::mt19937 engine(1);
-  const std::size_t block = block_format(type).bytes;
+  const auto format = block_format(type);
   return backend.load({.type = type, .rows = rows, .cols = cols},
                       [&](std::size_t, std::size_t, std::span<std::byte> out) {
                         for (auto& b : out) b = static_cast<std::byte>(engine() >> 24);
-                        for (std::size_t at = 0; at < out.size(); at += block) {
-                          const std::uint16_t scale = 0x2400;
-                          std::memcpy(&out[at], &scale, 2);
-                          if (type == WeightType::q4_1) std::memcpy(&out[at + 2], &scale, 2);
+                        for (std::size_t at = 0; at < out.size();) {
+                          for (const auto& [count, bytes] : format.units) {
+                            for (int i = 0; i < count; ++i, at += bytes) {
+                              const std::uint32_t scale = 0x24002400;
+                              if (bytes > 1) std::memcpy(&out[at], &scale, bytes);
+                            }
+                          }
                         }
                       });
 }
@@ -102,7 +106,7 @@ struct MicroBatch {
 
   void layer(const Model& model, int i) {
     const auto& w = model.layers[i];
-    backend.rms_norm(x, *model.norm, 1e-5f, normed);
+    backend.rms_norm(x, *model.norm, {.eps = 1e-5f}, normed);
     const Product qkv[] = {{w.q.get(), q}, {w.k.get(), k}, {w.v.get(), v}};
     backend.matmul(normed, qkv);
     backend.rope(q, *model.angles, {.heads = kHeads, .head_dim = kHeadDim}, *places);
@@ -114,17 +118,17 @@ struct MicroBatch {
         attended);
     const Product o = {w.o.get(), x, true};
     backend.matmul(attended, {&o, 1});
-    backend.rms_norm(x, *model.norm, 1e-5f, normed);
+    backend.rms_norm(x, *model.norm, {.eps = 1e-5f}, normed);
     const Product gate_up[] = {{w.gate.get(), gate}, {w.up.get(), up}};
     backend.matmul(normed, gate_up);
-    backend.gated_activation(gate, up, gate);
+    backend.gated_activation(gate, up, Activation::silu, gate);
     const Product down = {w.down.get(), x, true};
     backend.matmul(gate, {&down, 1});
   }
 
   void head(const Model& model) {
-    backend.rms_norm(x, *model.norm, 1e-5f, normed);
-    backend.head_select(normed, *model.head, 1, best);
+    backend.rms_norm(x, *model.norm, {.eps = 1e-5f}, normed);
+    backend.head_select(normed, *model.head, {}, best);
   }
 
   Backend& backend;
@@ -155,6 +159,27 @@ void on_each_isa(const std::string& name, Body body) {
   }
 }
 
+// A weight as large as a layer of a 1B model has, some 4 M values.
+void products_on_each_isa(WeightType type) {
+  for (const auto isa : supported_isas()) {
+    if (isa == Isa::portable) continue;
+    const auto name = "product/" + std::string(block_format(type).name) + "/" + to_string(isa);
+    auto* registered = benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+      constexpr std::size_t kSize = 2048;
+      const auto backend = make_cpu_backend(isa);
+      const auto weight = random_weight(*backend, type, kSize, kSize);
+      const std::size_t tokens = state.range(0);
+      const auto in = backend->allocate(tokens * kSize), out = backend->allocate(tokens * kSize);
+      const Tensor x{.buffer = in.get(), .rows = tokens, .cols = kSize};
+      backend->upload(std::vector<float>(tokens * kSize, 0.5f), x);
+      const Product product{.weight = weight.get(),
+                            .out = {.buffer = out.get(), .rows = tokens, .cols = kSize}};
+      for (auto _ : state) backend->matmul(x, {&product, 1});
+    });
+    registered->ArgName("T")->Unit(benchmark::kMicrosecond)->Arg(1)->Arg(8);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -166,6 +191,7 @@ int main(int argc, char** argv) {
     for (int i = 0; i < kLayers; ++i) batch.layer(model, i);
   });
   on_each_isa("head", [](const Model& model, MicroBatch& batch) { batch.head(model); });
+  for (const auto type : kWeightTypes) products_on_each_isa(type);
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
 }

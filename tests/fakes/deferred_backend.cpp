@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,6 +44,7 @@ struct DeferredKvCache final : Handle<KvCache> {
 struct DeferredRows final : Handle<Rows> {
   using Handle::Handle;
   std::size_t count() const override { return inner->count(); }
+  std::span<const SequenceRows> sequences() const override { return inner->sequences(); }
   int positions_end() const override { return inner->positions_end(); }
   int pages_end() const override { return inner->pages_end(); }
 };
@@ -138,15 +140,16 @@ class DeferredBackend final : public Backend {
     deliver_until(event);
   }
 
-  void do_embed(const Weight& table, std::span<const std::int32_t> tokens,
+  void do_embed(const Weight& table, std::span<const std::int32_t> tokens, float scale,
                 const Tensor& out) override {
-    enqueue([this, table = Named(table), copy = std::vector(tokens.begin(), tokens.end()),
-             out = NamedTensor(out)] { inner_->embed(*table, copy, *out); });
+    enqueue([this, table = Named(table), copy = std::vector(tokens.begin(), tokens.end()), scale,
+             out = NamedTensor(out)] { inner_->embed(*table, copy, scale, *out); });
   }
 
-  void do_rms_norm(const Tensor& x, const Weight& gain, float eps, const Tensor& out) override {
-    enqueue([this, x = NamedTensor(x), gain = Named(gain), eps, out = NamedTensor(out)] {
-      inner_->rms_norm(*x, *gain, eps, *out);
+  void do_rms_norm(const Tensor& x, const Weight& gain, const NormSpec& spec,
+                   const Tensor& out) override {
+    enqueue([this, x = NamedTensor(x), gain = Named(gain), spec, out = NamedTensor(out)] {
+      inner_->rms_norm(*x, *gain, spec, *out);
     });
   }
 
@@ -155,12 +158,17 @@ class DeferredBackend final : public Backend {
       Named<Weight> weight;
       NamedTensor out;
       bool add;
+      std::optional<Named<Weight>> bias;
     };
     std::vector<NamedProduct> named;
-    for (const auto& p : products) named.push_back({Named(*p.weight), NamedTensor(p.out), p.add});
+    for (const auto& p : products) {
+      named.push_back({Named(*p.weight), NamedTensor(p.out), p.add, {}});
+      if (p.bias != nullptr) named.back().bias = Named(*p.bias);
+    }
     enqueue([this, x = NamedTensor(x), named] {
       std::vector<Product> inner;
-      for (const auto& p : named) inner.push_back({&*p.weight, *p.out, p.add});
+      for (const auto& p : named)
+        inner.push_back({&*p.weight, *p.out, p.add, p.bias ? &**p.bias : nullptr});
       inner_->matmul(*x, inner);
     });
   }
@@ -184,18 +192,30 @@ class DeferredBackend final : public Backend {
              out = NamedTensor(out)] { inner_->attention(*q, *cache, layer, spec, *rows, *out); });
   }
 
-  void do_gated_activation(const Tensor& gate, const Tensor& up, const Tensor& out) override {
-    enqueue([this, gate = NamedTensor(gate), up = NamedTensor(up), out = NamedTensor(out)] {
-      inner_->gated_activation(*gate, *up, *out);
+  void do_gated_activation(const Tensor& gate, const Tensor& up, Activation activation,
+                           const Tensor& out) override {
+    enqueue([this, gate = NamedTensor(gate), up = NamedTensor(up), activation,
+             out = NamedTensor(out)] { inner_->gated_activation(*gate, *up, activation, *out); });
+  }
+
+  void do_head_select(const Tensor& x, const Weight& head, const HeadSpec& spec,
+                      std::span<Candidate> out) override {
+    std::fill(out.begin(), out.end(), Candidate{.id = -1, .logit = kPoison});
+    enqueue([this, x = NamedTensor(x), head = Named(head), spec, out] {
+      std::vector<Candidate> landed(out.size());
+      inner_->head_select(*x, *head, spec, landed);
+      inner_->wait(inner_->record());
+      deliver([out, landed] { std::copy(landed.begin(), landed.end(), out.begin()); });
     });
   }
 
-  void do_head_select(const Tensor& x, const Weight& head, int k,
-                      std::span<Candidate> out) override {
-    std::fill(out.begin(), out.end(), Candidate{.id = -1, .logit = kPoison});
-    enqueue([this, x = NamedTensor(x), head = Named(head), k, out] {
-      std::vector<Candidate> landed(out.size());
-      inner_->head_select(*x, *head, k, landed);
+  void do_head_log_probs(const Tensor& x, const Weight& head, std::span<const std::int32_t> targets,
+                         float softcap, std::span<LogProb> out) override {
+    std::fill(out.begin(), out.end(), LogProb{.logit = kPoison, .log_sum_exp = kPoison});
+    enqueue([this, x = NamedTensor(x), head = Named(head),
+             copy = std::vector(targets.begin(), targets.end()), softcap, out] {
+      std::vector<LogProb> landed(out.size());
+      inner_->head_log_probs(*x, *head, copy, softcap, landed);
       inner_->wait(inner_->record());
       deliver([out, landed] { std::copy(landed.begin(), landed.end(), out.begin()); });
     });

@@ -38,12 +38,13 @@ class SlowBackend : public Backend {
   Event do_record() override { return inner_->record(); }
   bool do_completed(Event event) override { return inner_->completed(event); }
   void do_wait(Event event) override { inner_->wait(event); }
-  void do_embed(const Weight& table, std::span<const std::int32_t> tokens,
+  void do_embed(const Weight& table, std::span<const std::int32_t> tokens, float scale,
                 const Tensor& out) override {
-    inner_->embed(table, tokens, out);
+    inner_->embed(table, tokens, scale, out);
   }
-  void do_rms_norm(const Tensor& x, const Weight& gain, float eps, const Tensor& out) override {
-    inner_->rms_norm(x, gain, eps, out);
+  void do_rms_norm(const Tensor& x, const Weight& gain, const NormSpec& spec,
+                   const Tensor& out) override {
+    inner_->rms_norm(x, gain, spec, out);
   }
   void do_matmul(const Tensor& x, std::span<const Product> products) override {
     inner_->matmul(x, products);
@@ -60,12 +61,17 @@ class SlowBackend : public Backend {
                     const Rows& rows, const Tensor& out) override {
     inner_->attention(q, cache, layer, spec, rows, out);
   }
-  void do_gated_activation(const Tensor& gate, const Tensor& up, const Tensor& out) override {
-    inner_->gated_activation(gate, up, out);
+  void do_gated_activation(const Tensor& gate, const Tensor& up, Activation activation,
+                           const Tensor& out) override {
+    inner_->gated_activation(gate, up, activation, out);
   }
-  void do_head_select(const Tensor& x, const Weight& head, int k,
+  void do_head_select(const Tensor& x, const Weight& head, const HeadSpec& spec,
                       std::span<Candidate> out) override {
-    inner_->head_select(x, head, k, out);
+    inner_->head_select(x, head, spec, out);
+  }
+  void do_head_log_probs(const Tensor& x, const Weight& head, std::span<const std::int32_t> targets,
+                         float softcap, std::span<LogProb> out) override {
+    inner_->head_log_probs(x, head, targets, softcap, out);
   }
 
   std::unique_ptr<Backend> inner_;

@@ -1,8 +1,10 @@
 // Oracle: tests/oracle/attention.h in double. A score is within D = gamma(dim + 1) of its
 // magnitude; so a weight, over a total of such weights, is off by a factor below exp(4 D), and by
-// exp's 1e-7 and the rounding of its argument once a page; sums of n positions add gamma(n).
+// exp's 1e-7 and the rounding of its argument once a page; sums of n positions add gamma(n). A cap
+// adds tanh's 2e-7, a quotient and a product to the score.
 #include "tests/oracle/attention.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -19,9 +21,21 @@ constexpr int kPages = 12, kLayers = 2, kLayer = 1;
 
 struct Shape {
   int heads, kv_heads, head_dim;
+  float softcap = 0;
+  int window = 0;
   float scale() const { return 1 / std::sqrt(static_cast<float>(head_dim)); }
+  int first_seen(int position) const { return window > 0 ? std::max(0, position - window + 1) : 0; }
 };
-const std::vector<Shape> kShapes = {{3, 1, 64}, {4, 4, 40}, {12, 2, 8}, {5, 1, 100}};
+const std::vector<Shape> kShapes = {
+    {3, 1, 64},
+    {4, 4, 40},
+    {12, 2, 8},
+    {5, 1, 100},
+    {.heads = 7, .kv_heads = 1, .head_dim = 24, .softcap = 2},
+    {.heads = 2, .kv_heads = 1, .head_dim = 256, .window = 40},
+    {.heads = 4, .kv_heads = 2, .head_dim = 40, .window = 1},
+    {.heads = 3, .kv_heads = 3, .head_dim = 8, .window = 32},
+    {.heads = 7, .kv_heads = 1, .head_dim = 64, .softcap = 50, .window = 17}};
 
 // A sequence's queries, keys and values, position by position.
 struct Sequence {
@@ -85,7 +99,9 @@ class Session {
                        {.heads = shape_.heads,
                         .kv_heads = shape_.kv_heads,
                         .head_dim = shape_.head_dim,
-                        .scale = shape_.scale()},
+                        .scale = shape_.scale(),
+                        .softcap = shape_.softcap,
+                        .window = shape_.window},
                        *places, out);
     return device.get(out);
   }
@@ -117,15 +133,19 @@ class Session {
 
 std::vector<float> in_one_piece(Backend& backend, const Sequence& seq) {
   const Chunk whole{&seq, 0, seq.length()};
-  const std::vector<std::int32_t> pages = {0, 1, 2, 3, 4, 5, 6, 7};
+  const std::vector<std::int32_t> pages = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
   return Session(backend, seq.shape).step({&whole, 1}, {&pages, 1});
 }
 
+struct Positions {
+  int begin, end;
+};
+
 // Rows of one head: (positions, dim).
 std::vector<float> head_of(std::span<const float> rows, int heads, int dim, int head,
-                           int positions) {
+                           const Positions& positions) {
   std::vector<float> out;
-  for (int p = 0; p < positions; ++p) {
+  for (int p = positions.begin; p < positions.end; ++p) {
     const auto row = rows.subspan((static_cast<std::size_t>(p) * heads + head) * dim, dim);
     out.insert(out.end(), row.begin(), row.end());
   }
@@ -142,11 +162,13 @@ TEST_P(Attention, IsWithinRoundingOfTheOracle) {
       for (int h = 0; h < shape.heads; ++h) {
         const int kv_head = h / (shape.heads / shape.kv_heads);
         const std::size_t at = (static_cast<std::size_t>(p) * shape.heads + h) * dim;
+        const Positions seen{shape.first_seen(p), p + 1};
         const auto want = oracle::attention(
-            std::span(seq.q).subspan(at, dim), head_of(seq.k, shape.kv_heads, dim, kv_head, p + 1),
-            head_of(seq.v, shape.kv_heads, dim, kv_head, p + 1), shape.scale());
+            std::span(seq.q).subspan(at, dim), head_of(seq.k, shape.kv_heads, dim, kv_head, seen),
+            head_of(seq.v, shape.kv_heads, dim, kv_head, seen), shape.scale(), shape.softcap);
         const int pages = p / kKvPageTokens + 1;
-        const double score = oracle::gamma(dim + 1) * want.score_magnitude;
+        const double cap = shape.softcap > 0 ? 2e-7 + oracle::gamma(2) : 0;
+        const double score = (oracle::gamma(dim + 1) + cap) * want.score_magnitude;
         const double argument = oracle::kUnitRoundoff * want.score_range;
         const double weight = 2 * (2 * score + 2 * argument + (pages + 1) * 2.2e-7);
         const double bound = 1.1 * (weight + 2 * oracle::gamma(p + pages + 8));
@@ -197,6 +219,54 @@ TEST_P(Attention, DoesNotDependOnPagesOrOnOtherSequences) {
       alone.insert(alone.end(), out.begin(), out.end());
     }
     EXPECT_EQ(bits_of(together), bits_of(alone));
+  }
+}
+
+// Pages for the window and one chunk, where a whole prompt would need ten.
+TEST_P(Attention, ARingOfPagesGivesTheBitsOfAFullTable) {
+  Random random(5);
+  for (const auto& shape : kShapes) {
+    if (shape.window == 0) continue;
+    const auto seq = sequence(random, shape, 300);
+    const auto whole = in_one_piece(*backend_, seq);
+    for (const int size : {1, 7, 32, 33, 100}) {
+      auto ring = random.permutation(kPages);
+      ring.resize(window_pages(shape.window, size));
+      Session session(*backend_, shape);
+      std::vector<float> pieces;
+      for (int first = 0; first < seq.length(); first += size) {
+        const Chunk chunk{&seq, first, std::min(first + size, seq.length())};
+        const std::vector<std::int32_t> pages(ring.begin(), ring.end());
+        const auto out = session.step({&chunk, 1}, {&pages, 1});
+        pieces.insert(pieces.end(), out.begin(), out.end());
+      }
+      EXPECT_EQ(bits_of(pieces), bits_of(whole))
+          << "window " << shape.window << ", chunks of " << size;
+    }
+  }
+}
+
+TEST_P(Attention, AWindowThatHoldsAllGivesTheBitsOfNone) {
+  Random random(6);
+  Shape shape{.heads = 4, .kv_heads = 2, .head_dim = 40};
+  auto seq = sequence(random, shape, 70);
+  const auto all = in_one_piece(*backend_, seq);
+  for (const int window : {70, 1000}) {
+    seq.shape.window = window;
+    EXPECT_EQ(bits_of(in_one_piece(*backend_, seq)), bits_of(all));
+  }
+}
+
+TEST(WindowPages, AreTheMostThatAnyRunOfRowsNeeds) {
+  for (const int window : {1, 2, 31, 32, 33, 34, 512}) {
+    for (const int rows : {1, 2, 31, 32, 33, 34, 100}) {
+      int most = 0;
+      for (int first = window; first < window + 2 * kKvPageTokens; ++first) {
+        const int begin = first - window + 1, end = first + rows - 1;
+        most = std::max(most, end / kKvPageTokens - begin / kKvPageTokens + 1);
+      }
+      EXPECT_EQ(window_pages(window, rows), most) << window << ", " << rows;
+    }
   }
 }
 

@@ -22,12 +22,6 @@ std::uint16_t random_bfloat16(Random& random) {
   return static_cast<std::uint16_t>((bits & 0x807f) | (117 + (bits >> 16) % 8) << 7);
 }
 
-int scales_of(WeightType type) {
-  return type == WeightType::q4_1                               ? 2
-         : type == WeightType::q4_0 || type == WeightType::q8_0 ? 1
-                                                                : 0;
-}
-
 }  // namespace
 
 std::vector<BackendCase> all_backends() {
@@ -56,12 +50,13 @@ std::vector<std::byte> Random::weight(WeightType type, std::size_t values) {
   if (type == WeightType::f32) return bytes_of_floats(floats(values, 0.1f));
   std::vector<std::byte> bytes(bytes_of(type, values));
   for (auto& b : bytes) b = static_cast<std::byte>(bits() >> 24);
-  const std::size_t block = block_format(type).bytes;
-  const std::size_t numbers = block == 2 ? 1 : scales_of(type);  // 16-bit ones at a block's start
-  for (std::size_t at = 0; at < bytes.size(); at += block) {
-    for (std::size_t i = 0; i < numbers; ++i) {
-      const auto value = type == WeightType::bf16 ? random_bfloat16(*this) : random_half(*this);
-      std::memcpy(bytes.data() + at + 2 * i, &value, sizeof value);
+  for (std::size_t at = 0; at < bytes.size();) {
+    for (const auto& [count, unit] : block_format(type).units) {
+      for (int i = 0; i < count; ++i, at += unit) {
+        if (unit == 1) continue;
+        const auto scale = type == WeightType::bf16 ? random_bfloat16(*this) : random_half(*this);
+        std::memcpy(&bytes[at], &scale, sizeof scale);
+      }
     }
   }
   return bytes;

@@ -48,9 +48,6 @@ class Random {
   std::mt19937 engine_;
 };
 
-inline constexpr WeightType kAllTypes[] = {WeightType::f32,  WeightType::f16,  WeightType::bf16,
-                                           WeightType::q8_0, WeightType::q4_0, WeightType::q4_1};
-
 std::vector<float> expanded(WeightType type, std::span<const std::byte> bytes);
 std::vector<std::byte> bytes_of_floats(std::span<const float> values);
 std::unique_ptr<Weight> load(Backend& backend, const WeightSpec& spec,

@@ -22,7 +22,7 @@ TEST_F(DeferredBackend, FillsHostMemoryOnlyWhenTheEventCompletes) {
   backend_->upload(from, tensor);
   from = {8, 9};  // was copied
   backend_->download(tensor, to);
-  backend_->gated_activation(tensor, tensor, tensor);
+  backend_->gated_activation(tensor, tensor, Activation::silu, tensor);
   const Event event = backend_->record();
   std::vector<float> later(2);
   backend_->download(tensor, later);
@@ -46,7 +46,7 @@ TEST_F(DeferredBackend, NewMemoryHoldsNoNumbers) {
 TEST_F(DeferredBackend, CatchesWhatDiesBeforeItsCallHasRun) {
   auto buffer = backend_->allocate(4);
   const Tensor tensor{.buffer = buffer.get(), .rows = 1, .cols = 4};
-  backend_->gated_activation(tensor, tensor, tensor);
+  backend_->gated_activation(tensor, tensor, Activation::silu, tensor);
   buffer.reset();
   EXPECT_THROW(backend_->wait(backend_->record()), Error);
 }

@@ -1,4 +1,4 @@
-// Oracle: the row of expand(); an embedding is a copy, so the bits are equal.
+// Oracle: the row of expand(), times the scale: at most one rounding, so the bits are equal.
 #include "tests/kernels/backends.h"
 
 namespace sluice::kernels {
@@ -9,21 +9,39 @@ INSTANTIATE_TEST_SUITE_P(Backends, Embed, each_backend(), backend_name);
 
 TEST_P(Embed, GivesTheRowsOfTheFile) {
   Random random(1);
-  constexpr std::size_t kRows = 300, kCols = 96;
+  constexpr std::size_t kRows = 300;
   const std::vector<std::int32_t> tokens = {299, 0, 17, 64, 63, 17, 15, 16, 256};
   const std::vector<int> picked(tokens.begin(), tokens.end());
-  for (const auto type : kAllTypes) {
-    const auto bytes = random.weight(type, kRows * kCols);
-    const auto want = rows_of(expanded(type, bytes), kCols, picked);
+  for (const auto type : kWeightTypes) {
+    const std::size_t cols = block_format(type).values > 32 ? 512 : 96;
+    const auto bytes = random.weight(type, kRows * cols);
+    const auto want = rows_of(expanded(type, bytes), cols, picked);
     for (const auto use : {WeightUse::lookup, WeightUse::product}) {  // product: a tied embedding
       const auto table =
-          load(*backend_, {.type = type, .rows = kRows, .cols = kCols, .use = use}, bytes);
+          load(*backend_, {.type = type, .rows = kRows, .cols = cols, .use = use}, bytes);
       Device device(*backend_);
-      const Tensor out = device.room(tokens.size(), kCols);
-      backend_->embed(*table, tokens, out);
+      const Tensor out = device.room(tokens.size(), cols);
+      backend_->embed(*table, tokens, 1, out);
       EXPECT_EQ(bits_of(device.get(out)), bits_of(want)) << block_format(type).name;
     }
   }
+}
+
+TEST_P(Embed, ScalesWhatItReads) {
+  Random random(3);
+  constexpr std::size_t kCols = 96;
+  const auto bytes = random.weight(WeightType::q4_1, 5 * kCols);
+  const auto table =
+      load(*backend_,
+           {.type = WeightType::q4_1, .rows = 5, .cols = kCols, .use = WeightUse::lookup}, bytes);
+  const std::vector<std::int32_t> tokens = {4, 0};
+  constexpr float kScale = 33.941125f;
+  auto want = rows_of(expanded(WeightType::q4_1, bytes), kCols, {{4, 0}});
+  for (float& value : want) value = value * kScale;
+  Device device(*backend_);
+  const Tensor out = device.room(tokens.size(), kCols);
+  backend_->embed(*table, tokens, kScale, out);
+  EXPECT_EQ(bits_of(device.get(out)), bits_of(want));
 }
 
 TEST_P(Embed, ReadsLargeWeightsInOrderedPieces) {  // load() in backends.cpp checks the order
@@ -36,7 +54,7 @@ TEST_P(Embed, ReadsLargeWeightsInOrderedPieces) {  // load() in backends.cpp che
     Device device(*backend_);
     const Tensor out = device.room(3, kCols);
     const std::vector<std::int32_t> tokens = {20010, 9999, 0};
-    backend_->embed(*table, tokens, out);
+    backend_->embed(*table, tokens, 1, out);
     const std::vector<int> picked(tokens.begin(), tokens.end());
     EXPECT_EQ(bits_of(device.get(out)),
               bits_of(rows_of(expanded(WeightType::q8_0, bytes), kCols, picked)));

@@ -2,10 +2,12 @@
 // tests/oracle/head_select.h. The choice has no tolerance: the same ids and the same bits.
 #include "tests/oracle/head_select.h"
 
+#include <cmath>
 #include <cstring>
 #include <limits>
 
 #include "tests/kernels/backends.h"
+#include "tests/oracle/rounding.h"
 
 namespace sluice::kernels {
 namespace {
@@ -13,14 +15,14 @@ namespace {
 class HeadSelect : public EveryBackend {};
 INSTANTIATE_TEST_SUITE_P(Backends, HeadSelect, each_backend(), backend_name);
 
-constexpr std::size_t kCols = 64;
+constexpr std::size_t kCols = 256;
 
 std::vector<Candidate> select(Backend& backend, const Weight& head, std::span<const float> x,
-                              int k) {
-  const std::size_t rows = x.size() / kCols;
+                              const HeadSpec& spec) {
+  const std::size_t rows = x.size() / head.cols();
   Device device(backend);
-  std::vector<Candidate> out(rows * k);
-  backend.head_select(device.put(x, rows), head, k, out);
+  std::vector<Candidate> out(rows * spec.k);
+  backend.head_select(device.put(x, rows), head, spec, out);
   backend.wait(backend.record());
   return out;
 }
@@ -35,7 +37,7 @@ std::vector<float> all_logits(Backend& backend, const Weight& head, std::span<co
 
 void expect_the_sorted_logits(Backend& backend, const Weight& head, std::span<const float> x,
                               int k) {
-  const auto got = select(backend, head, x, k);
+  const auto got = select(backend, head, x, {.k = k});
   const auto logits = all_logits(backend, head, x);
   for (std::size_t r = 0; r < x.size() / kCols; ++r) {
     const auto row = std::span<const float>(logits).subspan(r * head.rows(), head.rows());
@@ -61,6 +63,18 @@ TEST_P(HeadSelect, EqualsAFullSortForAnyK) {
   }
 }
 
+TEST_P(HeadSelect, TakesAHeadOfAnyType) {
+  Random random(6);
+  constexpr std::size_t kVocabulary = 301;
+  const auto x = random.floats(2 * kCols);
+  for (const auto type : kWeightTypes) {
+    SCOPED_TRACE(block_format(type).name);
+    const auto head = load(*backend_, {.type = type, .rows = kVocabulary, .cols = kCols},
+                           random.weight(type, kVocabulary * kCols));
+    expect_the_sorted_logits(*backend_, *head, x, 7);
+  }
+}
+
 TEST_P(HeadSelect, EqualLogitsGoByTheLowestIdAcrossBlocks) {
   Random random(2);
   constexpr std::size_t kVocabulary = 700, kPeriod = 90;  // equal rows within and across blocks
@@ -76,6 +90,26 @@ TEST_P(HeadSelect, EqualLogitsGoByTheLowestIdAcrossBlocks) {
   expect_the_sorted_logits(*backend_, *head, std::vector<float>(kCols, 0.0f), 10);  // all equal
 }
 
+// Columns of one and x = 1: the weights are the logits. tanh is within 2e-7 (kernels/cpu/simd.h),
+// the quotient before and the product after it round once each.
+TEST_P(HeadSelect, CapsTheLogitsButChoosesByTheUncapped) {
+  std::vector<float> logits;
+  for (float v = 0x1p-130f; v < 1e3f; v *= 1.0173f) logits.insert(logits.end(), {v, -v});
+  const int n = static_cast<int>(logits.size());
+  const auto head = load(*backend_, {.rows = logits.size(), .cols = 1}, bytes_of_floats(logits));
+  for (const float cap : {1.0f, 30.0f}) {
+    const auto got = select(*backend_, *head, {{1.0f}}, {.k = n, .softcap = cap});
+    const auto ids = oracle::head_select(std::span<const float>(logits), n);
+    for (int i = 0; i < n; ++i) {
+      ASSERT_EQ(got[i].id, ids[i]);
+      const double want = cap * std::tanh(double{logits[ids[i]]} / cap);
+      ASSERT_NEAR(got[i].logit, want,
+                  (2e-7 + oracle::gamma(2)) * std::abs(want) + 2 * cap * oracle::kSmallest)
+          << logits[ids[i]];
+    }
+  }
+}
+
 TEST_P(HeadSelect, NumbersComeBeforeWhatIsNone) {
   Random random(3);
   auto weights = random.floats(600 * kCols);
@@ -84,7 +118,7 @@ TEST_P(HeadSelect, NumbersComeBeforeWhatIsNone) {
   }
   const auto head = load(*backend_, {.type = WeightType::f32, .rows = 600, .cols = kCols},
                          bytes_of_floats(weights));
-  const auto got = select(*backend_, *head, random.floats(kCols), 600);
+  const auto got = select(*backend_, *head, random.floats(kCols), {.k = 600});
   EXPECT_EQ(got[597].id, 0);
   EXPECT_EQ(got[598].id, 300);
   EXPECT_EQ(got[599].id, 301);
@@ -96,9 +130,9 @@ TEST_P(HeadSelect, ARowAloneEqualsTheRowAmongOthersBitForBit) {
   const auto head = load(*backend_, {.type = WeightType::q8_0, .rows = 600, .cols = kCols},
                          random.weight(WeightType::q8_0, 600 * kCols));
   const auto x = random.floats(kRows * kCols);
-  const auto together = select(*backend_, *head, x, kBest);
+  const auto together = select(*backend_, *head, x, {.k = kBest});
   for (int r = 0; r < kRows; ++r) {
-    const auto alone = select(*backend_, *head, rows_of(x, kCols, {{r}}), kBest);
+    const auto alone = select(*backend_, *head, rows_of(x, kCols, {{r}}), {.k = kBest});
     for (int i = 0; i < kBest; ++i) {
       EXPECT_EQ(alone[i].id, together[r * kBest + i].id);
       EXPECT_EQ(bits_of({{alone[i].logit}}), bits_of({{together[r * kBest + i].logit}}));
@@ -112,7 +146,7 @@ TEST(HeadSelectBits, AreTheSameOnEveryBackend) {
     const auto head = load(backend, {.type = WeightType::q4_0, .rows = 500, .cols = kCols},
                            random.weight(WeightType::q4_0, 500 * kCols));
     std::vector<float> flat;
-    for (const auto& c : select(backend, *head, random.floats(4 * kCols), 50)) {
+    for (const auto& c : select(backend, *head, random.floats(4 * kCols), {.k = 50})) {
       flat.push_back(static_cast<float>(c.id));
       flat.push_back(c.logit);
     }

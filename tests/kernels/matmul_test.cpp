@@ -19,15 +19,24 @@ struct Case {
   std::size_t rows, cols;
 };
 
-// Rows around the lane (16), strip (64) and several strips; columns of floats are free.
+// Columns that are whole blocks, within a panel of 128 and beyond; those of floats are free.
+std::vector<std::size_t> columns_of(WeightType type) {
+  switch (block_format(type).values) {
+    case 1:
+      return {1, 72, 261};
+    case 32:
+      return {32, 96, 288};
+    default:
+      return {256, 512};
+  }
+}
+
+// Rows around the lane (16), strip (64) and several strips.
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const auto type : kAllTypes) {
-    const bool blocks = block_format(type).values > 1;
+  for (const auto type : kWeightTypes) {
     for (const std::size_t rows : {1, 15, 17, 64, 300}) {
-      for (const std::size_t cols : {blocks ? 32 : 1, blocks ? 96 : 72, blocks ? 288 : 261}) {
-        all.push_back({type, rows, cols});
-      }
+      for (const std::size_t cols : columns_of(type)) all.push_back({type, rows, cols});
     }
   }
   return all;
@@ -72,6 +81,24 @@ TEST_P(Matmul, IsWithinRoundingOfTheOracle) {
   }
 }
 
+TEST_P(Matmul, MultipliesTheValuesOfTheFileExactly) {  // each alone: x is the unit matrix
+  Random random(6);
+  constexpr std::size_t kRows = 70, kCols = 512;
+  std::vector<float> unit(kCols * kCols);
+  for (std::size_t k = 0; k < kCols; ++k) unit[k * kCols + k] = 1;
+  for (const auto type : kWeightTypes) {
+    const auto bytes = random.weight(type, kRows * kCols);
+    const auto want = expanded(type, bytes);
+    const auto weight = load(*backend_, {.type = type, .rows = kRows, .cols = kCols}, bytes);
+    const auto got = product(*backend_, *weight, unit, kCols);
+    for (std::size_t row = 0; row < kRows; ++row) {
+      for (std::size_t k = 0; k < kCols; ++k) {
+        ASSERT_EQ(got[k * kRows + row], want[row * kCols + k]) << block_format(type).name;
+      }
+    }
+  }
+}
+
 TEST_P(Matmul, ZeroAndSubnormalInputsStayWithinTheBound) {
   Random random(2);
   constexpr std::size_t kRows = 17, kCols = 64;
@@ -87,9 +114,9 @@ TEST_P(Matmul, ZeroAndSubnormalInputsStayWithinTheBound) {
 
 TEST_P(Matmul, ARowAloneEqualsTheRowAmongOthersBitForBit) {
   Random random(3);
-  constexpr std::size_t kRows = 80, kCols = 160;
+  constexpr std::size_t kRows = 80, kCols = 256;
   constexpr int kTokensMax = 33;
-  for (const auto type : {WeightType::bf16, WeightType::q4_1}) {
+  for (const auto type : {WeightType::bf16, WeightType::q4_1, WeightType::q6_k}) {
     const auto weight = load(*backend_, {.type = type, .rows = kRows, .cols = kCols},
                              random.weight(type, kRows * kCols));
     const auto x = random.floats(kTokensMax * kCols);
@@ -128,6 +155,29 @@ TEST_P(Matmul, ServesSeveralProductsAndAddsWhereAsked) {
   for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += before[i];
   EXPECT_EQ(bits_of(device.get(added)), bits_of(sum));
   EXPECT_EQ(bits_of(device.get(written)), bits_of(product(*backend_, *large, x, kTokens)));
+}
+
+TEST_P(Matmul, AddsTheBiasToTheSumAndThenToWhatWasThere) {
+  Random random(7);
+  constexpr std::size_t kRows = 70, kCols = 96, kTokens = 3;
+  const auto x = random.floats(kTokens * kCols), bias = random.floats(kRows);
+  const auto before = random.floats(kTokens * kRows);
+  const auto weight = load(*backend_, {.type = WeightType::q8_0, .rows = kRows, .cols = kCols},
+                           random.weight(WeightType::q8_0, kRows * kCols));
+  const auto vector =
+      load(*backend_, {.rows = 1, .cols = kRows, .use = WeightUse::vector}, bytes_of_floats(bias));
+  Device device(*backend_);
+  const Tensor added = device.put(before, kTokens), written = device.room(kTokens, kRows);
+  const Product products[] = {
+      {.weight = weight.get(), .out = added, .add = true, .bias = vector.get()},
+      {.weight = weight.get(), .out = written, .bias = vector.get()}};
+  backend_->matmul(device.put(x, kTokens), products);
+
+  auto sum = product(*backend_, *weight, x, kTokens);
+  for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += bias[i % kRows];
+  EXPECT_EQ(bits_of(device.get(written)), bits_of(sum));
+  for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += before[i];
+  EXPECT_EQ(bits_of(device.get(added)), bits_of(sum));
 }
 
 TEST(MatmulBits, AreTheSameOnEveryBackend) {

@@ -1,12 +1,17 @@
-// Oracle: blocks written out by hand from ggml's definitions (block_q8_0, block_q4_0, block_q4_1),
-// and std::ldexp for every half.
+// Oracle: blocks written out by hand from ggml's definitions (block_q8_0, block_q4_0, block_q4_1);
+// for every quantised type, random blocks with the values of ggml's Python package
+// (tests/data/quant/make.py); and std::ldexp for every half.
 #include "kernels/quant.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
+#include <fstream>
+#include <iterator>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include "tests/kernels/backends.h"
@@ -20,6 +25,13 @@ std::vector<std::byte> bytes(std::initializer_list<int> values) {
   std::vector<std::byte> out;
   for (const int v : values) out.push_back(static_cast<std::byte>(v));
   return out;
+}
+
+std::vector<std::byte> read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  const auto bytes_read = std::as_bytes(std::span(text));
+  return {bytes_read.begin(), bytes_read.end()};
 }
 
 TEST(Expand, Q4_1IsScaleTimesCodePlusMinimum) {
@@ -48,6 +60,24 @@ TEST(Expand, Q8_0IsScaleTimesSignedCode) {
   for (int i = 0; i < 32; ++i) block.push_back(static_cast<std::byte>(8 * i - 128));
   const auto values = expanded(WeightType::q8_0, block);
   for (int i = 0; i < 32; ++i) EXPECT_EQ(values[i], 0.25f * (8 * i - 128));
+}
+
+TEST(Expand, GivesTheBitsThatGgmlGives) {
+  int types = 0;
+  for (const auto type : kWeightTypes) {
+    const auto format = block_format(type);
+    if (format.values == 1) continue;
+    SCOPED_TRACE(format.name);
+    const auto file = read_file(SLUICE_TEST_DATA "/quant/" + std::string(format.name) + ".bin");
+    const std::size_t blocks = file.size() / (format.bytes + 4 * format.values);
+    const auto raw = std::span(file).first(blocks * format.bytes);
+    std::vector<std::uint32_t> want(blocks * format.values);
+    ASSERT_EQ(file.size(), raw.size() + 4 * want.size());
+    std::memcpy(want.data(), file.data() + raw.size(), 4 * want.size());
+    EXPECT_EQ(bits_of(expanded(type, raw)), want);
+    ++types;
+  }
+  EXPECT_EQ(types, 11);
 }
 
 TEST(Expand, FloatsAreThemselves) {
@@ -80,6 +110,7 @@ TEST(BytesOf, AreThoseOfWholeBlocks) {
   EXPECT_EQ(bytes_of(WeightType::q4_0, 576), 324u);
   EXPECT_EQ(bytes_of(WeightType::q8_0, 576), 612u);
   EXPECT_EQ(bytes_of(WeightType::bf16, 7), 14u);
+  EXPECT_EQ(bytes_of(WeightType::q6_k, 512), 420u);
 }
 
 }  // namespace

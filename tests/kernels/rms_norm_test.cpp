@@ -20,7 +20,7 @@ std::vector<float> norm(Backend& backend, std::span<const float> x, std::span<co
       bytes_of_floats(gain));
   Device device(backend);
   const Tensor in = device.put(x, x.size() / gain.size());
-  backend.rms_norm(in, *weight, kEps, in);  // in place
+  backend.rms_norm(in, *weight, {.eps = kEps}, in);  // in place
   return device.get(in);
 }
 
@@ -50,6 +50,41 @@ TEST_P(RmsNorm, ARowAloneEqualsTheRowAmongOthersBitForBit) {
   for (int t = 0; t < static_cast<int>(kTokens); ++t) {
     EXPECT_EQ(bits_of(norm(*backend_, rows_of(x, kCols, {{t}}), gain)),
               bits_of(rows_of(together, kCols, {{t}})));
+  }
+}
+
+TEST_P(RmsNorm, AddsTheNormedRowsWhereAsked) {
+  Random random(4);
+  for (const std::size_t cols : kSizes) {
+    const auto gain = random.floats(cols), x = random.floats(3 * cols);
+    const auto before = random.floats(3 * cols, 5);
+    const auto weight = load(
+        *backend_, {.type = WeightType::f32, .rows = 1, .cols = cols, .use = WeightUse::vector},
+        bytes_of_floats(gain));
+    Device device(*backend_);
+    const Tensor out = device.put(before, 3);
+    backend_->rms_norm(device.put(x, 3), *weight, {.eps = kEps, .add = true}, out);
+    auto want = norm(*backend_, x, gain);
+    for (std::size_t i = 0; i < want.size(); ++i) want[i] = before[i] + want[i];
+    EXPECT_EQ(bits_of(device.get(out)), bits_of(want)) << cols << " columns";
+  }
+}
+
+TEST_P(RmsNorm, NormsHeadsWhenRowsAreSeenAsHeads) {
+  Random random(5);
+  constexpr std::size_t kRows = 4, kHeads = 3, kDim = 40;
+  const auto gain = random.floats(kDim), x = random.floats(kRows * kHeads * kDim);
+  const auto weight =
+      load(*backend_, {.rows = 1, .cols = kDim, .use = WeightUse::vector}, bytes_of_floats(gain));
+  Device device(*backend_);
+  Tensor heads = device.put(x, kRows);
+  heads.rows = kRows * kHeads;
+  heads.cols = kDim;
+  backend_->rms_norm(heads, *weight, {.eps = kEps}, heads);
+  const auto together = device.get(heads);
+  for (int i = 0; i < static_cast<int>(kRows * kHeads); ++i) {
+    EXPECT_EQ(bits_of(norm(*backend_, rows_of(x, kDim, {{i}}), gain)),
+              bits_of(rows_of(together, kDim, {{i}})));
   }
 }
 

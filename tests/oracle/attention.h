@@ -8,7 +8,7 @@
 
 namespace sluice::oracle {
 
-// One query over the keys and values of `keys.size() / q.size()` positions.
+// One query over the keys and values of `keys.size() / q.size()` positions; softcap 0: none.
 struct Attended {
   std::vector<double> out;        // sum of p v
   std::vector<double> magnitude;  // sum of p |v|
@@ -17,7 +17,7 @@ struct Attended {
 };
 
 inline Attended attention(std::span<const float> q, std::span<const float> keys,
-                          std::span<const float> values, double scale) {
+                          std::span<const float> values, double scale, double softcap) {
   const std::size_t dim = q.size(), positions = keys.size() / dim;
   Attended result{.out = std::vector<double>(dim), .magnitude = std::vector<double>(dim)};
   std::vector<double> weights;
@@ -28,7 +28,7 @@ inline Attended attention(std::span<const float> q, std::span<const float> keys,
       score += term;
       magnitude += std::abs(term);
     }
-    weights.push_back(score);
+    weights.push_back(softcap > 0 ? softcap * std::tanh(score / softcap) : score);
     result.score_magnitude = std::max(result.score_magnitude, magnitude);
   }
   const auto [low, high] = std::minmax_element(weights.begin(), weights.end());

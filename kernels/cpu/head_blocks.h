@@ -1,0 +1,36 @@
+// The logits of a head, never whole: 256 tokens of the vocabulary at a time. What both choices of
+// tokens and their probabilities are made of.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+
+#include "kernels/cpu/operations.h"
+#include "kernels/cpu/weight.h"
+
+namespace sluice::kernels::cpu {
+
+// Shards of a head begin at multiples of this, so that what their blocks give merges as one head's
+// would.
+inline constexpr std::size_t kHeadBlockRows = 256;
+static_assert(kHeadBlockRows % kStripRows == 0);
+
+struct HeadInput {
+  const Operations& operations;
+  const float* x;  // (rows, head.cols())
+  std::size_t rows;
+  const CpuWeight& head;
+};
+
+// Tokens [first_id, first_id + count) of one row. The logits may be changed.
+struct LogitBlock {
+  std::size_t row;
+  std::size_t first_id, count;
+  float* logits;
+};
+
+// Blocks in order of ids, each for every row.
+void for_each_logit_block(const HeadInput& input,
+                          const std::function<void(const LogitBlock&)>& use);
+
+}  // namespace sluice::kernels::cpu
