@@ -13,7 +13,7 @@ namespace {
 
 using Ids = std::vector<std::int32_t>;
 
-Ids merge_literally(const std::vector<Bpe::Merge>& merges, Ids word) {
+Ids merge_literally(const std::vector<MergeTable::Merge>& merges, Ids word) {
   std::map<std::pair<int, int>, std::size_t> rank;
   for (std::size_t i = 0; i < merges.size(); ++i) {
     rank.try_emplace({merges[i].left, merges[i].right}, i);
@@ -35,7 +35,7 @@ TEST(Bpe, JoinsAsDefined) {
   for (int round = 0; round < 300; ++round) {
     const int letters = 1 + static_cast<int>(random() % 4);
     int tokens = letters;
-    std::vector<Bpe::Merge> merges;
+    std::vector<MergeTable::Merge> merges;
     for (int i = 0; i < 12; ++i) {
       const auto any = [&] { return static_cast<std::int32_t>(random() % tokens); };
       merges.push_back({any(), any(), tokens});
@@ -43,12 +43,12 @@ TEST(Bpe, JoinsAsDefined) {
     }
     // Ranks need not follow the order in which tokens can be built.
     if (round % 2) std::ranges::shuffle(merges, random);
-    const Bpe bpe(merges);
+    const MergeTable table(merges);
     for (int i = 0; i < 40; ++i) {
       Ids word(random() % 40);
       for (auto& id : word) id = static_cast<std::int32_t>(random() % letters);
       Ids joined = word;
-      bpe.merge(joined);
+      merge(table, joined);
       ASSERT_EQ(joined, merge_literally(merges, word)) << "seed 5, round " << round;
     }
   }

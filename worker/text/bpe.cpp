@@ -1,39 +1,19 @@
 #include "worker/text/bpe.h"
 
 #include <cstddef>
-#include <queue>
-#include <tuple>
+
+#include "worker/text/utf8.h"
 
 namespace sluice::worker::text {
 namespace {
-
-constexpr std::int32_t kNone = -1;
 
 std::uint64_t key(std::int32_t left, std::int32_t right) {
   return std::uint64_t{static_cast<std::uint32_t>(left)} << 32 | static_cast<std::uint32_t>(right);
 }
 
-// An element of a doubly linked list in an array; joined away when `id` is kNone.
-struct Symbol {
-  std::int32_t id = kNone;
-  std::int32_t previous = kNone, next = kNone;
-};
-
-// A pair that could be joined when it was seen; stale when its ids have changed since.
-struct Candidate {
-  std::uint32_t rank = 0;
-  std::int32_t at = 0;  // index of the left symbol
-  std::int32_t left = 0, right = 0, joined = 0;
-
-  // For a heap that holds the lowest rank, then the leftmost, at its top.
-  bool operator<(const Candidate& other) const {
-    return std::tie(rank, at) > std::tie(other.rank, other.at);
-  }
-};
-
 }  // namespace
 
-Bpe::Bpe(std::span<const Merge> merges) {
+MergeTable::MergeTable(std::span<const Merge> merges) {
   merges_.reserve(merges.size());
   for (std::size_t rank = 0; rank < merges.size(); ++rank) {
     const Merge& merge = merges[rank];
@@ -42,40 +22,63 @@ Bpe::Bpe(std::span<const Merge> merges) {
   }
 }
 
-void Bpe::merge(std::vector<std::int32_t>& word) const {
-  const auto size = static_cast<std::int32_t>(word.size());
-  if (size < 2) return;
-  std::vector<Symbol> symbols(word.size());
-  for (std::int32_t i = 0; i < size; ++i) {
-    symbols[i] = {word[i], i - 1, i + 1 < size ? i + 1 : kNone};
-  }
-  std::priority_queue<Candidate> candidates;
-  const auto consider = [&](std::int32_t at) {
-    if (at == kNone || symbols[at].next == kNone) return;
-    const std::int32_t left = symbols[at].id, right = symbols[symbols[at].next].id;
-    if (const auto found = merges_.find(key(left, right)); found != merges_.end()) {
-      candidates.push({found->second.rank, at, left, right, found->second.joined});
+std::optional<Joined> MergeTable::find(std::int32_t left, std::int32_t right) const {
+  const auto found = merges_.find(key(left, right));
+  if (found == merges_.end()) return std::nullopt;
+  return Joined{static_cast<double>(found->second.rank), found->second.joined};
+}
+
+Bpe::Bpe(std::shared_ptr<const Vocabulary> vocabulary, MergeTable merges, const Rules& rules)
+    : vocabulary_(std::move(vocabulary)),
+      merges_(std::move(merges)),
+      rules_(rules),
+      byte_tokens_(find_byte_tokens(*vocabulary_)) {}
+
+void Bpe::encode(std::string_view word, std::vector<std::int32_t>& ids) const {
+  if (rules_.ignores_merges) {
+    if (const std::int32_t whole = vocabulary_->find(word); whole != kNoToken) {
+      ids.push_back(whole);
+      return;
     }
-  };
-  for (std::int32_t i = 0; i < size; ++i) consider(i);
-
-  while (!candidates.empty()) {
-    const Candidate best = candidates.top();
-    candidates.pop();
-    Symbol& left = symbols[best.at];
-    if (left.id != best.left || left.next == kNone) continue;
-    Symbol& right = symbols[left.next];
-    if (right.id != best.right) continue;
-    left.id = best.joined;
-    right.id = kNone;
-    left.next = right.next;
-    if (left.next != kNone) symbols[left.next].previous = best.at;
-    consider(left.previous);
-    consider(best.at);
   }
+  std::vector<std::int32_t> pieces = characters(word);
+  merge(merges_, pieces);
+  ids.insert(ids.end(), pieces.begin(), pieces.end());
+}
 
+std::vector<std::int32_t> Bpe::characters(std::string_view word) const {
+  std::vector<std::int32_t> ids;
+  ids.reserve(word.size());
+  bool after_unknown = false;
+  for (std::size_t at = 0; at < word.size();) {
+    const std::size_t begin = at;
+    take_character(word, at);
+    const std::string_view character = word.substr(begin, at - begin);
+    if (const std::int32_t id = vocabulary_->find(character); id != kNoToken) {
+      ids.push_back(id);
+      after_unknown = false;
+    } else if (rules_.falls_back_to_bytes && append_byte_tokens(byte_tokens_, character, ids)) {
+      after_unknown = false;
+    } else if (rules_.unknown != kNoToken && !(after_unknown && rules_.fuses_unknown)) {
+      ids.push_back(rules_.unknown);
+      after_unknown = true;
+    }
+    // Without a token for it, a character leaves no trace, as in the source.
+  }
+  return ids;
+}
+
+void merge(const MergeTable& merges, std::vector<std::int32_t>& word) {
+  std::vector<Symbol> symbols(word.size());
+  for (std::size_t i = 0; i < word.size(); ++i) {
+    const auto at = static_cast<std::uint32_t>(i);
+    symbols[i] = {word[i], at, at + 1};
+  }
+  join_neighbours(symbols, [&](const Symbol& left, const Symbol& right) {
+    return merges.find(left.id, right.id);
+  });
   word.clear();
-  for (std::int32_t i = 0; i != kNone; i = symbols[i].next) word.push_back(symbols[i].id);
+  for (const Symbol& symbol : symbols) word.push_back(symbol.id);
 }
 
 }  // namespace sluice::worker::text

@@ -1,25 +1,33 @@
-// Byte-pair encoding by rank (Sennrich, Haddow and Birch 2016): of all neighbours that the table of
-// merges knows, the pair of lowest rank is joined, leftmost first, until none is left.
-// Immutable; merge may be called from several threads.
+// Byte-pair encoding by a table of merges (Sennrich, Haddow and Birch 2016): the pair whose merge
+// comes first is joined first. Over bytes where the words are spelled in the byte alphabet, over
+// characters otherwise.
+// Immutable; encode and merge may be called from several threads.
+// Sources: Hugging Face tokenizers, models/bpe; for the byte tokens also SentencePiece.
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "worker/text/join_neighbours.h"
+#include "worker/text/vocabulary.h"
+
 namespace sluice::worker::text {
 
-class Bpe {
+class MergeTable {
  public:
   struct Merge {
     std::int32_t left = 0, right = 0, joined = 0;  // ids
   };
   // Ranks are the merges' order; where a pair stands twice, the first counts.
-  explicit Bpe(std::span<const Merge> merges);
+  explicit MergeTable(std::span<const Merge> merges);
 
-  // Joins `word` in place. Time n log n. Requires: fewer than 2^31 ids.
-  void merge(std::vector<std::int32_t>& word) const;
+  std::size_t size() const { return merges_.size(); }
+  std::optional<Joined> find(std::int32_t left, std::int32_t right) const;
 
  private:
   struct Ranked {
@@ -28,5 +36,31 @@ class Bpe {
   };
   std::unordered_map<std::uint64_t, Ranked> merges_;  // by pair of ids
 };
+
+class Bpe {
+ public:
+  struct Rules {
+    bool ignores_merges = false;  // a word that is a token as a whole is that token
+    bool falls_back_to_bytes = false;
+    std::int32_t unknown = kNoToken;  // of a character that is no token; kNoToken: it has none
+    bool fuses_unknown = false;       // a run of them is one token
+  };
+  Bpe(std::shared_ptr<const Vocabulary> vocabulary, MergeTable merges, const Rules& rules);
+
+  // Appends the ids of `word`. Time n log n.
+  // Requires: word is valid UTF-8 of fewer than 2^31 bytes.
+  void encode(std::string_view word, std::vector<std::int32_t>& ids) const;
+
+ private:
+  std::vector<std::int32_t> characters(std::string_view word) const;
+
+  std::shared_ptr<const Vocabulary> vocabulary_;
+  MergeTable merges_;
+  Rules rules_;
+  ByteTokens byte_tokens_;
+};
+
+// Joins `word` in place.
+void merge(const MergeTable& merges, std::vector<std::int32_t>& word);
 
 }  // namespace sluice::worker::text

@@ -3,6 +3,8 @@
 #include <array>
 #include <cstdint>
 
+#include "worker/text/utf8.h"
+
 namespace sluice::worker::text {
 namespace {
 
@@ -23,7 +25,25 @@ constexpr std::array<std::int16_t, kCharacters> kByteOf = [] {
   return byte_of;
 }();
 
+// Code point of each byte.
+constexpr std::array<std::uint16_t, 256> kSpelling = [] {
+  std::array<std::uint16_t, 256> spelling{};
+  for (int code_point = 0; code_point < kCharacters; ++code_point) {
+    if (kByteOf[code_point] >= 0) {
+      spelling[kByteOf[code_point]] = static_cast<std::uint16_t>(code_point);
+    }
+  }
+  return spelling;
+}();
+
 }  // namespace
+
+std::string spell_in_alphabet(std::string_view bytes) {
+  std::string out;
+  out.reserve(bytes.size());
+  for (const char byte : bytes) append_utf8(out, kSpelling[static_cast<unsigned char>(byte)]);
+  return out;
+}
 
 std::optional<std::string> bytes_from_alphabet(std::string_view token) {
   std::string bytes;

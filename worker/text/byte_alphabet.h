@@ -9,6 +9,9 @@
 
 namespace sluice::worker::text {
 
+// `bytes` in the alphabet.
+std::string spell_in_alphabet(std::string_view bytes);
+
 // The bytes that `token` spells; nullopt when a character is not in the alphabet.
 std::optional<std::string> bytes_from_alphabet(std::string_view token);
 

@@ -1,125 +1,209 @@
 #include "worker/text/pre_tokenizer.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
+#include <algorithm>
+#include <optional>
 
-#include <array>
-#include <cstddef>
-#include <vector>
-
-#include "worker/error.h"
-#include "worker/model/printable.h"
+#include "worker/text/byte_alphabet.h"
+#include "worker/text/pattern_json.h"
+#include "worker/text/replace_all.h"
+#include "worker/text/utf8.h"
 
 namespace sluice::worker::text {
-
-struct PreTokenizer::Rule {
-  std::vector<std::string_view> names;
-  std::string_view pattern;  // matches a word at the start of the rest of the text
-  bool ignores_merges = false;
-  bool adds_bos = false;
-};
-
-struct PreTokenizer::Regex {
-  explicit Regex(std::string_view rule);
-  ~Regex() { pcre2_code_free(code); }
-  Regex(const Regex&) = delete;
-  Regex& operator=(const Regex&) = delete;
-
-  pcre2_code* code = nullptr;
-};
-
 namespace {
 
-// Unicode's White_Space, for use within a character class. In the rules below it is written \s, but
-// it is not PCRE2's: that counts U+180E in, a format character since Unicode 6.3 and no space to
-// the tokenizers that these models were trained with.
-constexpr std::string_view kWhiteSpace =
-    R"(\t-\r \x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
+using Matches = PreTokenizer::Matches;
+using Steps = std::vector<PreTokenizer::Step>;
 
-std::string spell_out_spaces(std::string pattern) {
-  for (std::size_t at; (at = pattern.find(R"(\s)")) != std::string::npos;) {
-    pattern.replace(at, 2, kWhiteSpace);
+constexpr std::size_t kStepsMax = 32;
+
+// Words as Rust's \w has them, and runs of what is neither they nor white space.
+constexpr std::string_view kWords = R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}]++)"
+                                    R"(|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}\s]++)";
+
+struct Range {
+  std::size_t begin = 0, end = 0;
+  bool is_match = false;
+};
+
+// Calls `range` with matches and with what lies between them, in order.
+void for_each_range(const PreTokenizer::Split& split, std::string_view text,
+                    const std::function<void(const Range&)>& range) {
+  std::size_t done = 0;
+  split.pattern.for_each_match(text, [&](std::size_t begin, std::size_t end) {
+    if (done < begin) range({done, begin, split.inverted});
+    range({begin, end, !split.inverted});
+    done = end;
+  });
+  if (done < text.size()) range({done, text.size(), split.inverted});
+}
+
+// Puts ranges together as the split wants its matches, one range behind.
+class Merger {
+ public:
+  Merger(Matches matches, std::function<void(const Range&)> piece)
+      : matches_(matches), piece_(std::move(piece)) {}
+
+  void add(const Range& range) {
+    const bool joins = pending_ && joins_pending(range);
+    after_match_ = range.is_match;
+    if (joins) {
+      pending_->end = range.end;
+      if (matches_ == Matches::merged_with_next) pending_->is_match = range.is_match;
+    } else {
+      flush();
+      pending_ = range;
+    }
   }
-  return pattern;
+  void flush() {
+    if (pending_) piece_(*pending_);
+    pending_.reset();
+  }
+
+ private:
+  bool joins_pending(const Range& range) const {
+    switch (matches_) {
+      case Matches::contiguous:
+        return pending_->is_match == range.is_match;
+      case Matches::merged_with_previous:
+        return range.is_match && !after_match_;
+      case Matches::merged_with_next:
+        return pending_->is_match && !range.is_match;
+      case Matches::removed:
+      case Matches::isolated:
+        break;
+    }
+    return false;
+  }
+
+  Matches matches_;
+  std::function<void(const Range&)> piece_;
+  std::optional<Range> pending_;
+  bool after_match_ = false;
+};
+
+void split_by(const PreTokenizer::Split& split, std::string_view text,
+              const std::function<void(const Range&)>& piece) {
+  Merger merger(split.matches, [&](const Range& range) {
+    if (!(split.matches == Matches::removed && range.is_match)) piece(range);
+  });
+  for_each_range(split, text, [&](const Range& range) { merger.add(range); });
+  merger.flush();
 }
 
-std::string pcre2_message(int code) {
-  std::array<PCRE2_UCHAR, 256> text{};
-  pcre2_get_error_message(code, text.data(), text.size());
-  return reinterpret_cast<const char*>(text.data());
+Matches matches_from(const JsonValue& json) {
+  const std::string name = json.string();
+  if (name == "Removed") return Matches::removed;
+  if (name == "Isolated") return Matches::isolated;
+  if (name == "Contiguous") return Matches::contiguous;
+  if (name == "MergedWithPrevious") return Matches::merged_with_previous;
+  if (name == "MergedWithNext") return Matches::merged_with_next;
+  json.refuse("Removed, Isolated, Contiguous, MergedWithPrevious, MergedWithNext");
 }
 
-using MatchData = std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)>;
+bool spell_bytes(const Steps& steps) {
+  return std::ranges::any_of(steps, [](const auto& step) {
+    return std::holds_alternative<PreTokenizer::SpellBytes>(step);
+  });
+}
+
+void append_byte_level(const JsonValue& json, Steps& steps) {
+  if (spell_bytes(steps)) json.fail("is a second ByteLevel");
+  if (json["add_prefix_space"].boolean_or(true)) steps.emplace_back(PreTokenizer::Prepend{" "});
+  if (json["use_regex"].boolean_or(true)) {
+    steps.emplace_back(PreTokenizer::Split{Regex(kGpt2Pattern)});
+  }
+  steps.emplace_back(PreTokenizer::SpellBytes{});
+}
+
+void append_metaspace(const JsonValue& json, Steps& steps) {
+  const std::string space = json["replacement"].string();
+  if (std::size_t at = 0; space.empty() || (take_character(space, at), at != space.size())) {
+    json["replacement"].fail("is not one character");
+  }
+  // Older files say add_prefix_space where newer ones name a scheme.
+  const JsonValue scheme = json["prepend_scheme"];
+  const std::string prepends = !scheme.is_null()                           ? scheme.string()
+                               : json["add_prefix_space"].boolean_or(true) ? "always"
+                                                                           : "never";
+  steps.emplace_back(PreTokenizer::ReplaceSpaces{space});
+  if (prepends == "always" || prepends == "first") {
+    steps.emplace_back(PreTokenizer::Prepend{space, prepends == "first"});
+  } else if (prepends != "never") {
+    scheme.refuse("always, first, never");
+  }
+  if (json["split"].boolean_or(true)) {
+    steps.emplace_back(PreTokenizer::Split{Regex::literal(space), Matches::merged_with_next});
+  }
+}
+
+void append_steps(const JsonValue& json, Steps& steps) {
+  if (json.is_null()) return;
+  const JsonValue type = json["type"];
+  const std::string name = type.string();
+  if (name == "Sequence") {
+    for (const JsonValue& step : json["pretokenizers"].elements()) append_steps(step, steps);
+  } else if (name == "Split") {
+    steps.emplace_back(PreTokenizer::Split{pattern_from_json(json["pattern"]),
+                                           matches_from(json["behavior"]),
+                                           json["invert"].boolean_or(false)});
+  } else if (name == "ByteLevel") {
+    append_byte_level(json, steps);
+  } else if (name == "Digits") {
+    const bool individual = json["individual_digits"].boolean_or(false);
+    steps.emplace_back(PreTokenizer::Split{Regex(R"(\p{N})"),
+                                           individual ? Matches::isolated : Matches::contiguous});
+  } else if (name == "Metaspace") {
+    append_metaspace(json, steps);
+  } else if (name == "Whitespace") {
+    steps.emplace_back(PreTokenizer::Split{Regex(kWords), Matches::removed, true});
+  } else if (name == "WhitespaceSplit") {
+    steps.emplace_back(PreTokenizer::Split{Regex(R"(\s)"), Matches::removed});
+  } else if (name == "Punctuation") {
+    const JsonValue behavior = json["behavior"];
+    steps.emplace_back(
+        PreTokenizer::Split{Regex(R"([\p{P}$+<=>^`|~])"),
+                            behavior.is_null() ? Matches::isolated : matches_from(behavior)});
+  } else {
+    type.refuse(
+        "Sequence, Split, ByteLevel, Digits, Metaspace, Whitespace, WhitespaceSplit, Punctuation");
+  }
+  if (steps.size() > kStepsMax) json.fail("is one step too many");
+}
 
 }  // namespace
 
-// GPT-2's rule: contractions, then runs of letters, of numbers, of the rest, each with one space
-// before it, then spaces, of which the last is left to the word that follows.
-// Source: Radford et al. 2019, the encoder's pattern. Possessive where giving back cannot help.
-const PreTokenizer::Rule& PreTokenizer::find_rule(std::string_view name) {
-  static const std::array<Rule, 4> rules = {{
-      {.names = {"gpt-2"},
-       .pattern = R"('(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++)"
-                  R"(|[\s]+(?![^\s])|[\s]++)"},
-      // Every digit is a word of its own and cuts the text before GPT-2's rule sees it: so a digit
-      // takes no space with it, and spaces before it are as at the text's end.
-      {.names = {"smollm"},
-       .pattern = R"('(?:[sdmt]|ll|ve|re)| ?\p{L}++|\p{N}| ?[^\s\p{L}\p{N}]++)"
-                  R"(|[\s]+(?![^\s\p{N}])|[\s]++)"},
-      // Llama 3: any one character may lead a word, numbers go in threes, line ends stay together.
-      {.names = {"llama-bpe", "llama3", "llama-v3"},
-       .pattern = R"((?i:'(?:[sdmt]|ll|ve|re))|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+)"
-                  R"(| ?[^\s\p{L}\p{N}]++[\r\n]*+|[\s]*[\r\n]++|[\s]+(?![^\s])|[\s]++)",
-       .ignores_merges = true,
-       .adds_bos = true},
-      // Qwen 2: the same with single digits.
-      {.names = {"qwen2"},
-       .pattern = R"((?i:'(?:[sdmt]|ll|ve|re))|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N})"
-                  R"(| ?[^\s\p{L}\p{N}]++[\r\n]*+|[\s]*[\r\n]++|[\s]+(?![^\s])|[\s]++)"},
-  }};
-  std::string supported;
-  for (const Rule& rule : rules) {
-    for (const std::string_view known : rule.names) {
-      if (known == name) return rule;
-      supported += (supported.empty() ? "" : ", ") + std::string(known);
-    }
-  }
-  throw Error("pre-tokenizer " + model::printable(name) +
-              " is not supported by this version (supported: " + supported + ")");
+PreTokenizer PreTokenizer::from_json(const JsonValue& json) {
+  Steps steps;
+  append_steps(json, steps);
+  return PreTokenizer(std::move(steps));
 }
 
-PreTokenizer::Regex::Regex(std::string_view rule) {
-  const std::string pattern = spell_out_spaces(std::string(rule));
-  int error = 0;
-  std::size_t offset = 0;
-  code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                       PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED, &error, &offset, nullptr);
-  if (!code) throw Error("the pre-tokenizer's pattern: " + pcre2_message(error));
-  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // without a JIT it is interpreted: slower, the same
+bool PreTokenizer::spells_bytes() const { return spell_bytes(steps_); }
+
+void PreTokenizer::split(std::string_view text, bool at_start, const Word& word) const {
+  pass(0, text, at_start, word);
 }
 
-PreTokenizer::PreTokenizer(std::string_view name)
-    : rule_(find_rule(name)), regex_(std::make_unique<const Regex>(rule_.pattern)) {}
-PreTokenizer::~PreTokenizer() = default;
-
-bool PreTokenizer::ignores_merges() const { return rule_.ignores_merges; }
-bool PreTokenizer::adds_bos_by_default() const { return rule_.adds_bos; }
-
-void PreTokenizer::split(std::string_view text,
-                         const std::function<void(std::string_view)>& word) const {
-  const MatchData match(pcre2_match_data_create(1, nullptr), &pcre2_match_data_free);
-  const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
-  for (std::size_t begin = 0; begin < text.size();) {
-    // The text has been checked once; checking it anew at each word would be quadratic.
-    const int result = pcre2_match(regex_->code, subject, text.size(), begin, PCRE2_NO_UTF_CHECK,
-                                   match.get(), nullptr);
-    if (result < 0) {
-      throw Error("splitting the text into words at byte " + std::to_string(begin) +
-                  ": PCRE2: " + pcre2_message(result));
+void PreTokenizer::pass(std::size_t step, std::string_view piece, bool at_start,
+                        const Word& word) const {
+  if (piece.empty()) return;
+  if (step == steps_.size()) return word(piece);
+  if (const auto* split = std::get_if<Split>(&steps_[step])) {
+    split_by(*split, piece, [&](const Range& range) {
+      pass(step + 1, piece.substr(range.begin, range.end - range.begin),
+           at_start && range.begin == 0, word);
+    });
+  } else if (const auto* spaces = std::get_if<ReplaceSpaces>(&steps_[step])) {
+    pass(step + 1, replace_all(piece, " ", spaces->by), at_start, word);
+  } else if (const auto* prepend = std::get_if<Prepend>(&steps_[step])) {
+    const bool wanted = at_start || !prepend->only_at_start;
+    if (wanted && !piece.starts_with(prepend->text)) {
+      pass(step + 1, prepend->text + std::string(piece), at_start, word);
+    } else {
+      pass(step + 1, piece, at_start, word);
     }
-    const std::size_t end = pcre2_get_ovector_pointer(match.get())[1];
-    word(text.substr(begin, end - begin));
-    begin = end;
+  } else {
+    pass(step + 1, spell_in_alphabet(piece), at_start, word);
   }
 }
 

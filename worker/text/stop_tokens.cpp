@@ -2,15 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
-
-#include "worker/error.h"
+#include <string_view>
 
 namespace sluice::worker::text {
 namespace {
-
-constexpr std::array kEndKeys = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
-                                 "tokenizer.ggml.eom_token_id"};
 
 // The end tokens of each family of chat formats. A model of one family may hold another's control
 // tokens in its vocabulary, where they mean nothing: so only the family of the file's own end
@@ -30,27 +25,10 @@ bool contains(const Family& family, std::string_view text) {
 
 }  // namespace
 
-std::optional<std::int32_t> token_id(const model::Gguf& file, std::string_view key, int tokens) {
-  const auto id = file.integer(key);
-  if (!id) return std::nullopt;
-  if (*id < 0 || *id >= tokens) {
-    throw Error(file.path().string() + ": metadata '" + std::string(key) + "' is " +
-                std::to_string(*id) + ", but the vocabulary has " + std::to_string(tokens) +
-                " tokens; convert the model again");
-  }
-  return static_cast<std::int32_t>(*id);
-}
-
-std::vector<Tokenizer::StopToken> find_stop_tokens(const model::Gguf& file,
-                                                   std::span<const std::string> texts,
-                                                   std::span<const std::int32_t> control_tokens) {
-  std::map<std::int32_t, std::string> why;
-  for (const char* key : kEndKeys) {
-    if (const auto id = token_id(file, key, static_cast<int>(texts.size()))) {
-      why.try_emplace(*id, key);
-    }
-  }
-  const auto named = why;
+std::vector<StopToken> find_stop_tokens(const std::map<std::int32_t, std::string>& named,
+                                        const std::vector<std::string>& texts,
+                                        std::span<const std::int32_t> control_tokens) {
+  std::map<std::int32_t, std::string> why = named;
   const auto counts = [&](const Family& family) {
     return named.empty() || std::ranges::any_of(named, [&](const auto& token) {
              return contains(family, texts[token.first]);
@@ -64,7 +42,7 @@ std::vector<Tokenizer::StopToken> find_stop_tokens(const model::Gguf& file,
       }
     }
   }
-  std::vector<Tokenizer::StopToken> stops;
+  std::vector<StopToken> stops;
   stops.reserve(why.size());
   for (const auto& [id, reason] : why) stops.push_back({id, texts[id], reason});
   return stops;

@@ -6,14 +6,15 @@ namespace {
 struct Sequence {
   std::size_t bytes = 1;  // of the character, or of the ill-formed subpart
   bool valid = false;
+  bool cut = false;  // not valid, but more bytes could make it so
 };
 
 // The sequence that begins at text[0]. Requires: text is not empty.
 Sequence first_sequence(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned lead = byte(0);
-  if (lead < 0x80) return {1, true};
-  if (lead < 0xc2 || lead > 0xf4) return {1, false};
+  if (lead < 0x80) return {.bytes = 1, .valid = true};
+  if (lead < 0xc2 || lead > 0xf4) return {.bytes = 1};
   const std::size_t size = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
   // Only the second byte's range depends on the lead.
   unsigned low = 0x80, high = 0xbf;
@@ -22,17 +23,18 @@ Sequence first_sequence(std::string_view text) {
   if (lead == 0xf0) low = 0x90;   // overlong
   if (lead == 0xf4) high = 0x8f;  // past U+10FFFF
   for (std::size_t i = 1; i < size; ++i) {
-    if (i >= text.size() || byte(i) < low || byte(i) > high) return {i, false};
+    if (i >= text.size()) return {.bytes = i, .cut = true};
+    if (byte(i) < low || byte(i) > high) return {.bytes = i};
     low = 0x80, high = 0xbf;
   }
-  return {size, true};
+  return {.bytes = size, .valid = true};
 }
 
 }  // namespace
 
 std::optional<std::size_t> find_invalid_utf8(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
-    const auto [bytes, valid] = first_sequence(text.substr(at));
+    const auto [bytes, valid, cut] = first_sequence(text.substr(at));
     if (!valid) return at;
     at += bytes;
   }
@@ -43,7 +45,7 @@ std::string replace_invalid_utf8(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {
-    const auto [bytes, valid] = first_sequence(text);
+    const auto [bytes, valid, cut] = first_sequence(text);
     if (valid) {
       out += text.substr(0, bytes);
     } else {
@@ -52,6 +54,23 @@ std::string replace_invalid_utf8(std::string_view text) {
     text.remove_prefix(bytes);
   }
   return out;
+}
+
+std::size_t unfinished_bytes(std::string_view text) {
+  for (std::size_t bytes = 1; bytes <= 3 && bytes <= text.size(); ++bytes) {
+    const Sequence last = first_sequence(text.substr(text.size() - bytes));
+    if (last.cut && last.bytes == bytes) return bytes;
+  }
+  return 0;
+}
+
+char32_t take_character(std::string_view text, std::size_t& at) {
+  const std::size_t bytes = first_sequence(text.substr(at, 4)).bytes;
+  const auto byte = [&] { return static_cast<unsigned char>(text[at++]); };
+  char32_t character = byte();
+  if (bytes > 1) character &= 0x7f >> bytes;  // the lead's own bits
+  for (std::size_t i = 1; i < bytes; ++i) character = character << 6 | (byte() & 0x3f);
+  return character;
 }
 
 void append_utf8(std::string& out, char32_t code_point) {

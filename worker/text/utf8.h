@@ -16,6 +16,12 @@ std::optional<std::size_t> find_invalid_utf8(std::string_view text);
 // recommendation).
 std::string replace_invalid_utf8(std::string_view text);
 
+// Bytes at the end that begin a character and do not end it; 0 to 3.
+std::size_t unfinished_bytes(std::string_view text);
+
+// The character that begins at text[at]; `at` moves behind it. Requires: one does begin there.
+char32_t take_character(std::string_view text, std::size_t& at);
+
 // Requires: code_point is a Unicode scalar value.
 void append_utf8(std::string& out, char32_t code_point);
 

@@ -1,0 +1,164 @@
+#include "worker/text/json_value.h"
+
+#include <array>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <utility>
+
+#include "worker/error.h"
+#include "worker/model/printable.h"
+#include "worker/model/read_only_file.h"
+
+namespace sluice::worker::text {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kDepthMax = 32;
+constexpr int kElementDepth = 3;  // of what is in a container of the second level
+
+const json& as_json(const void* value) {
+  static const json null;
+  return value ? *static_cast<const json*>(value) : null;
+}
+
+std::string read_whole_file(const std::filesystem::path& path, std::uint64_t bytes_max) {
+  const model::ReadOnlyFile file(path);
+  if (file.bytes() > bytes_max) {
+    throw Error(path.string() + ": has " + std::to_string(file.bytes()) +
+                " bytes, more than any such file (at most " + std::to_string(bytes_max) + ")");
+  }
+  std::string text(file.bytes(), '\0');
+  file.read_at(0, std::as_writable_bytes(std::span(text)));
+  return text;
+}
+
+}  // namespace
+
+struct JsonDocument::Data {
+  std::string file;
+  json root;
+};
+
+JsonDocument::JsonDocument(const std::filesystem::path& path, std::uint64_t bytes_max,
+                           const Takers& takers) {
+  auto data = std::make_unique<Data>();
+  data->file = path.string();
+  const auto fail = [&](const std::string& problem) { throw Error(data->file + ": " + problem); };
+  std::array<std::string, kElementDepth + 1> keys;  // of the objects around, by depth
+  std::string container;                            // of the second level
+  bool container_is_object = false;
+  const auto element_taker = [&](int depth) -> const TakeElement* {
+    if (depth != kElementDepth) return nullptr;
+    const auto found = takers.find(container);
+    return found == takers.end() ? nullptr : &found->second;
+  };
+  const auto keep = [&](int depth, json::parse_event_t event, json& parsed) {
+    switch (event) {
+      case json::parse_event_t::object_start:
+      case json::parse_event_t::array_start:
+        if (depth > kDepthMax) fail("JSON nested more than " + std::to_string(kDepthMax) + " deep");
+        if (depth == kElementDepth && container_is_object && element_taker(depth)) {
+          fail("key " + model::printable(container + "." + keys[depth]) + " is no number");
+        }
+        if (depth < kElementDepth) {
+          keys[depth + 1].clear();
+          container = keys[1] + "." + keys[2];
+          container_is_object = event == json::parse_event_t::object_start;
+        }
+        return true;
+      case json::parse_event_t::key:
+        if (depth <= kElementDepth) keys[depth] = parsed.get_ref<const std::string&>();
+        if (depth == kElementDepth - 1) container = keys[1] + "." + keys[2];
+        return !element_taker(depth);
+      case json::parse_event_t::value:
+      case json::parse_event_t::array_end:
+      case json::parse_event_t::object_end:
+        break;
+    }
+    const TakeElement* take = element_taker(depth);
+    if (take) (*take)(keys[kElementDepth], JsonValue(&parsed, &data->file, container));
+    return !take;
+  };
+  try {
+    const std::string text = read_whole_file(path, bytes_max);
+    data->root = json::parse(text, keep);
+  } catch (const json::parse_error& error) {
+    fail("is not valid JSON at byte " + std::to_string(error.byte));
+  } catch (const json::exception& error) {
+    fail("is not valid JSON: " + model::printable(error.what()));
+  }
+  if (!data->root.is_object()) fail("is no JSON object");
+  data_ = std::move(data);
+}
+JsonDocument::JsonDocument(JsonDocument&&) noexcept = default;
+JsonDocument::~JsonDocument() = default;
+
+JsonValue JsonDocument::root() const { return {&data_->root, &data_->file, ""}; }
+
+JsonValue::JsonValue(const void* json, const std::string* file, std::string path)
+    : json_(json), file_(file), path_(std::move(path)) {}
+
+bool JsonValue::is_null() const { return as_json(json_).is_null(); }
+bool JsonValue::is_object() const { return as_json(json_).is_object(); }
+bool JsonValue::is_array() const { return as_json(json_).is_array(); }
+bool JsonValue::is_integer() const { return as_json(json_).is_number_integer(); }
+bool JsonValue::is_string() const { return as_json(json_).is_string(); }
+
+JsonValue JsonValue::operator[](std::string_view key) const {
+  if (!is_null() && !is_object()) fail("is no object");
+  const json& object = as_json(json_);
+  const auto found = object.find(key);
+  return {found == object.end() ? nullptr : &*found, file_,
+          path_.empty() ? std::string(key) : path_ + "." + std::string(key)};
+}
+
+std::vector<JsonValue> JsonValue::elements() const {
+  std::vector<JsonValue> elements;
+  if (is_null()) return elements;
+  if (!is_array()) fail("is no array");
+  for (const json& element : as_json(json_)) {
+    elements.push_back(
+        JsonValue(&element, file_, path_ + "[" + std::to_string(elements.size()) + "]"));
+  }
+  return elements;
+}
+
+std::string JsonValue::string() const {
+  if (!is_string()) fail("is no string");
+  return as_json(json_).get<std::string>();
+}
+
+bool JsonValue::boolean() const {
+  if (!as_json(json_).is_boolean()) fail("is not true or false");
+  return as_json(json_).get<bool>();
+}
+
+std::int64_t JsonValue::integer() const {
+  const json& value = as_json(json_);
+  const bool fits =
+      value.is_number_integer() &&
+      (!value.is_number_unsigned() || std::in_range<std::int64_t>(value.get<std::uint64_t>()));
+  if (!fits) fail("is no integer of 64 bits");
+  return value.get<std::int64_t>();
+}
+
+double JsonValue::number() const {
+  const json& value = as_json(json_);
+  if (!value.is_number() || !std::isfinite(value.get<double>())) fail("is no number");
+  return value.get<double>();
+}
+
+void JsonValue::fail(const std::string& problem) const {
+  throw Error(*file_ + ": key " + model::printable(path_) + " " +
+              (json_ ? problem : "is missing (" + problem + ")"));
+}
+
+void JsonValue::refuse(std::string_view supported) const {
+  fail("is " + model::printable(string()) +
+       ", which is not supported by this version (supported: " + std::string(supported) + ")");
+}
+
+}  // namespace sluice::worker::text

@@ -1,0 +1,74 @@
+// A JSON file of foreign making, read with suspicion: each value as asked, with errors that name
+// the file and the way to the key. A value that is null is absent.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice::worker::text {
+
+class JsonDocument;
+
+// A view into a JsonDocument, which must outlive it.
+class JsonValue {
+ public:
+  bool is_null() const;
+  bool is_object() const;
+  bool is_array() const;
+  bool is_integer() const;
+  bool is_string() const;
+
+  JsonValue operator[](std::string_view key) const;  // null when absent; of null too
+  std::vector<JsonValue> elements() const;           // of an array; none of null
+
+  // The value as asked; these throw when it is absent or of another kind.
+  std::string string() const;
+  bool boolean() const;
+  std::int64_t integer() const;
+  double number() const;  // finite
+
+  bool boolean_or(bool otherwise) const { return is_null() ? otherwise : boolean(); }
+
+  // "FILE: key 'model.merges[3]' PROBLEM".
+  [[noreturn]] void fail(const std::string& problem) const;
+  // The same for a name that is not among the supported ones.
+  [[noreturn]] void refuse(std::string_view supported) const;
+
+ private:
+  friend class JsonDocument;
+  JsonValue(const void* json, const std::string* file, std::string path);
+
+  const void* json_;         // nlohmann::json, whose header no header includes; nullptr: absent
+  const std::string* file_;  // for errors
+  std::string path_;
+};
+
+class JsonDocument {
+ public:
+  // The element of a large container, given to its reader and not kept; `key` is "" in arrays.
+  using TakeElement = std::function<void(std::string_view key, const JsonValue& element)>;
+  // Containers of the second level whose elements are taken: {"model.merges", ...}.
+  using Takers = std::map<std::string, TakeElement, std::less<>>;
+
+  // Throws worker::Error: the file cannot be read or has more than `bytes_max`, is no JSON object,
+  // or is nested too deeply.
+  JsonDocument(const std::filesystem::path& path, std::uint64_t bytes_max,
+               const Takers& takers = {});
+  JsonDocument(JsonDocument&&) noexcept;
+  ~JsonDocument();
+
+  JsonValue root() const;
+
+ private:
+  struct Data;
+  std::unique_ptr<const Data> data_;
+};
+
+}  // namespace sluice::worker::text
