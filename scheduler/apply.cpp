@@ -108,7 +108,8 @@ class Applier {
     try {
       publish_cancel_request(layout_);
     } catch (const jobs::Error& error) {
-      warn(std::string("is cancelled by the cluster alone: ") + error.what());
+      warn(std::string("its folder takes no request to end, so only the cluster is asked: ") +
+           error.what());
     }
   }
 

@@ -15,7 +15,7 @@ constexpr std::string_view kPrompts = "this one continues prompts as they are";
 
 constexpr auto kKeys = std::to_array<Key>({
     {"input", Kind::path, "", "prompts: .txt or JSONL (job file; else the first argument)"},
-    {"model", Kind::path, "", "the model, a GGUF file that every node sees"},
+    {"model", Kind::path, "", "the model, a GGUF file or Hugging Face folder that every node sees"},
     {"name", Kind::text, "", "the job's name (default: the input's)", Group::job, 'J'},
     {"batch-size",
      Kind::integer,

@@ -22,10 +22,9 @@ namespace fs = std::filesystem;
 
 Error usage(const std::string& message) { return Error(ExitStatus::usage, message); }
 
-void need_file(const std::string& path, const std::string& what, const std::string& fix) {
+void need(const std::string& path, const std::string& what, const std::string& fix) {
   if (path.empty()) throw usage("no " + what + " given; " + fix);
   if (!fs::exists(path)) throw Error(ExitStatus::not_found, path + ": there is no such " + what);
-  if (fs::is_directory(path)) throw usage(path + ": is a folder; a " + what + " is a file");
   if (::access(path.c_str(), R_OK) != 0) throw usage(path + ": this user may not read it");
 }
 
@@ -164,8 +163,9 @@ Submission check_submission(const Settings& settings, const CheckOptions& option
   if (spec.input == "-") {
     throw usage("reading prompts from stdin belongs to a later version of Sluice; give a file");
   }
-  need_file(spec.input, "prompt file", "sluice submit INPUT --model PATH");
-  need_file(spec.model, "model", "--model PATH names a GGUF file");
+  need(spec.input, "prompt file", "sluice submit INPUT --model PATH");
+  if (fs::is_directory(spec.input)) throw usage(spec.input + ": is a folder, not a prompt file");
+  need(spec.model, "model", "--model PATH names a GGUF file or a Hugging Face folder");
   check_launcher(spec, options.environment);
   const fs::path worker = worker_here(settings);
   spec.worker = settings.text("worker").empty() ? worker.string() : settings.text("worker");

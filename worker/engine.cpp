@@ -11,18 +11,15 @@
 namespace sluice::worker {
 namespace {
 
-int kv_room(const model::ModelConfig& config, const model::StageRange& range,
-            const pipeline::Plan& plan, const EngineSetup& setup) {
-  const kernels::KvShape page{.layers = range.layers(),
-                              .kv_heads = config.kv_heads,
-                              .head_dim = config.head_dim,
-                              .pages = 1};
-  return model::pages_wanted({.max_seq_len = plan.max_positions,
-                              .max_tokens = setup.max_tokens,
-                              .batch_size = plan.batch_size,
-                              .stages = plan.stages(),
-                              .prompts = setup.prompts},
-                             kernels::kv_bytes_per_page(page), setup.memory_bytes);
+model::KvRoom room_on_stage(const model::ModelConfig& config, const model::StageRange& range,
+                            const pipeline::Plan& plan, const EngineSetup& setup) {
+  return model::room_wanted({.max_seq_len = plan.max_positions,
+                             .max_tokens = setup.max_tokens,
+                             .batch_size = plan.batch_size,
+                             .stages = plan.stages(),
+                             .prompts = setup.prompts,
+                             .layout = kv_layout(config, plan.token_budget)},
+                            model::kv_page_bytes(config, range), setup.memory_bytes);
 }
 
 // What went wrong in `build`, as a sentence; empty: nothing.
@@ -52,20 +49,20 @@ Engine::Loaded Engine::load(pipeline::Link& world, const model::Model& model,
   ready.problem = problem_in(range, [&] {
     engine->backend_ = setup.make_backend();
     weights = model::load_stage(model, range, plan.max_positions, *engine->backend_);
-    ready.kv_pages = kv_room(model.config(), range, plan, setup);
+    ready.kv_room = room_on_stage(model.config(), range, plan, setup);
   });
   ready = settle(world, plan.hosts, ready);
   if (!ready.problem.empty()) return {.problem = ready.problem};
 
   // The cache has as many pages as the smallest stage: it can only be made now.
-  engine->kv_pages_ = ready.kv_pages;
+  engine->kv_room_ = ready.kv_room;
   ready.problem = problem_in(range, [&] {
     engine->forward_ = std::make_unique<model::Forward>(
         *engine->backend_, model.config(), std::move(weights),
-        model::ForwardLimits{.rows_max = plan.token_budget, .kv_pages = engine->kv_pages_});
+        model::ForwardLimits{.rows_max = plan.token_budget, .kv_room = engine->kv_room_});
     engine->stage_ = std::make_unique<pipeline::Stage>(
         world, *engine->forward_, plan.place(world.rank()),
-        batch::PlanLimits{.rows = plan.token_budget, .pages = engine->kv_pages_}, engine->clock_);
+        batch::PlanLimits{.rows = plan.token_budget, .pages = engine->kv_room_}, engine->clock_);
   });
   ready = settle(world, plan.hosts, ready);
   if (!ready.problem.empty()) return {.problem = ready.problem};

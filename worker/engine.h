@@ -40,7 +40,7 @@ class Engine {
   const pipeline::StageClock& clock() const { return clock_; }
   const model::Forward& forward() const { return *forward_; }
   const pipeline::ClockOffset& clock_offset() const { return offset_; }
-  int kv_pages() const { return kv_pages_; }
+  const model::KvRoom& kv_room() const { return kv_room_; }
 
   // Collective, after the window.
   void realign_clocks();
@@ -53,7 +53,7 @@ class Engine {
   pipeline::Link& world_;
   std::unique_ptr<kernels::Backend> backend_;
   std::unique_ptr<model::Forward> forward_;
-  int kv_pages_ = 0;
+  model::KvRoom kv_room_;
   pipeline::ClockOffset offset_;
   double clock_error_s_ = 0;
   pipeline::StageClock clock_;

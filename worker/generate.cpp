@@ -75,6 +75,7 @@ int generate(const GenerateOptions& options, std::ostream& out) {
   rules.max_positions = plan.max_positions;
   rules.max_tokens = options.max_tokens;
   rules.ignore_eos = options.ignore_eos;
+  rules.stop_token_ids = options.stop_token_ids;
   const auto setup = [&](int) {
     return EngineSetup{
         .make_backend = [] { return kernels::make_cpu_backend(); },

@@ -1,9 +1,11 @@
 // `sluice-worker generate`: prompts in, result lines out, in one process and without a queue.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <iosfwd>
 #include <string>
+#include <vector>
 
 namespace sluice::worker {
 
@@ -17,6 +19,7 @@ struct GenerateOptions {
   int threads = 1;
   int stages = 1;  // each a thread
   std::string precision = "exact";
+  std::vector<std::int32_t> stop_token_ids = {};
   bool ignore_eos = false;
 };
 

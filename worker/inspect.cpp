@@ -1,7 +1,8 @@
 #include "worker/inspect.h"
 
-#include <array>
+#include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <iomanip>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -9,11 +10,14 @@
 #include <sstream>
 #include <string_view>
 
+#include "jobs/spec.h"
 #include "kernels/backend.h"
 #include "kernels/quant.h"
 #include "worker/error.h"
+#include "worker/model/forward.h"
 #include "worker/model/model.h"
 #include "worker/model/printable.h"
+#include "worker/pipeline/partition.h"
 
 namespace sluice::worker {
 namespace {
@@ -22,13 +26,13 @@ using nlohmann::ordered_json;
 
 constexpr int kExitBadInput = 2;
 
-std::uint64_t parameters(const model::Gguf& file) {
+std::uint64_t parameters(const model::WeightFiles& file) {
   std::uint64_t count = 0;
   for (const auto& tensor : file.tensors()) count += tensor.rows * tensor.cols;
   return count;
 }
 
-std::map<std::string_view, std::uint64_t> bytes_by_type(const model::Gguf& file) {
+std::map<std::string_view, std::uint64_t> bytes_by_type(const model::WeightFiles& file) {
   std::map<std::string_view, std::uint64_t> bytes;
   for (const auto& tensor : file.tensors()) {
     bytes[kernels::block_format(tensor.type).name] += tensor.bytes;
@@ -36,18 +40,53 @@ std::map<std::string_view, std::uint64_t> bytes_by_type(const model::Gguf& file)
   return bytes;
 }
 
-std::uint64_t weight_bytes(const model::Gguf& file) {
+std::uint64_t weight_bytes(const model::WeightFiles& file) {
   std::uint64_t total = 0;
   for (const auto& [type, bytes] : bytes_by_type(file)) total += bytes;
   return total;
 }
 
+// Of a token that every layer sees; layers with a window forget it again.
 std::uint64_t kv_bytes_per_token(const model::ModelConfig& config) {
-  return kernels::kv_bytes_per_page({.layers = config.layers,
-                                     .kv_heads = config.kv_heads,
-                                     .head_dim = config.head_dim,
-                                     .pages = 1}) /
-         kernels::kKvPageTokens;
+  const auto page = model::kv_page_bytes(config, {.first = 0, .end = config.layers});
+  return (page.full + page.ring) / kernels::kKvPageTokens;
+}
+
+std::string rope_text(const model::RopeScheme& rope) {
+  std::ostringstream text;
+  text << "base " << rope.base;
+  if (rope.linear_factor != 1) text << ", linear factor " << rope.linear_factor;
+  if (!rope.freq_factors.empty()) text << ", with frequency factors";
+  return text.str();
+}
+
+ordered_json rope_json(const model::RopeScheme& rope) {
+  return {{"base", rope.base},
+          {"linear_factor", rope.linear_factor},
+          {"freq_factors", !rope.freq_factors.empty()}};
+}
+
+// What the family adds to Llama, for people; empty: nothing.
+std::string extras(const model::ModelConfig& config) {
+  std::string text;
+  const auto add = [&](bool has, const std::string& what) {
+    if (has) text += (text.empty() ? "" : ", ") + what;
+  };
+  const auto windowed = std::ranges::count(config.is_windowed, true);
+  const auto number = [](float value) {
+    std::ostringstream digits;
+    digits << value;
+    return digits.str();
+  };
+  add(windowed > 0, "windows of " + std::to_string(config.window) + " on " +
+                        std::to_string(windowed) + " of " + std::to_string(config.layers) +
+                        " layers");
+  add(config.qkv_bias, "biases of q, k and v");
+  add(config.qk_norm, "norms of q and k");
+  add(config.post_norms, "norms after attention and ffn");
+  add(config.attention_softcap > 0, "attention capped at " + number(config.attention_softcap));
+  add(config.final_softcap > 0, "logits capped at " + number(config.final_softcap));
+  return text;
 }
 
 std::string hex(std::uint64_t value) {
@@ -71,18 +110,45 @@ std::string millions(double count) {
 ordered_json facts(const model::Model& model) {
   const auto& config = model.config();
   ordered_json types = ordered_json::object();
-  for (const auto& [type, bytes] : bytes_by_type(model.file())) types[std::string(type)] = bytes;
+  for (const auto& [type, bytes] : bytes_by_type(model.weights())) types[std::string(type)] = bytes;
   return {{"architecture", config.architecture},
           {"name", config.name},
           {"layers", config.layers},
           {"hidden", config.hidden},
           {"vocab", config.vocab},
           {"context", config.context},
-          {"parameters", parameters(model.file())},
-          {"weight_bytes", weight_bytes(model.file())},
+          {"parameters", parameters(model.weights())},
+          {"weight_bytes", weight_bytes(model.weights())},
           {"weight_types", types},
-          {"file_bytes", model.file().file_bytes()},
-          {"header_hash", hex(model.file().header_hash())}};
+          {"file_bytes", model.weights().bytes()},
+          {"header_hash", hex(model.header_hash())}};
+}
+
+struct StageShare {
+  model::StageRange range;
+  double of_cost = 0;  // of all stages'
+};
+
+// As a job of answers only would be split, whose micro-batches have the usual size.
+std::vector<StageShare> split(const model::Model& model, int stages) {
+  const pipeline::TokenMix answers{.prompt_tokens = 0, .output_tokens = 1};
+  const auto costs = costs_of(model, answers, jobs::JobSpec{}.batch_size);
+  const double whole = stage_cost(costs, {.end = model.config().layers, .has_head = true});
+  std::vector<StageShare> shares;
+  for (const auto& range : partition(costs, stages)) {
+    shares.push_back({.range = range, .of_cost = stage_cost(costs, range) / whole});
+  }
+  return shares;
+}
+
+ordered_json split_json(const model::Model& model, int stages) {
+  ordered_json json = ordered_json::array();
+  for (const auto& [range, of_cost] : split(model, stages)) {
+    json.push_back({{"layers", to_string(range)},
+                    {"cost_share", of_cost},
+                    {"weight_bytes", model.weight_bytes(range)}});
+  }
+  return json;
 }
 
 ordered_json details(const model::Model& model) {
@@ -95,10 +161,16 @@ ordered_json details(const model::Model& model) {
   json["ffn"] = config.ffn;
   json["tied_head"] = config.tied_head;
   json["rms_eps"] = config.rms_eps;
-  json["rope"] = {{"base", config.rope_base},
-                  {"linear_factor", config.rope_linear_factor},
-                  {"freq_factors", !config.rope_freq_factors.empty()}};
-  json["tokenizer"] = {{"kind", "gpt2"},
+  json["rope"] = rope_json(config.rope);
+  if (config.window_rope != config.rope) json["window_rope"] = rope_json(config.window_rope);
+  json["window"] = config.window;
+  json["windowed_layers"] = std::ranges::count(config.is_windowed, true);
+  json["qkv_bias"] = config.qkv_bias;
+  json["qk_norm"] = config.qk_norm;
+  json["post_norms"] = config.post_norms;
+  json["attention_softcap"] = config.attention_softcap;
+  json["final_softcap"] = config.final_softcap;
+  json["tokenizer"] = {{"kind", tokenizer.kind()},
                        {"pre_tokenizer", tokenizer.pre_tokenizer()},
                        {"tokens", tokenizer.size()},
                        {"bos", tokenizer.bos() ? ordered_json(*tokenizer.bos()) : ordered_json()},
@@ -132,21 +204,24 @@ void print_table(const model::Model& model, std::ostream& out) {
     return out << std::left << std::setw(11) << name << std::right;
   };
   line("model") << model::printable(config.name) << ", " << config.architecture << '\n';
-  line("file") << model.file().path().string() << ", " << megabytes(model.file().file_bytes())
-               << ", header " << hex(model.file().header_hash()) << '\n';
+  line("file") << model.path().string() << ", " << megabytes(model.weights().bytes()) << ", header "
+               << hex(model.header_hash()) << '\n';
   line("shape") << config.layers << " layers, hidden " << config.hidden << ", " << config.heads
                 << " heads of " << config.head_dim << " over " << config.kv_heads
                 << " KV heads, ffn " << config.ffn << ", vocabulary " << config.vocab
                 << ", context " << config.context << '\n';
-  line("rope") << "base " << config.rope_base << ", linear factor " << config.rope_linear_factor
-               << (config.rope_freq_factors.empty() ? "" : ", with frequency factors") << '\n';
-  line("weights") << millions(static_cast<double>(parameters(model.file()))) << " parameters";
-  for (const auto& [type, bytes] : bytes_by_type(model.file())) {
+  line("rope") << rope_text(config.rope);
+  if (config.window_rope != config.rope) out << "; in windows " << rope_text(config.window_rope);
+  out << '\n';
+  if (const auto more = extras(config); !more.empty()) line("also") << more << '\n';
+  line("weights") << millions(static_cast<double>(parameters(model.weights()))) << " parameters";
+  for (const auto& [type, bytes] : bytes_by_type(model.weights())) {
     out << ", " << type << ' ' << megabytes(bytes);
   }
   out << (config.tied_head ? "; the head is the embedding\n" : "\n");
-  line("tokenizer") << "byte-level BPE, " << tokenizer.pre_tokenizer() << ", " << tokenizer.size()
-                    << " tokens, " << (tokenizer.adds_bos() ? "adds BOS\n" : "adds no BOS\n");
+  line("tokenizer") << tokenizer.kind() << ", " << tokenizer.pre_tokenizer() << ", "
+                    << tokenizer.size() << " tokens, "
+                    << (tokenizer.adds_bos() ? "adds BOS\n" : "adds no BOS\n");
   std::string_view name = "stop ids";
   for (const auto& stop : tokenizer.stop_tokens()) {
     line(name) << std::setw(6) << stop.id << "  " << model::printable(stop.text) << "  ("
@@ -164,35 +239,55 @@ void print_table(const model::Model& model, std::ostream& out) {
                  << ", KV cache (fp32) " << kv_bytes_per_token(config) << " bytes a token\n";
 }
 
-}  // namespace
-
-int inspect(const InspectOptions& options, std::ostream& out) {
-  const auto model = model::Model::open(options.model);
-  if (options.format == "json") {
-    print(details(model), out, 2);
-  } else {
-    print_table(model, out);
+void print_split(const model::Model& model, int stages, std::ostream& out) {
+  out << "\nstage  layers        cost   weights\n";
+  int stage = 0;
+  for (const auto& [range, of_cost] : split(model, stages)) {
+    out << std::left << std::setw(7) << stage++ << std::setw(12) << to_string(range) << std::right
+        << std::fixed << std::setprecision(1) << std::setw(4) << 100 * of_cost << " %  "
+        << megabytes(model.weight_bytes(range)) << '\n';
   }
-  return 0;
 }
 
-int check(const InspectOptions& options, std::ostream& out) {
+// What `use` says of the model; as JSON an error is an answer too.
+int answer(const InspectOptions& options, std::ostream& out,
+           const std::function<void(const model::Model&)>& use) {
   try {
-    const auto model = model::Model::open(options.model);
-    ordered_json json = {{"ok", true}};
-    json.update(facts(model));
-    if (options.format == "json") {
-      print(json, out);
-    } else {
-      out << options.model.string() << ": supported (" << model.config().architecture << ", "
-          << model.config().layers << " layers)\n";
-    }
+    use(model::Model::open(options.model));
     return 0;
   } catch (const Error& error) {
     if (options.format != "json") throw;
     print({{"ok", false}, {"error", error.what()}}, out);
     return kExitBadInput;
   }
+}
+
+}  // namespace
+
+int inspect(const InspectOptions& options, std::ostream& out) {
+  return answer(options, out, [&](const model::Model& model) {
+    if (options.format == "json") {
+      ordered_json json = details(model);
+      if (options.stages > 0) json["split"] = split_json(model, options.stages);
+      print(json, out, 2);
+    } else {
+      print_table(model, out);
+      if (options.stages > 0) print_split(model, options.stages, out);
+    }
+  });
+}
+
+int check(const InspectOptions& options, std::ostream& out) {
+  return answer(options, out, [&](const model::Model& model) {
+    if (options.format == "json") {
+      ordered_json json = {{"ok", true}};
+      json.update(facts(model));
+      print(json, out);
+    } else {
+      out << options.model.string() << ": supported (" << model.config().architecture << ", "
+          << model.config().layers << " layers)\n";
+    }
+  });
 }
 
 }  // namespace sluice::worker

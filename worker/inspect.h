@@ -11,10 +11,12 @@ namespace sluice::worker {
 struct InspectOptions {
   std::filesystem::path model = {};
   std::string format = "table";  // table | json
+  int stages = 0;                // inspect: how so many stages would share the model; 0: do not say
 };
 
-// Architecture, shapes, types, tokenizer, stop ids, cost and memory of the parts. Throws
-// worker::Error when the model is not supported.
+// Architecture, shapes, types, tokenizer, stop ids, cost and memory of the parts. 0: there they
+// are; 2: the model is not supported, as `json` {"ok": false, "error"}; with `table` the error is
+// thrown.
 int inspect(const InspectOptions& options, std::ostream& out);
 
 // Whether this version can run the model. 0: yes; 2: no, and why. `json` is

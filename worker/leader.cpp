@@ -18,7 +18,7 @@ Leader::Leader(const model::Model& model, const pipeline::Plan& plan, const Inta
       batcher_({.batch_size = plan.batch_size,
                 .token_budget = plan.token_budget,
                 .stages = plan.stages()},
-               model::PagePool(engine.kv_pages())),
+               model::PagePool(engine.kv_room(), kv_layout(model.config(), plan.token_budget))),
       ports_(std::move(ports)) {}
 
 LeaderReport Leader::run() {
@@ -69,6 +69,7 @@ void Leader::refill() {
     auto taken = take_in(*prompt, model_.tokenizer(), model_.config().vocab, rules_);
     if (const auto* error = std::get_if<jobs::ItemError>(&taken)) {
       refuse(*prompt, *error);
+      return;  // thousands of these must not keep the stages waiting
     } else {
       batcher_.add(std::get<batch::Sequence>(std::move(taken)));
     }

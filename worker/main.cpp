@@ -28,16 +28,28 @@ int execute(const RunOptions& options) {
   }
 }
 
+// Where a command's lines go.
+template <class Use>
+int with_output(const std::filesystem::path& path, const Use& use) {
+  if (path.empty()) return use(std::cout);
+  std::ofstream out(path);
+  if (!out) throw Error("cannot write " + path.string());
+  return use(out);
+}
+
 int execute(const GenerateCommand& command) {
-  if (command.out.empty()) return generate(command.options, std::cout);
-  std::ofstream out(command.out);
-  if (!out) throw Error("cannot write " + command.out.string());
-  return generate(command.options, out);
+  return with_output(command.out,
+                     [&](std::ostream& out) { return generate(command.options, out); });
+}
+
+int execute(const ScoreCommand& command) {
+  return with_output(command.out, [&](std::ostream& out) { return score(command.options, out); });
 }
 
 int execute(const InspectCommand& command) { return inspect(command.options, std::cout); }
 int execute(const CheckCommand& command) { return check(command.options, std::cout); }
 int execute(const TokenizeOptions& options) { return tokenize(options, std::cout); }
+int execute(const DetokenizeOptions& options) { return detokenize(options, std::cout); }
 
 int execute(const Say& say) {
   (say.exit_code == 0 ? std::cout : std::cerr) << say.text;

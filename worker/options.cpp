@@ -9,7 +9,32 @@ namespace sluice::worker {
 namespace {
 
 constexpr int kUsage = 2;
-constexpr std::array kLaterCommands = {"plan", "bench", "detokenize", "score"};
+constexpr std::array kLaterOptions = std::to_array<std::string_view>({"--temperature",
+                                                                      "--top-k",
+                                                                      "--top-p",
+                                                                      "--min-p",
+                                                                      "--repetition-penalty",
+                                                                      "--presence-penalty",
+                                                                      "--frequency-penalty",
+                                                                      "--logit-bias",
+                                                                      "--seed",
+                                                                      "--n",
+                                                                      "--logprobs",
+                                                                      "--stop",
+                                                                      "--chat",
+                                                                      "--raw",
+                                                                      "--chat-template",
+                                                                      "--kv-dtype",
+                                                                      "--replicas",
+                                                                      "--head-split",
+                                                                      "--layout",
+                                                                      "--prefix-sharing",
+                                                                      "--task"});
+constexpr std::array kLaterCommands =
+    std::to_array<std::string_view>({"plan", "bench"});
+
+constexpr const char* kModelHelp =
+    "Model: a GGUF file (of a split one the first part) or a Hugging Face folder";
 
 void add_run(CLI::App& app, RunOptions& options) {
   CLI::App* run = app.add_subcommand("run", "One rank of a job; the job's script starts it");
@@ -28,7 +53,10 @@ void add_generate(CLI::App& app, GenerateCommand& command) {
   GenerateOptions& options = command.options;
   CLI::App* generate =
       app.add_subcommand("generate", "Answers prompts in one process, without a queue");
-  generate->add_option("-m,--model", options.model, "Model file (GGUF)")->required();
+  generate->footer(
+      "Example: sluice-worker generate -m model.gguf -f prompts.jsonl --max-tokens 64 -o "
+      "answers.jsonl");
+  generate->add_option("-m,--model", options.model, kModelHelp)->required();
   generate->add_option("-f,--file", options.prompts, "Prompts: .txt or JSONL")->required();
   generate->add_option("-o,--output", command.out,
                        "Result lines go here; default: standard output");
@@ -48,43 +76,101 @@ void add_generate(CLI::App& app, GenerateCommand& command) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   generate->add_option("--precision", options.precision, "exact")->capture_default_str();
+  generate->add_option("--stop-token-ids", options.stop_token_ids, "End an answer at these too")
+      ->delimiter(',');
   generate->add_flag("--ignore-eos", options.ignore_eos, "Generate on after an end token");
 }
 
-void add_model_command(CLI::App& app, const char* name, const char* help, InspectOptions& options) {
+CLI::App* add_model_command(CLI::App& app, const char* name, const char* help,
+                            InspectOptions& options) {
   CLI::App* command = app.add_subcommand(name, help);
-  command->add_option("model", options.model, "Model file (GGUF)")->required();
+  command->add_option("model", options.model, kModelHelp)->required();
   command->add_option("--format", options.format, "table or json")
       ->check(CLI::IsMember({"table", "json"}))
       ->capture_default_str();
+  return command;
 }
 
 void add_tokenize(CLI::App& app, TokenizeOptions& options) {
   CLI::App* tokenize = app.add_subcommand("tokenize", "Token ids of texts");
-  tokenize->add_option("-m,--model", options.model, "Model file (GGUF)")->required();
+  tokenize->add_option("-m,--model", options.model, kModelHelp)->required();
   auto* text = tokenize->add_option("--text", options.text, "One text");
   auto* file = tokenize->add_option("-f,--file", options.file, "JSONL with id and text");
   text->excludes(file);
   tokenize->add_flag("--bos", options.encode.add_bos, "Begin as the model wants texts to begin");
   tokenize->add_flag("!--no-special", options.encode.parse_special,
                      "Special tokens spelled in the text are plain text");
+  tokenize->footer(
+      "Prints a line {\"id\",\"ids\"} for each text. Examples:\n"
+      "  sluice-worker tokenize -m model.gguf --text 'Hello world'\n"
+      "  sluice-worker tokenize -m model.gguf --bos -f texts.jsonl > ids.jsonl");
+}
+
+void add_detokenize(CLI::App& app, DetokenizeOptions& options) {
+  CLI::App* detokenize = app.add_subcommand("detokenize", "Texts of token ids");
+  detokenize->add_option("-m,--model", options.model, kModelHelp)->required();
+  auto* ids = detokenize->add_option("--ids", options.ids, "Ids of one text")->delimiter(',');
+  auto* file = detokenize->add_option("-f,--file", options.file, "JSONL with id and ids");
+  ids->excludes(file);
+  detokenize->add_flag("--no-special", options.skip_special, "Leave special tokens out");
+  detokenize->footer(
+      "Prints a line {\"id\",\"text\"} for each list of ids. Examples:\n"
+      "  sluice-worker detokenize -m model.gguf --ids 19556,905\n"
+      "  sluice-worker detokenize -m model.gguf -f ids.jsonl > texts.jsonl");
+}
+
+void add_score(CLI::App& app, ScoreCommand& command) {
+  ScoreOptions& options = command.options;
+  CLI::App* score = app.add_subcommand("score", "Log-probabilities of given texts, token by token");
+  score->footer(
+      "A line {\"id\": \"a\", \"text\": \"...\"} or {\"id\": \"a\", \"token_ids\": [...]}, with\n"
+      "\"context_tokens\": n where the first n tokens are only context.\n"
+      "Example: sluice-worker score -m model.gguf -f texts.jsonl --top-logprobs 5");
+  score->add_option("-m,--model", options.model, kModelHelp)->required();
+  score->add_option("-f,--file", options.file, "JSONL with text or token_ids")->required();
+  score->add_option("-o,--output", command.out, "Scores go here; default: standard output");
+  score
+      ->add_option("--top-logprobs", options.top_logprobs,
+                   "List so many of the likeliest tokens at each position")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  score->add_option("--token-budget", options.token_budget, "Tokens computed at once")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
 }
 
 // What CLI11 would print, and its exit status made ours.
 Say say(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream out, err;
-  const int code = app.exit(error, out, err);
-  return {.exit_code = code == 0 ? 0 : kUsage, .text = out.str() + err.str()};
+  if (app.exit(error, out, err) == 0) return {.exit_code = 0, .text = out.str()};
+  return {.exit_code = kUsage,
+          .text = std::string("error: ") + error.what() + "; see sluice-worker --help\n"};
+}
+
+Say later(const std::string& what) {
+  return {.exit_code = kUsage,
+          .text = "error: '" + what + "' belongs to a later version of sluice-worker\n"};
+}
+
+// The first word that a later version will know; empty: none.
+std::string find_later(int argc, const char* const* argv) {
+  const auto is_in = [](const auto& words, std::string_view word) {
+    return std::ranges::find(words, word) != words.end();
+  };
+  if (argc < 2) return {};
+  if (is_in(kLaterCommands, argv[1])) return argv[1];
+  for (int i = 2; std::string_view(argv[1]) == "generate" && i < argc; ++i) {
+    const std::string_view word =
+        std::string_view(argv[i]).substr(0, std::string_view(argv[i]).find('='));
+    if (is_in(kLaterOptions, word)) return std::string(word);
+  }
+  return {};
 }
 
 }  // namespace
 
 Command parse_command_line(int argc, const char* const* argv) {
-  if (argc > 1 && std::ranges::find(kLaterCommands, std::string(argv[1])) != kLaterCommands.end()) {
-    return Say{.exit_code = kUsage,
-               .text = std::string("error: '") + argv[1] +
-                       "' belongs to a later version of sluice-worker\n"};
-  }
+  if (const std::string word = find_later(argc, argv); !word.empty()) return later(word);
   CLI::App app("Answers prompts with a language model, one rank of a Sluice job at a time.",
                "sluice-worker");
   app.set_version_flag("--version", "sluice-worker " SLUICE_VERSION);
@@ -94,11 +180,18 @@ Command parse_command_line(int argc, const char* const* argv) {
   InspectCommand inspect;
   CheckCommand check;
   TokenizeOptions tokenize;
+  ScoreCommand score;
+  DetokenizeOptions detokenize;
   add_run(app, run);
   add_generate(app, generate);
-  add_model_command(app, "inspect", "What a model file holds", inspect.options);
+  add_model_command(app, "inspect", "What a model file holds", inspect.options)
+      ->footer("Example: sluice-worker inspect model.gguf --stages 4")
+      ->add_option("--stages", inspect.options.stages, "Say how so many stages would share it")
+      ->check(CLI::PositiveNumber);
   add_model_command(app, "check", "Whether this version can run a model", check.options);
   add_tokenize(app, tokenize);
+  add_score(app, score);
+  add_detokenize(app, detokenize);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -108,10 +201,13 @@ Command parse_command_line(int argc, const char* const* argv) {
   if (app.got_subcommand("generate")) return generate;
   if (app.got_subcommand("inspect")) return inspect;
   if (app.got_subcommand("check")) return check;
-  if (!tokenize.text && tokenize.file.empty()) {
+  if (app.got_subcommand("score")) return score;
+  if (app.got_subcommand("tokenize")) {
+    if (tokenize.text || !tokenize.file.empty()) return tokenize;
     return Say{.exit_code = kUsage, .text = "error: tokenize needs --text or -f\n"};
   }
-  return tokenize;
+  if (!detokenize.ids.empty() || !detokenize.file.empty()) return detokenize;
+  return Say{.exit_code = kUsage, .text = "error: detokenize needs --ids or -f\n"};
 }
 
 }  // namespace sluice::worker

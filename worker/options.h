@@ -8,12 +8,17 @@
 #include "worker/generate.h"
 #include "worker/inspect.h"
 #include "worker/run.h"
+#include "worker/score.h"
 #include "worker/tokenize.h"
 
 namespace sluice::worker {
 
 struct GenerateCommand {
   GenerateOptions options;
+  std::filesystem::path out;  // empty: standard output
+};
+struct ScoreCommand {
+  ScoreOptions options;
   std::filesystem::path out;  // empty: standard output
 };
 struct InspectCommand {
@@ -29,8 +34,8 @@ struct Say {
   std::string text;
 };
 
-using Command =
-    std::variant<RunOptions, GenerateCommand, InspectCommand, CheckCommand, TokenizeOptions, Say>;
+using Command = std::variant<RunOptions, GenerateCommand, ScoreCommand, InspectCommand,
+                             CheckCommand, TokenizeOptions, DetokenizeOptions, Say>;
 
 Command parse_command_line(int argc, const char* const* argv);
 

@@ -52,8 +52,8 @@ struct Job {
   pipeline::Offer offer(const std::string& host) const {
     pipeline::Offer offer{.host = host, .problem = problem};
     if (model) {
-      offer.model_bytes = model->file().file_bytes();
-      offer.model_hash = model->file().header_hash();
+      offer.model_bytes = model->weights().bytes();
+      offer.model_hash = model->header_hash();
     }
     return offer;
   }
@@ -86,6 +86,7 @@ class Run {
   jobs::ExitRecord conclude(const jobs::JobSpec& spec, const LeaderReport& report) const;
   int farewell(const pipeline::Plan& plan, Engine& engine, const Cores& cores,
                const std::optional<Led>& led);
+  void keep_measurement(const std::filesystem::path& path, const std::string& json);
   void write_exit(const jobs::ExitRecord& exit);
 
   const RunOptions& options_;
@@ -170,8 +171,7 @@ Led Run::lead(const Job& job, const pipeline::Plan& plan, Engine& engine) {
                " result line(s) of earlier runs are damaged: their prompts are answered again");
   }
   log_->info(std::to_string(earlier.count()) + " of " + std::to_string(spec.prompt_count) +
-             " prompts are done; KV room for " +
-             std::to_string(engine.kv_pages() * kernels::kKvPageTokens) + " positions");
+             " prompts are done; KV room for " + to_string(engine.kv_room()));
   writer_.emplace(WriterSetup{
       .layout = layout_,
       .run = options_.run,
@@ -250,7 +250,7 @@ int Run::farewell(const pipeline::Plan& plan, Engine& engine, const Cores& cores
   jobs::StageMetrics mine = measure_stage(world_.rank(), plan, engine, phases_);
   mine.cores = core_list(cores.pinned());
   const std::string json = to_json(mine);
-  jobs::write_file_whole(layout_.stage(options_.run, world_.rank()), json);
+  keep_measurement(layout_.stage(options_.run, world_.rank()), json);
 
   ByteWriter words;
   words.put_text(json);
@@ -261,12 +261,21 @@ int Run::farewell(const pipeline::Plan& plan, Engine& engine, const Cores& cores
   ByteWriter code;
   if (led) {
     const jobs::RunMetrics metrics = measure_run(options_.run, led->report, stages);
-    jobs::write_file_whole(layout_.metrics(options_.run), to_json(metrics));
+    keep_measurement(layout_.metrics(options_.run), to_json(metrics));
     write_exit(led->exit);
     code.put(led->exit.exit_code);
   }
   const Bytes common = broadcast(world_, code.take());  // collective
   return ByteReader(common).get<int>();
+}
+
+// The answers are there: a run does not fail for want of its measurements.
+void Run::keep_measurement(const std::filesystem::path& path, const std::string& json) {
+  try {
+    jobs::write_file_whole(path, json);
+  } catch (const std::exception& error) {
+    log_->warn(std::string("a measurement is lost: ") + error.what());
+  }
 }
 
 void Run::write_exit(const jobs::ExitRecord& exit) {

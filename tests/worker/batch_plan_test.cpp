@@ -12,12 +12,13 @@ namespace {
 
 BatchPlan example() {
   return {.step = 77,
-          .admissions = {{.slot = 0, .pages = {3, 1, 2}}, {.slot = 9, .pages = {0}}},
+          .admissions = {{.slot = 0, .pages = {.full = {3, 1, 2}, .ring = {4}}},
+                         {.slot = 9, .pages = {.full = {0}, .ring = {}}}},
           .segments = {
               {.slot = 0, .first_position = 0, .tokens = 5, .wants_token = true},
               {.slot = 9, .first_position = 40, .tokens = 1, .wants_token = true, .decode = true}}};
 }
-constexpr PlanLimits kLimits{.rows = 6, .pages = 10};
+constexpr PlanLimits kLimits{.rows = 6, .pages = {.full = 10, .ring = 5}};
 
 std::vector<std::byte> bytes_of(const BatchPlan& plan) {
   ByteWriter out;
@@ -51,10 +52,11 @@ TEST(BatchPlan, EveryTruncationIsRefused) {
 }
 
 TEST(BatchPlan, NumbersBeyondTheStageAreRefused) {
-  EXPECT_THROW(plan_of(bytes_of(example()), {.rows = 5, .pages = 10}), Error);
-  EXPECT_THROW(plan_of(bytes_of(example()), {.rows = 6, .pages = 9}), Error);
+  EXPECT_THROW(plan_of(bytes_of(example()), {.rows = 5, .pages = kLimits.pages}), Error);
+  EXPECT_THROW(plan_of(bytes_of(example()), {.rows = 6, .pages = {.full = 9, .ring = 5}}), Error);
+  EXPECT_THROW(plan_of(bytes_of(example()), {.rows = 6, .pages = {.full = 10, .ring = 4}}), Error);
   BatchPlan plan = example();
-  plan.admissions[0].pages[1] = -1;
+  plan.admissions[0].pages.full[1] = -1;
   EXPECT_THROW(plan_of(bytes_of(plan), kLimits), Error);
   plan = example();
   plan.segments[0].tokens = 0;
@@ -117,10 +119,11 @@ TEST(Messages, StopAndTokensSurviveTheWire) {
 }
 
 TEST(Messages, LargestPlanFitsItsMessage) {
-  const PlanLimits limits{.rows = 40, .pages = 40};
+  const PlanLimits limits{.rows = 40, .pages = {.full = 40, .ring = 20}};
   BatchPlan plan;
   for (int i = 0; i < 40; ++i) {
-    plan.admissions.push_back({.slot = i, .pages = {i}});
+    plan.admissions.push_back({.slot = i, .pages = {.full = {i}, .ring = {}}});
+    if (i < 20) plan.admissions.back().pages.ring = {i};
     plan.segments.push_back({.slot = i, .first_position = 0, .tokens = 1});
   }
   EXPECT_LE(pipeline::make_work(plan, 0, 40 * 8).size(), pipeline::work_bytes_max(limits, 8));

@@ -43,7 +43,7 @@ struct Simulation {
 
   void run() {
     std::mt19937 random(seed);
-    Batcher batcher(limits, model::PagePool(pages));
+    Batcher batcher(limits, model::PagePool({.full = pages}));
     std::deque<BatchPlan> under_way;
     std::map<int, std::int64_t> owner;             // slot -> sequence
     std::map<int, std::set<std::int32_t>> tables;  // slot -> pages
@@ -78,7 +78,7 @@ struct Simulation {
   void observe(const MicroBatch& micro_batch, std::map<int, std::int64_t>& owner,
                std::map<int, std::set<std::int32_t>>& tables) {
     for (const Admission& admission : micro_batch.plan.admissions) {
-      tables[admission.slot] = {admission.pages.begin(), admission.pages.end()};
+      tables[admission.slot] = {admission.pages.full.begin(), admission.pages.full.end()};
       owner.erase(admission.slot);
     }
     std::size_t at = 0;
@@ -163,7 +163,8 @@ TEST(Batcher, OneHugePromptAmongSmallOnesStarvesNobody) {
 }
 
 TEST(Batcher, PiecesOfAPromptFollowEachOtherWithoutWaiting) {
-  Batcher batcher({.batch_size = 1, .token_budget = 16, .stages = 3}, model::PagePool(10));
+  Batcher batcher({.batch_size = 1, .token_budget = 16, .stages = 3},
+                  model::PagePool({.full = 10}));
   batcher.add(sequence(0, 100, 4));
   for (int piece = 0; piece < 4; ++piece) {  // one more than stages may be under way
     const auto micro_batch = batcher.next(0);
@@ -192,7 +193,8 @@ TEST(Batcher, MicroBatchesAreEvenAndEnoughForTheStages) {
 }
 
 TEST(Batcher, DecodingMicroBatchesGrowTogetherAgain) {
-  Batcher batcher({.batch_size = 4, .token_budget = 64, .stages = 2}, model::PagePool(100));
+  Batcher batcher({.batch_size = 4, .token_budget = 64, .stages = 2},
+                  model::PagePool({.full = 100}));
   batcher.add(sequence(0, 1, 50));
   ASSERT_EQ(batcher.next(0)->plan.segments.size(), 1U);  // alone: nobody else is there
   for (int i = 1; i < 4; ++i) batcher.add(sequence(i, 1, 50));
@@ -208,12 +210,12 @@ TEST(Batcher, DecodingMicroBatchesGrowTogetherAgain) {
 }
 
 TEST(Batcher, SequenceThatNeverFitsIsRefused) {
-  Batcher batcher({.batch_size = 1, .token_budget = 8, .stages = 1}, model::PagePool(1));
+  Batcher batcher({.batch_size = 1, .token_budget = 8, .stages = 1}, model::PagePool({.full = 1}));
   EXPECT_THROW(batcher.add(sequence(0, 30, 3)), Error);
 }
 
 TEST(Batcher, TokensOutOfTurnAreRefused) {
-  Batcher batcher({.batch_size = 1, .token_budget = 8, .stages = 1}, model::PagePool(1));
+  Batcher batcher({.batch_size = 1, .token_budget = 8, .stages = 1}, model::PagePool({.full = 1}));
   batcher.add(sequence(0, 3, 3));
   ASSERT_TRUE(batcher.next(0));
   const std::vector<std::int32_t> one{5}, two{5, 5};
@@ -222,7 +224,7 @@ TEST(Batcher, TokensOutOfTurnAreRefused) {
 }
 
 TEST(Batcher, UnfinishedTokensAreCounted) {
-  Batcher batcher({.batch_size = 2, .token_budget = 8, .stages = 1}, model::PagePool(4));
+  Batcher batcher({.batch_size = 2, .token_budget = 8, .stages = 1}, model::PagePool({.full = 4}));
   batcher.add(sequence(0, 1, 9));
   batcher.add(sequence(1, 1, 9));
   const std::vector<std::int32_t> two{5, 5};

@@ -48,7 +48,8 @@ TEST(Leader, SignalIsNoticedAmongPromptsThatNeedNoStep) {
   const PipelineRun run = answer_all(tiny(), kTwoStages, prompts(1000, kNoToken),
                                      {.should_stop = [&] { return ++asked > 10; }});
   EXPECT_TRUE(run.report.stopped);
-  EXPECT_EQ(run.report.prompts_failed, 10);
+  EXPECT_GE(run.report.prompts_failed, 1);
+  EXPECT_LE(run.report.prompts_failed, 10);
 }
 
 TEST(Leader, StageWithoutWorkOnlyWaitsAllTheWindow) {

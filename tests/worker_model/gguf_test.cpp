@@ -7,8 +7,10 @@
 
 #include <cstring>
 #include <functional>
+#include <map>
 
 #include "tests/worker_model/gguf_writer.h"
+#include "tests/jobs/temp_dir.h"
 #include "tests/worker_model/memory_file.h"
 #include "worker/error.h"
 
@@ -19,7 +21,7 @@ using testing::HasSubstr;
 using tests::GgufWriter;
 using tests::MemoryFile;
 
-constexpr std::uint32_t kF32 = 0, kF16 = 1, kQ4_0 = 2, kQ4_1 = 3, kQ8_0 = 8, kQ4K = 12, kBf16 = 30;
+constexpr std::uint32_t kF32 = 0, kF16 = 1, kQ4_0 = 2, kQ4_1 = 3, kQ8_0 = 8, kIq2S = 22, kBf16 = 30;
 
 // The message with which opening `bytes` fails; "opened" when it does not.
 std::string refusal(std::string_view bytes) {
@@ -70,7 +72,7 @@ TEST(Gguf, ReadsEveryKindOfValueAsWritten) {
   EXPECT_THROW(file.integer("text"), Error);
   EXPECT_THROW(file.integer("u64"), Error) << "does not fit 63 bits";
   EXPECT_THROW(file.strings("bytes"), Error);
-  EXPECT_EQ(file.file_bytes(), bytes.size());
+  EXPECT_EQ(file.weights().bytes(), bytes.size());
 }
 
 TEST(Gguf, PlacesTensorsByTypeAndShape) {
@@ -88,7 +90,7 @@ TEST(Gguf, PlacesTensorsByTypeAndShape) {
   const Gguf file = Gguf::open(memory.path());
   const auto expect = [&](const char* name, std::size_t rows, std::size_t cols,
                           std::uint64_t offset, std::uint64_t size) {
-    const TensorInfo* tensor = file.tensor(name);
+    const TensorInfo* tensor = file.weights().find(name);
     ASSERT_NE(tensor, nullptr) << name;
     EXPECT_EQ(tensor->rows, rows) << name;
     EXPECT_EQ(tensor->cols, cols) << name;
@@ -101,14 +103,30 @@ TEST(Gguf, PlacesTensorsByTypeAndShape) {
   expect("q8", 2, 32, 160, 68);
   expect("q40", 6, 64, 256, 216);
   expect("q41", 1, 32, 480, 20);
-  EXPECT_EQ(file.tensor("other"), nullptr);
+  EXPECT_EQ(file.weights().find("other"), nullptr);
 
   std::string got(16, '\0');
-  file.read_bytes(file.tensor("half")->offset, std::as_writable_bytes(std::span(got)));
+  const auto out = std::as_writable_bytes(std::span(got));
+  const TensorInfo& half = *file.weights().find("half");
+  file.weights().read(half, 0, out);
   EXPECT_EQ(got, "sixteen halves..");
-  EXPECT_THROW(file.read_bytes(bytes.size() - 15, std::as_writable_bytes(std::span(got))), Error);
-  EXPECT_THROW(file.read_bytes(~std::uint64_t{0} - 4, std::as_writable_bytes(std::span(got))),
-               Error);
+  EXPECT_THROW(file.weights().read(half, half.bytes - 15, out), Error);
+  EXPECT_THROW(file.weights().read(half, ~std::uint64_t{0} - 4, out), Error);
+}
+
+TEST(Gguf, KnowsEveryTypeByItsNumber) {  // ggml.h, enum ggml_type; bytes of 256 values
+  const std::map<std::uint32_t, std::uint64_t> bytes_of = {
+      {0, 1024}, {1, 512},  {2, 144},  {3, 160},  {6, 176},  {7, 192},  {8, 272},
+      {10, 84},  {11, 110}, {12, 144}, {13, 176}, {14, 210}, {20, 144}, {30, 512}};
+  for (std::uint32_t code = 0; code < 64; ++code) {
+    const MemoryFile memory(GgufWriter().tensor("t", {256}, code, 0).file(1024));
+    const auto known = bytes_of.find(code);
+    if (known == bytes_of.end()) {
+      EXPECT_THROW(Gguf::open(memory.path()), Error) << code;
+    } else {
+      EXPECT_EQ(Gguf::open(memory.path()).weights().find("t")->bytes, known->second) << code;
+    }
+  }
 }
 
 TEST(Gguf, HashIsOfTheHeaderAlone) {
@@ -178,11 +196,54 @@ TEST(Gguf, RefusesMetadataThatLie) {
   EXPECT_THAT(
       refusal(GgufWriter().begin_array("w", GgufWriter::u64, 1).raw(std::string(8, '\xff')).file()),
       HasSubstr("63 bits"));
-  EXPECT_THAT(refusal(GgufWriter().size("split.count", 3).file()), HasSubstr("split model"));
   for (const std::uint32_t alignment : {0u, 24u, 1u << 31}) {
     EXPECT_THAT(refusal(GgufWriter().size("general.alignment", alignment).file()),
                 HasSubstr("power of two"));
   }
+}
+
+// A part of a split model, as llama-gguf-split writes it.
+std::string part(int number, int count, const std::string& tensor, int tensors = 2) {
+  return GgufWriter()
+      .pair("split.no", GgufWriter::u16, static_cast<std::uint16_t>(number - 1))
+      .pair("split.count", GgufWriter::u16, static_cast<std::uint16_t>(count))
+      .pair("split.tensors.count", GgufWriter::i32, tensors)
+      .pair("part", GgufWriter::i32, number)
+      .tensor(tensor, {8}, kF32, 0)
+      .file(32);
+}
+
+TEST(Gguf, PartsOfASplitModelAreOne) {
+  const tests::TempDir folder;
+  const auto first = folder.write("m-00001-of-00002.gguf", part(1, 2, "a"));
+  const auto second = folder.write("m-00002-of-00002.gguf", part(2, 2, "b"));
+  const Gguf model = Gguf::open(first);
+  EXPECT_EQ(model.weights().tensors().size(), 2u);
+  EXPECT_EQ(model.weights().path_of(*model.weights().find("b")), second);
+  EXPECT_EQ(model.integer("part"), 1) << "the first part holds the metadata";
+
+  const auto refusal = [](const std::filesystem::path& path) -> std::string {
+    try {
+      Gguf::open(path);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  EXPECT_THAT(refusal(second), HasSubstr("name the first part, which ends in -00001-of-00002"));
+  EXPECT_THAT(refusal(folder.write("other.gguf", part(1, 2, "a"))), HasSubstr("name the first"));
+  const std::uint64_t hash = model.header_hash();
+  folder.write("m-00002-of-00002.gguf", part(2, 2, "c"));
+  EXPECT_NE(Gguf::open(first).header_hash(), hash) << "every part counts";
+  folder.write("m-00002-of-00002.gguf", part(2, 2, "a"));
+  EXPECT_THAT(refusal(first), HasSubstr("tensor 'a' stands twice"));
+  folder.write("m-00002-of-00002.gguf", part(2, 3, "b"));
+  EXPECT_THAT(refusal(first), HasSubstr("is not part 2 of the 2"));
+  folder.write("m-00001-of-00002.gguf", part(1, 2, "a", 3));
+  folder.write("m-00002-of-00002.gguf", part(2, 2, "b"));
+  EXPECT_THAT(refusal(first), HasSubstr("hold 2 tensors, not 3"));
+  std::filesystem::remove(second);
+  EXPECT_THAT(refusal(first), HasSubstr("m-00002-of-00002.gguf: cannot be opened"));
 }
 
 TEST(Gguf, RefusesTensorsThatLie) {
@@ -191,9 +252,10 @@ TEST(Gguf, RefusesTensorsThatLie) {
     return refusal(GgufWriter().tensor("t.weight", dimensions, code, offset).file(4096));
   };
   EXPECT_EQ(with({64, 8}, kF32, 0), "opened");
-  EXPECT_THAT(with({64, 8}, kQ4K, 0),
-              AllOf(HasSubstr("'t.weight'"), HasSubstr("Q4_K is not supported"),
-                    HasSubstr("supported: F32 F16 BF16 Q8_0 Q4_0 Q4_1")));
+  EXPECT_THAT(with({64, 8}, kIq2S, 0),
+              AllOf(HasSubstr("'t.weight'"), HasSubstr("IQ2_S is not supported"),
+                    HasSubstr("supported: F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q2_K Q3_K Q4_K "
+                              "Q5_K Q6_K IQ4_NL)")));
   EXPECT_THAT(with({64, 8}, 12345, 0), HasSubstr("type 12345"));
   EXPECT_THAT(with({}, kF32, 0), HasSubstr("0 dimensions"));
   EXPECT_THAT(with({1, 1, 1, 1, 1}, kF32, 0), HasSubstr("5 dimensions"));

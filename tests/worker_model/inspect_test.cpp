@@ -42,12 +42,12 @@ TEST(Check, SaysWhatSubmitMustKnow) {
 }
 
 TEST(Check, SaysWhyNot) {
-  const tests::MemoryFile memory(tests::TinyLlama{.architecture = "qwen2"}.file());
+  const tests::MemoryFile memory(tests::TinyLlama{.architecture = "mamba"}.file());
   std::ostringstream out;
   EXPECT_EQ(check({.model = memory.path(), .format = "json"}, out), 2);
   const json answer = json::parse(out.str());
   EXPECT_EQ(answer["ok"], false);
-  EXPECT_THAT(answer["error"].get<std::string>(), HasSubstr("architecture 'qwen2'"));
+  EXPECT_THAT(answer["error"].get<std::string>(), HasSubstr("architecture 'mamba'"));
   EXPECT_THROW(check({.model = memory.path()}, out), Error);
   EXPECT_THROW(check({.model = "/nowhere.gguf"}, out), Error);
 }

@@ -22,9 +22,9 @@ StageRange whole(const Model& model) {
 }
 
 std::vector<float> values_in_file(const Model& model, const std::string& name) {
-  const TensorInfo& tensor = *model.file().tensor(name);
+  const TensorInfo& tensor = *model.weights().find(name);
   std::vector<std::byte> bytes(tensor.bytes);
-  model.file().read_bytes(tensor.offset, bytes);
+  model.weights().read(tensor, 0, bytes);
   std::vector<float> values(tensor.rows * tensor.cols);
   kernels::expand(tensor.type, bytes, values);
   return values;
@@ -48,7 +48,7 @@ class LoadedWeights : public testing::Test {
     std::iota(rows.begin(), rows.end(), 0);
     const auto buffer = backend_->allocate(table.rows() * table.cols());
     const kernels::Tensor out{buffer.get(), 0, table.rows(), table.cols()};
-    backend_->embed(table, rows, out);
+    backend_->embed(table, rows, 1, out);
     return download(out);
   }
 
@@ -74,57 +74,69 @@ class LoadedWeights : public testing::Test {
     const auto buffer = backend_->allocate(gain.cols());
     const kernels::Tensor x{buffer.get(), 0, 1, gain.cols()};
     backend_->upload(std::vector<float>(gain.cols(), 1.0f), x);
-    backend_->rms_norm(x, gain, 0, x);
+    backend_->rms_norm(x, gain, {}, x);
     return download(x);
   }
 };
 
 class LoadStage : public LoadedWeights, public testing::WithParamInterface<const char*> {
  protected:
-  const Model model_ =
-      Model::open(std::string(SLUICE_TEST_DATA) + "/tiny/" + GetParam() + "/model.gguf");
+  const Model model_ = Model::open(std::string(SLUICE_TEST_DATA) + "/tiny/" + GetParam());
 
   std::vector<float> in_file(const std::string& name) const { return values_in_file(model_, name); }
+  std::vector<float> in_file(const TensorShape& shape) const { return in_file(shape.name); }
+
+  std::vector<float> gain_in_file(const TensorShape& shape) const {
+    std::vector<float> gain = in_file(shape);
+    if (model_.config().norms_lack_one) {
+      for (float& value : gain) value += 1;
+    }
+    return gain;
+  }
 };
 
 TEST_P(LoadStage, ALoneStageHoldsTheFilesWeights) {
+  const ModelConfig& config = model_.config();
   const StageWeights weights = load_stage(model_, whole(model_), 32, *backend_);
-  EXPECT_TRUE(weights.head_is_embedding);
-  EXPECT_EQ(weights.head, nullptr) << "a tied embedding is held once";
-  EXPECT_EQ(&weights.head_weight(), weights.embedding.get());
-  EXPECT_EQ(looked_up(*weights.embedding), in_file(kEmbeddingTensor));
-  EXPECT_EQ(gained(*weights.final_norm), in_file(kFinalNormTensor));
-  ASSERT_EQ(weights.layers.size(), static_cast<std::size_t>(model_.config().layers));
+  EXPECT_EQ(weights.head_is_embedding, config.tied_head);
+  EXPECT_EQ(weights.head == nullptr, config.tied_head) << "a tied embedding is held once";
+  EXPECT_EQ(looked_up(*weights.embedding), in_file(embedding_tensor(config)));
+  EXPECT_EQ(multiplied(weights.head_weight()),
+            in_file(config.tied_head ? embedding_tensor(config) : head_tensor(config)));
+  EXPECT_EQ(gained(*weights.final_norm), gain_in_file(final_norm_tensor(config)));
+  ASSERT_EQ(weights.layers.size(), static_cast<std::size_t>(config.layers));
   for (std::size_t i = 0; i < weights.layers.size(); ++i) {
-    const LayerWeights& layer = weights.layers[i];
-    const std::string blk = "blk." + std::to_string(i) + ".";
-    EXPECT_EQ(gained(*layer.attn_norm), in_file(blk + "attn_norm.weight")) << blk;
-    EXPECT_EQ(multiplied(*layer.q), in_file(blk + "attn_q.weight")) << blk;
-    EXPECT_EQ(multiplied(*layer.k), in_file(blk + "attn_k.weight")) << blk;
-    EXPECT_EQ(multiplied(*layer.v), in_file(blk + "attn_v.weight")) << blk;
-    EXPECT_EQ(multiplied(*layer.o), in_file(blk + "attn_output.weight")) << blk;
-    EXPECT_EQ(gained(*layer.ffn_norm), in_file(blk + "ffn_norm.weight")) << blk;
-    EXPECT_EQ(multiplied(*layer.gate), in_file(blk + "ffn_gate.weight")) << blk;
-    EXPECT_EQ(multiplied(*layer.up), in_file(blk + "ffn_up.weight")) << blk;
-    EXPECT_EQ(multiplied(*layer.down), in_file(blk + "ffn_down.weight")) << blk;
+    for (const auto& [part, shape] : layer_tensors(config, static_cast<int>(i))) {
+      const kernels::Weight& weight = *weights.layers[i][part];
+      EXPECT_EQ(shape.rows == 1 ? gained(weight) : multiplied(weight),
+                shape.rows == 1 ? gain_in_file(shape) : in_file(shape))
+          << shape.name;
+    }
   }
-  EXPECT_EQ(looked_up(*weights.rope_angles), rope_angles(model_.config(), 32));
+  EXPECT_EQ(looked_up(*weights.rope_angles), rope_angles(config.rope, config.head_dim, 32));
+  if (weights.window_rope_angles) {
+    EXPECT_EQ(looked_up(*weights.window_rope_angles),
+              rope_angles(config.window_rope, config.head_dim, 32));
+  }
 }
 
 TEST_P(LoadStage, StagesHoldTheirLayersAndEndsOnly) {
-  const int layers = model_.config().layers;
+  const ModelConfig& config = model_.config();
+  const int layers = config.layers;
   const StageWeights first =
       load_stage(model_, {.first = 0, .end = 2, .has_embedding = true}, 8, *backend_);
   const StageWeights last =
       load_stage(model_, {.first = layers - 1, .end = layers, .has_head = true}, 8, *backend_);
-  EXPECT_EQ(looked_up(*first.embedding), in_file(kEmbeddingTensor));
+  EXPECT_EQ(looked_up(*first.embedding), in_file(embedding_tensor(config)));
   EXPECT_EQ(first.layers.size(), 2u);
   EXPECT_EQ(first.final_norm, nullptr);
   EXPECT_EQ(first.head, nullptr);
   EXPECT_EQ(last.embedding, nullptr);
-  EXPECT_EQ(multiplied(last.head_weight()), in_file(kEmbeddingTensor)) << "the tied head";
-  EXPECT_EQ(multiplied(*last.layers[0].q),
-            in_file("blk." + std::to_string(layers - 1) + ".attn_q.weight"));
+  EXPECT_EQ(multiplied(last.head_weight()),
+            in_file(config.tied_head ? embedding_tensor(config) : head_tensor(config)));
+  const auto q = layer_tensors(config, layers - 1).at(1);
+  ASSERT_EQ(q.part, LayerPart::q);
+  EXPECT_EQ(multiplied(*last.layers[0][LayerPart::q]), in_file(q.shape));
 }
 
 // Bytes that this process has read by system calls; nullopt where /proc does not tell.
@@ -158,16 +170,17 @@ TEST_P(LoadStage, ReadsItsOwnBytesOnceAndNoOthers) {
 }
 
 TEST_P(LoadStage, BytesOfStagesAddUpToTheFile) {
-  const int layers = model_.config().layers;
+  const ModelConfig& config = model_.config();
   std::uint64_t all = 0;
-  for (const TensorInfo& tensor : model_.file().tensors()) all += tensor.bytes;
-  const TensorInfo* factors = model_.file().tensor(kRopeFactorsTensor);
+  for (const TensorInfo& tensor : model_.weights().tensors()) all += tensor.bytes;
+  const TensorInfo* factors = model_.weights().find("rope_freqs.weight");
   const std::uint64_t beside = factors ? factors->bytes : 0;  // part of the configuration
-  const std::uint64_t embedding = model_.file().tensor(kEmbeddingTensor)->bytes;
+  const std::uint64_t tied =
+      config.tied_head ? model_.weights().find(embedding_tensor(config).name)->bytes : 0;
   EXPECT_EQ(model_.weight_bytes(whole(model_)) + beside, all);
   EXPECT_EQ(model_.weight_bytes({.first = 0, .end = 2, .has_embedding = true}) +
-                model_.weight_bytes({.first = 2, .end = layers, .has_head = true}) + beside,
-            all + embedding)
+                model_.weight_bytes({.first = 2, .end = config.layers, .has_head = true}) + beside,
+            all + tied)
       << "a tied embedding is held at both ends";
 }
 
@@ -179,8 +192,19 @@ TEST_P(LoadStage, CostsAreTheProductsOfTheShapes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Tiny, LoadStage,
-                         testing::Values("llama-rope3-tied-bf16", "smollm-tied-f16"),
-                         [](const auto& model) { return std::string(model.param).substr(0, 5); });
+                         testing::Values("llama-rope3-tied-bf16/model.gguf",
+                                         "smollm-tied-f16/model.gguf",
+                                         "qwen2-tied-sharded-bf16/model.gguf",
+                                         "qwen3-f16/model.gguf", "llama-rope3-tied-bf16",
+                                         "llama-untied-f32", "smollm-tied-f16",
+                                         "qwen2-tied-sharded-bf16", "qwen3-f16", "mistral-bf16",
+                                         "gemma2-bf16", "gemma3-f32", "gemma3-linear-bf16"),
+                         [](const auto& model) {
+                           std::string name = model.param;
+                           std::ranges::replace_if(
+                               name, [](char c) { return !std::isalnum(c); }, '_');
+                           return name;
+                         });
 
 TEST_F(LoadedWeights, AreWholeWhereATensorIsReadInPieces) {
   constexpr std::uint32_t kVocab = 150'000;  // 4.8 MB, more than a backend reads at once
@@ -194,7 +218,7 @@ TEST_F(LoadedWeights, AreWholeWhereATensorIsReadInPieces) {
   tests::MemoryFile memory(bytes);
   std::vector<float> embedding(Model::open(memory.path()).config().hidden * kVocab);
   std::iota(embedding.begin(), embedding.end(), 0.0f);  // below 2^24: all different, all exact
-  const auto offset = Gguf::open(memory.path()).tensor(kEmbeddingTensor)->offset;
+  const auto offset = Model::open(memory.path()).weights().find("token_embd.weight")->offset;
   std::memcpy(&bytes[offset], embedding.data(), embedding.size() * sizeof(float));
   memory.write(bytes);
 

@@ -35,9 +35,9 @@ struct Sample {
 Sample read_sample(const std::string& name) {
   const std::string path = std::string(SLUICE_TEST_DATA) + "/tiny/" + name + "/model.gguf";
   const Gguf file = Gguf::open(path);
-  const auto first = std::ranges::min(file.tensors(), {}, &TensorInfo::offset).offset;
+  const auto first = std::ranges::min(file.weights().tensors(), {}, &TensorInfo::offset).offset;
   std::ifstream in(path, std::ios::binary);
-  Sample sample{std::string(first, '\0'), file.file_bytes()};
+  Sample sample{std::string(first, '\0'), file.weights().bytes()};
   in.read(sample.header.data(), static_cast<std::streamsize>(first));
   return sample;
 }

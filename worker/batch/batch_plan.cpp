@@ -35,7 +35,8 @@ void write(const BatchPlan& plan, ByteWriter& out) {
   out.put(static_cast<std::uint32_t>(plan.admissions.size()));
   for (const Admission& admission : plan.admissions) {
     out.put(static_cast<std::int32_t>(admission.slot));
-    out.put_all(admission.pages);
+    out.put_all(admission.pages.full);
+    out.put_all(admission.pages.ring);
   }
   out.put(static_cast<std::uint32_t>(plan.segments.size()));
   for (const Segment& segment : plan.segments) {
@@ -51,13 +52,17 @@ BatchPlan read_plan(ByteReader& in, const PlanLimits& limits) {
   BatchPlan plan;
   plan.step = in.get<std::uint64_t>();
   const auto admissions = in.get<std::uint32_t>();
-  // A sequence owns at least one page, so slots are never more than pages.
-  const auto is_slot = [&](int slot) { return 0 <= slot && slot < limits.pages; };
+  const auto is_slot = [&](int slot) { return 0 <= slot && slot < limits.slots(); };
+  const auto are_pages = [](const std::vector<std::int32_t>& pages, int end) {
+    return std::ranges::all_of(pages, [end](int page) { return 0 <= page && page < end; });
+  };
   for (std::uint32_t i = 0; i < admissions; ++i) {
-    Admission admission{.slot = in.get<std::int32_t>(), .pages = in.get_all<std::int32_t>()};
+    Admission admission{.slot = in.get<std::int32_t>(), .pages = {}};
+    admission.pages.full = in.get_all<std::int32_t>();
+    admission.pages.ring = in.get_all<std::int32_t>();
     require(is_slot(admission.slot), plan.step, "admits to a slot that does not exist");
-    require(std::ranges::all_of(admission.pages,
-                                [&](int page) { return 0 <= page && page < limits.pages; }),
+    require(are_pages(admission.pages.full, limits.pages.full) &&
+                are_pages(admission.pages.ring, limits.pages.ring),
             plan.step, "gives away a KV page that does not exist");
     plan.admissions.push_back(std::move(admission));
   }

@@ -2,11 +2,13 @@
 // positions of which sequences are computed. Values, and their form on the wire.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "worker/model/kv_pages.h"
 #include "worker/wire.h"
 
 namespace sluice::worker::batch {
@@ -14,7 +16,7 @@ namespace sluice::worker::batch {
 // A sequence takes a slot (and these KV pages) until another one takes the same slot.
 struct Admission {
   int slot = 0;
-  std::vector<std::int32_t> pages;
+  model::SequencePages pages;
 
   bool operator==(const Admission&) const = default;
 };
@@ -49,7 +51,10 @@ struct MicroBatch {
 
 // What a stage has room for; a plan that asks for more is refused.
 struct PlanLimits {
-  int rows = 0, pages = 0;
+  int rows = 0;
+  model::KvRoom pages;
+  // A sequence owns at least one page.
+  int slots() const { return std::max(pages.full, pages.ring); }
 };
 
 void write(const BatchPlan& plan, ByteWriter& out);

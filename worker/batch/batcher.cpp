@@ -27,10 +27,9 @@ bool Batcher::wants_sequences() const {
 }
 
 void Batcher::add(Sequence sequence) {
-  if (model::pages_for(sequence.tokens_max()) > pages_.pages()) {
+  if (!pages_.could_hold(sequence.tokens_max())) {
     throw Error("prompt " + sequence.id + " may need " + std::to_string(sequence.tokens_max()) +
-                " positions, and the KV cache has " +
-                std::to_string(pages_.pages() * kernels::kKvPageTokens));
+                " positions, more than the KV cache has");
   }
   waiting_.push_back(std::move(sequence));
 }

@@ -60,7 +60,7 @@ class Batcher {
  private:
   struct Slot {
     std::optional<Sequence> sequence;
-    std::vector<std::int32_t> pages;
+    model::SequencePages pages;
   };
   struct Step {
     std::uint64_t number = 0;

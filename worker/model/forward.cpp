@@ -1,5 +1,6 @@
 #include "worker/model/forward.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -12,6 +13,23 @@ std::size_t positive(int n) { return static_cast<std::size_t>(n); }
 
 std::size_t bytes_of(const std::unique_ptr<kernels::Weight>& weight) {
   return weight ? weight->bytes() : 0;
+}
+
+kernels::KvShape kv_shape(const ModelConfig& config, const StageRange& range, bool windowed,
+                          int pages) {
+  const auto first = config.is_windowed.begin();
+  return {.layers = static_cast<int>(std::count(first + range.first, first + range.end, windowed)),
+          .kv_heads = config.kv_heads,
+          .head_dim = config.head_dim,
+          .pages = pages};
+}
+
+// The same values as rows of `cols`.
+Tensor split_rows(const Tensor& tensor, std::size_t cols) {
+  return {.buffer = tensor.buffer,
+          .offset = tensor.offset,
+          .rows = tensor.rows * tensor.cols / cols,
+          .cols = cols};
 }
 
 // Rows [first, first + count) of a tensor.
@@ -39,23 +57,31 @@ Forward::Forward(kernels::Backend& backend, const ModelConfig& config, StageWeig
   v_ = buffer(config.kv_heads * config.head_dim);
   gate_ = buffer(config.ffn);
   up_ = buffer(config.ffn);
-  kv_ = backend.make_kv({.layers = weights_.range.layers(),
-                         .kv_heads = config.kv_heads,
-                         .head_dim = config.head_dim,
-                         .pages = limits.kv_pages});
+
+  const auto make_cache = [&](bool windowed, int pages, Cache& into) {
+    const kernels::KvShape shape = kv_shape(config, weights_.range, windowed, pages);
+    if (shape.layers > 0) into.kv = backend.make_kv(shape);
+  };
+  make_cache(false, limits.kv_room.full, full_);
+  make_cache(true, limits.kv_room.ring, windowed_);
+  int full = 0, windowed = 0;
+  for (int layer = weights_.range.first; layer < weights_.range.end; ++layer) {
+    cache_layers_.push_back(config.is_windowed[positive(layer)] ? windowed++ : full++);
+  }
 }
 
-void Forward::begin(std::span<const kernels::Row> rows,
-                    std::span<const std::span<const std::int32_t>> page_tables) {
-  rows_ = backend_.make_rows(rows, page_tables);
+void Forward::begin(std::span<const kernels::Row> rows, PageTables page_tables, PageTables rings) {
+  rows_count_ = rows.size();
+  if (full_.kv) full_.rows = backend_.make_rows(rows, page_tables);
+  if (windowed_.kv) windowed_.rows = backend_.make_rows(rows, rings);
 }
 
 Tensor Forward::rows_of(const std::unique_ptr<kernels::Buffer>& buffer, int cols) const {
-  return {.buffer = buffer.get(), .offset = 0, .rows = rows_->count(), .cols = positive(cols)};
+  return {.buffer = buffer.get(), .offset = 0, .rows = rows_count_, .cols = positive(cols)};
 }
 
 void Forward::embed(std::span<const std::int32_t> tokens) {
-  backend_.embed(*weights_.embedding, tokens, rows_of(x_, config_.hidden));
+  backend_.embed(*weights_.embedding, tokens, config_.embedding_scale, rows_of(x_, config_.hidden));
 }
 
 void Forward::upload(std::span<const float> activations) {
@@ -75,52 +101,74 @@ void Forward::layers(const std::function<void()>& after_each) {
 }
 
 void Forward::attention_block(const LayerWeights& layer, int index) {
-  const Tensor x = rows_of(x_, config_.hidden);
+  const int heads = config_.heads, kv_heads = config_.kv_heads, head_dim = config_.head_dim;
+  const bool windowed = config_.is_windowed[positive(weights_.range.first + index)];
+  const Cache& cache = windowed ? windowed_ : full_;
+  const int cache_layer = cache_layers_[positive(index)];
   const Tensor normed = rows_of(normed_, config_.hidden);
-  const Tensor q = rows_of(q_, config_.heads * config_.head_dim);
-  const Tensor k = rows_of(k_, config_.kv_heads * config_.head_dim);
-  const Tensor v = rows_of(v_, config_.kv_heads * config_.head_dim);
-  const Tensor attended = rows_of(attended_, config_.heads * config_.head_dim);
+  const Tensor q = rows_of(q_, heads * head_dim);
+  const Tensor k = rows_of(k_, kv_heads * head_dim);
+  const Tensor v = rows_of(v_, kv_heads * head_dim);
+  const Tensor attended = rows_of(attended_, heads * head_dim);
 
-  backend_.rms_norm(x, *layer.attn_norm, config_.rms_eps, normed);
-  backend_.matmul(normed, std::array<kernels::Product, 3>{{{.weight = layer.q.get(), .out = q},
-                                                           {.weight = layer.k.get(), .out = k},
-                                                           {.weight = layer.v.get(), .out = v}}});
-  const auto rope = [&](const Tensor& tensor, int heads) {
-    backend_.rope(tensor, *weights_.rope_angles,
-                  {.heads = heads, .head_dim = config_.head_dim, .pairs = config_.rope_pairs},
-                  *rows_);
+  backend_.rms_norm(rows_of(x_, config_.hidden), *layer[LayerPart::attn_norm],
+                    {.eps = config_.rms_eps}, normed);
+  backend_.matmul(
+      normed, std::array<kernels::Product, 3>{
+                  {{.weight = layer[LayerPart::q], .out = q, .bias = layer[LayerPart::q_bias]},
+                   {.weight = layer[LayerPart::k], .out = k, .bias = layer[LayerPart::k_bias]},
+                   {.weight = layer[LayerPart::v], .out = v, .bias = layer[LayerPart::v_bias]}}});
+  const auto norm_heads = [&](const Tensor& x, const kernels::Weight* gain) {
+    if (!gain) return;
+    const Tensor by_head = split_rows(x, positive(head_dim));
+    backend_.rms_norm(by_head, *gain, {.eps = config_.rms_eps}, by_head);
   };
-  rope(q, config_.heads);
-  rope(k, config_.kv_heads);
-  backend_.kv_write(*kv_, index, k, v, *rows_);
-  backend_.attention(q, *kv_, index,
-                     {.heads = config_.heads,
-                      .kv_heads = config_.kv_heads,
-                      .head_dim = config_.head_dim,
-                      .scale = 1.0F / std::sqrt(static_cast<float>(config_.head_dim))},
-                     *rows_, attended);
-  backend_.matmul(attended, std::array<kernels::Product, 1>{
-                                {{.weight = layer.o.get(), .out = x, .add = true}}});
+  norm_heads(q, layer[LayerPart::q_norm]);
+  norm_heads(k, layer[LayerPart::k_norm]);
+  const auto& angles =
+      windowed && weights_.window_rope_angles ? weights_.window_rope_angles : weights_.rope_angles;
+  const auto rope = [&](const Tensor& x, int x_heads) {
+    backend_.rope(x, *angles, {.heads = x_heads, .head_dim = head_dim, .pairs = config_.rope_pairs},
+                  *cache.rows);
+  };
+  rope(q, heads);
+  rope(k, kv_heads);
+  backend_.kv_write(*cache.kv, cache_layer, k, v, *cache.rows);
+  backend_.attention(q, *cache.kv, cache_layer,
+                     {.heads = heads,
+                      .kv_heads = kv_heads,
+                      .head_dim = head_dim,
+                      .scale = config_.attention_scale,
+                      .softcap = config_.attention_softcap,
+                      .window = windowed ? config_.window : 0},
+                     *cache.rows, attended);
+  add_to_residual(attended, *layer[LayerPart::o], layer[LayerPart::post_attn_norm]);
 }
 
 void Forward::ffn_block(const LayerWeights& layer) {
-  const Tensor x = rows_of(x_, config_.hidden);
   const Tensor normed = rows_of(normed_, config_.hidden);
-  const Tensor gate = rows_of(gate_, config_.ffn);
-  const Tensor up = rows_of(up_, config_.ffn);
+  const Tensor gates = rows_of(gate_, config_.ffn);
+  const Tensor ups = rows_of(up_, config_.ffn);
 
-  backend_.rms_norm(x, *layer.ffn_norm, config_.rms_eps, normed);
+  backend_.rms_norm(rows_of(x_, config_.hidden), *layer[LayerPart::ffn_norm],
+                    {.eps = config_.rms_eps}, normed);
   backend_.matmul(normed,
-                  std::array<kernels::Product, 2>{{{.weight = layer.gate.get(), .out = gate},
-                                                   {.weight = layer.up.get(), .out = up}}});
-  backend_.gated_activation(gate, up, gate);
-  backend_.matmul(
-      gate, std::array<kernels::Product, 1>{{{.weight = layer.down.get(), .out = x, .add = true}}});
+                  std::array<kernels::Product, 2>{{{.weight = layer[LayerPart::gate], .out = gates},
+                                                   {.weight = layer[LayerPart::up], .out = ups}}});
+  backend_.gated_activation(gates, ups, config_.activation, gates);
+  add_to_residual(gates, *layer[LayerPart::down], layer[LayerPart::post_ffn_norm]);
 }
 
-void Forward::select(std::span<const int> rows, int k, std::span<kernels::Candidate> out) {
-  if (rows.empty()) return;
+void Forward::add_to_residual(const Tensor& in, const kernels::Weight& weight,
+                              const kernels::Weight* post_norm) {
+  const Tensor x = rows_of(x_, config_.hidden);
+  const Tensor out = post_norm ? rows_of(normed_, config_.hidden) : x;
+  backend_.matmul(in, std::array<kernels::Product, 1>{
+                          {{.weight = &weight, .out = out, .add = post_norm == nullptr}}});
+  if (post_norm) backend_.rms_norm(out, *post_norm, {.eps = config_.rms_eps, .add = true}, x);
+}
+
+Tensor Forward::normed_rows(std::span<const int> rows) {
   const Tensor x = rows_of(x_, config_.hidden);
   const Tensor normed = rows_of(normed_, config_.hidden);
   // The norm gathers on its way: runs of neighbours are normed to where the last one ended.
@@ -128,9 +176,22 @@ void Forward::select(std::span<const int> rows, int k, std::span<kernels::Candid
     end = first + 1;
     while (end < rows.size() && rows[end] == rows[end - 1] + 1) ++end;
     backend_.rms_norm(slice(x, positive(rows[first]), end - first), *weights_.final_norm,
-                      config_.rms_eps, slice(normed, first, end - first));
+                      {.eps = config_.rms_eps}, slice(normed, first, end - first));
   }
-  backend_.head_select(slice(normed, 0, rows.size()), weights_.head_weight(), k, out);
+  return slice(normed, 0, rows.size());
+}
+
+void Forward::select(std::span<const int> rows, int k, std::span<kernels::Candidate> out) {
+  if (rows.empty()) return;
+  backend_.head_select(normed_rows(rows), weights_.head_weight(),
+                       {.k = k, .softcap = config_.final_softcap}, out);
+}
+
+void Forward::log_probs(std::span<const int> rows, std::span<const std::int32_t> targets,
+                        std::span<kernels::LogProb> out) {
+  if (rows.empty()) return;
+  backend_.head_log_probs(normed_rows(rows), weights_.head_weight(), targets, config_.final_softcap,
+                          out);
 }
 
 void Forward::finish(const std::function<void()>& meanwhile) {
@@ -140,18 +201,20 @@ void Forward::finish(const std::function<void()>& meanwhile) {
 
 std::size_t Forward::weight_bytes() const {
   std::size_t bytes = bytes_of(weights_.embedding) + bytes_of(weights_.final_norm) +
-                      bytes_of(weights_.head) + bytes_of(weights_.rope_angles);
-  for (const LayerWeights& layer : weights_.layers) {
-    for (const auto* weight : {&layer.attn_norm, &layer.q, &layer.k, &layer.v, &layer.o,
-                               &layer.ffn_norm, &layer.gate, &layer.up, &layer.down}) {
-      bytes += bytes_of(*weight);
-    }
-  }
+                      bytes_of(weights_.head) + bytes_of(weights_.rope_angles) +
+                      bytes_of(weights_.window_rope_angles);
+  for (const LayerWeights& layer : weights_.layers) bytes += layer.bytes();
   return bytes;
 }
 
 std::size_t Forward::kv_bytes() const {
-  return kv_ ? kernels::kv_bytes_per_page(kv_->shape()) * positive(limits_.kv_pages) : 0;
+  const KvPageBytes page = kv_page_bytes(config_, weights_.range);
+  return page.full * positive(limits_.kv_room.full) + page.ring * positive(limits_.kv_room.ring);
+}
+
+KvPageBytes kv_page_bytes(const ModelConfig& config, const StageRange& range) {
+  return {.full = kernels::kv_bytes_per_page(kv_shape(config, range, false, 1)),
+          .ring = kernels::kv_bytes_per_page(kv_shape(config, range, true, 1))};
 }
 
 }  // namespace sluice::worker::model

@@ -1,7 +1,8 @@
 // The forward pass of one stage, written once against kernels::Backend. Owns the stage's weights,
 // its KV cache and the buffers of one micro-batch; calls enqueue, finish() waits. One thread.
 //
-// Source of the computation: Touvron et al. 2023 ("LLaMA"), Ainslie et al. 2023 (grouped queries).
+// Source of the computation: Touvron et al. 2023 ("LLaMA"), Ainslie et al. 2023 (grouped queries);
+// transformers' modeling files of Qwen2, Qwen3, Mistral, Gemma2 and Gemma3 for what these add.
 #pragma once
 
 #include <functional>
@@ -10,23 +11,28 @@
 #include <vector>
 
 #include "kernels/backend.h"
+#include "worker/model/kv_pages.h"
 #include "worker/model/model.h"
 
 namespace sluice::worker::model {
 
 struct ForwardLimits {
   int rows_max = 0;  // tokens in a micro-batch
-  int kv_pages = 0;
+  KvRoom kv_room;
 };
+
+// What a page takes on a stage: none where the stage has no layer of that kind.
+KvPageBytes kv_page_bytes(const ModelConfig& config, const StageRange& range);
 
 class Forward {
  public:
   Forward(kernels::Backend& backend, const ModelConfig& config, StageWeights weights,
           const ForwardLimits& limits);
 
-  // The rows of the next micro-batch, all calls up to the next begin() work on them.
-  void begin(std::span<const kernels::Row> rows,
-             std::span<const std::span<const std::int32_t>> page_tables);
+  // The rows of the next micro-batch, all calls up to the next begin() work on them. By sequence:
+  // its pages for layers without a window and with one; `rings` may be empty when none has.
+  using PageTables = std::span<const std::span<const std::int32_t>>;
+  void begin(std::span<const kernels::Row> rows, PageTables page_tables, PageTables rings);
 
   void embed(std::span<const std::int32_t> tokens);      // (rows)
   void upload(std::span<const float> activations);       // (rows, hidden)
@@ -36,6 +42,11 @@ class Forward {
   // The k best tokens after each of `rows` (ascending), best first: out[i * k + j], there after
   // finish(). Only these rows go through the final norm and the head.
   void select(std::span<const int> rows, int k, std::span<kernels::Candidate> out);
+
+  // How likely the model holds `targets` to be, each as the token after one of `rows` (ascending);
+  // there after finish().
+  void log_probs(std::span<const int> rows, std::span<const std::int32_t> targets,
+                 std::span<kernels::LogProb> out);
 
   // Until all that was enqueued is done; `meanwhile` is called now and then.
   void finish(const std::function<void()>& meanwhile);
@@ -47,20 +58,31 @@ class Forward {
 
  private:
   kernels::Tensor rows_of(const std::unique_ptr<kernels::Buffer>& buffer, int cols) const;
+  // One kind of layers: their cache, and where its rows lie there.
+  struct Cache {
+    std::unique_ptr<kernels::KvCache> kv;  // none where the stage has no such layer
+    std::unique_ptr<kernels::Rows> rows;
+  };
+
   void attention_block(const LayerWeights& layer, int index);
   void ffn_block(const LayerWeights& layer);
+  kernels::Tensor normed_rows(std::span<const int> rows);  // what the head sees of them
+  // x += norm(product of `in` and `weight`), normed where the model does.
+  void add_to_residual(const kernels::Tensor& in, const kernels::Weight& weight,
+                       const kernels::Weight* post_norm);
 
   kernels::Backend& backend_;
   ModelConfig config_;
   StageWeights weights_;
   ForwardLimits limits_;
-  std::unique_ptr<kernels::KvCache> kv_;  // none where the stage has no layer
+  std::vector<int> cache_layers_;  // by layer: which of its cache's layers it is
+  Cache full_, windowed_;
+  std::size_t rows_count_ = 0;
   // (rows_max, ...)
   std::unique_ptr<kernels::Buffer> x_, normed_;    // hidden
   std::unique_ptr<kernels::Buffer> q_, attended_;  // heads * head_dim
   std::unique_ptr<kernels::Buffer> k_, v_;         // kv_heads * head_dim
   std::unique_ptr<kernels::Buffer> gate_, up_;     // ffn
-  std::unique_ptr<kernels::Rows> rows_;
 };
 
 }  // namespace sluice::worker::model

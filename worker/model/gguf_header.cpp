@@ -4,8 +4,9 @@
 #include <array>
 #include <bit>
 #include <cmath>
-#include <limits>
+#include <functional>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -43,7 +44,8 @@ enum class ValueType : std::uint32_t {
 };
 constexpr std::array<std::uint64_t, 13> kValueBytesMin = {1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8};
 
-// ggml's numbers of tensor types (ggml.h, enum ggml_type), to refuse the others by name.
+// ggml's names of tensor types by number (ggml.h, enum ggml_type): ours are found by name, the
+// others refused by it.
 constexpr std::array<std::string_view, 41> kTypeNames = {
     "F32",   "F16",        "Q4_0",       "Q4_1",       "Q4_2",     "Q4_3",     "Q5_0",
     "Q5_1",  "Q8_0",       "Q8_1",       "Q2_K",       "Q3_K",     "Q4_K",     "Q5_K",
@@ -53,27 +55,11 @@ constexpr std::array<std::string_view, 41> kTypeNames = {
     "TQ2_0", "IQ4_NL_4_4", "IQ4_NL_4_8", "IQ4_NL_8_8", "MXFP4",    "NVFP4"};
 
 std::optional<kernels::WeightType> weight_type(std::uint32_t code) {
-  switch (code) {
-    case 0:
-      return kernels::WeightType::f32;
-    case 1:
-      return kernels::WeightType::f16;
-    case 2:
-      return kernels::WeightType::q4_0;
-    case 3:
-      return kernels::WeightType::q4_1;
-    case 8:
-      return kernels::WeightType::q8_0;
-    case 30:
-      return kernels::WeightType::bf16;
-    default:
-      return std::nullopt;
+  if (code >= kTypeNames.size()) return std::nullopt;
+  for (const auto type : kernels::kWeightTypes) {
+    if (kernels::block_format(type).name == kTypeNames[code]) return type;
   }
-}
-
-std::optional<std::uint64_t> product(std::uint64_t a, std::uint64_t b) {
-  if (b != 0 && a > std::numeric_limits<std::uint64_t>::max() / b) return std::nullopt;
-  return a * b;
+  return std::nullopt;
 }
 
 ValueType read_value_type(HeaderReader& in) {
@@ -175,9 +161,12 @@ kernels::WeightType read_tensor_type(HeaderReader& in) {
   if (const auto type = weight_type(code)) return *type;
   const std::string name =
       code < kTypeNames.size() ? std::string(kTypeNames[code]) : std::to_string(code);
-  in.fail("type " + name +
-          " is not supported by this version (supported: F32 F16 BF16 Q8_0 Q4_0 "
-          "Q4_1); use a file of one of these types");
+  std::string supported;
+  for (const auto type : kernels::kWeightTypes) {
+    supported += " " + std::string(kernels::block_format(type).name);
+  }
+  in.fail("type " + name + " is not supported by this version (supported:" + supported +
+          "); use a file of one of these types");
 }
 
 // Name, shape, type and offset within the data; `offset` becomes one in the file later.
@@ -189,27 +178,14 @@ TensorInfo read_tensor(HeaderReader& in) {
   if (dimensions < 1 || dimensions > kDimensionsMax) {
     in.fail("has " + std::to_string(dimensions) + " dimensions, not 1 to 4; the file is damaged");
   }
-  std::optional<std::uint64_t> rows = 1;
   tensor.cols = in.number<std::uint64_t>();
-  for (std::uint32_t d = 1; d < dimensions; ++d) {
-    const auto size = in.number<std::uint64_t>();
-    if (rows) rows = product(*rows, size);
-  }
+  std::vector<std::uint64_t> outer(dimensions - 1);
+  for (std::uint64_t& size : outer) size = in.number<std::uint64_t>();
   tensor.type = read_tensor_type(in);
   tensor.offset = in.number<std::uint64_t>();
-
-  const auto block = kernels::block_format(tensor.type);
-  if (tensor.cols % block.values != 0) {
-    in.fail("has rows of " + std::to_string(tensor.cols) + " values, not a multiple of a " +
-            std::string(block.name) + " block's " + std::to_string(block.values));
-  }
-  const auto row_bytes = product(tensor.cols / block.values, block.bytes);
-  const auto bytes = rows && row_bytes ? product(*rows, *row_bytes) : std::nullopt;
-  if (!bytes || *bytes == 0) {
-    in.fail("has an impossible shape (a dimension is 0, or their product passes 64 bits)");
-  }
-  tensor.rows = *rows;
-  tensor.bytes = *bytes;
+  tensor.bytes = tensor_bytes(in.subject(), tensor.type, outer, tensor.cols);
+  // No overflow: the bytes of all rows did fit.
+  tensor.rows = std::accumulate(outer.begin(), outer.end(), std::uint64_t{1}, std::multiplies<>());
   return tensor;
 }
 
@@ -236,7 +212,7 @@ std::uint64_t alignment(const HeaderReader& in, const GgufHeader& header) {
 }
 
 // Turns offsets into the data into offsets in the file, and checks that every tensor lies within
-// the file and on no other.
+// the file.
 void place_tensors(HeaderReader& in, GgufHeader& header) {
   const std::uint64_t align = alignment(in, header);
   const std::uint64_t data = (in.offset() + align - 1) / align * align;
@@ -253,16 +229,6 @@ void place_tensors(HeaderReader& in, GgufHeader& header) {
               " bytes; the file is cut short: fetch it again");
     }
     tensor.offset += data;
-  }
-
-  std::vector<const TensorInfo*> order;
-  for (const TensorInfo& tensor : header.tensors) order.push_back(&tensor);
-  std::ranges::sort(order, {}, &TensorInfo::offset);
-  for (std::size_t i = 1; i < order.size(); ++i) {
-    if (order[i - 1]->offset + order[i - 1]->bytes > order[i]->offset) {
-      in.begin("tensor " + printable(order[i]->name));
-      in.fail("overlaps tensor " + printable(order[i - 1]->name) + "; the file is damaged");
-    }
   }
 }
 
@@ -281,8 +247,8 @@ void read_version(HeaderReader& in) {
 
 }  // namespace
 
-GgufHeader read_gguf_header(const ReadOnlyFile& file) {
-  auto in = std::make_unique<HeaderReader>(file);  // its buffer is large for a stack
+GgufHeader read_gguf_header(const ReadOnlyFile& file, std::uint64_t hash) {
+  auto in = std::make_unique<HeaderReader>(file, hash);  // its buffer is large for a stack
   GgufHeader header;
   read_version(*in);
   const auto tensors = in->count("tensors", kTensorBytesMin);
@@ -290,6 +256,7 @@ GgufHeader read_gguf_header(const ReadOnlyFile& file) {
   read_metadata(*in, pairs, header);
   read_tensors(*in, tensors, header);
   place_tensors(*in, header);
+  refuse_overlaps(file.path(), header.tensors);
   header.hash = in->hash();
   return header;
 }

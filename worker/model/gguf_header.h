@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "worker/model/gguf.h"
+#include "worker/model/hash.h"
 #include "worker/model/read_only_file.h"
+#include "worker/model/weight_files.h"
 
 namespace sluice::worker::model {
 
@@ -20,10 +22,10 @@ inline constexpr std::uint64_t kMemoryPerFileByteMax = 16;
 struct GgufHeader {
   std::map<std::string, MetaValue, std::less<>> metadata;
   std::vector<TensorInfo> tensors;  // in the header's order
-  std::uint64_t hash = 0;           // FNV-1a 64 of the header's bytes
+  std::uint64_t hash = 0;           // of the header's bytes, continued from the one given
 };
 
 // Throws worker::Error with the path, what was being read and its offset.
-GgufHeader read_gguf_header(const ReadOnlyFile& file);
+GgufHeader read_gguf_header(const ReadOnlyFile& file, std::uint64_t hash = kHashOfNothing);
 
 }  // namespace sluice::worker::model

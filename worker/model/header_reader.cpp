@@ -3,13 +3,15 @@
 #include <algorithm>
 
 #include "worker/error.h"
+#include "worker/model/hash.h"
 
 namespace sluice::worker::model {
 
-void HeaderReader::fail(const std::string& what) const {
-  throw Error(file_.path().string() + ": " + subject_ + " (offset " + std::to_string(offset_) +
-              "): " + what);
+std::string HeaderReader::subject() const {
+  return file_.path().string() + ": " + subject_ + " (offset " + std::to_string(offset_) + ")";
 }
+
+void HeaderReader::fail(const std::string& what) const { throw Error(subject() + ": " + what); }
 
 void HeaderReader::refill() {
   const std::size_t size = std::min<std::uint64_t>(buffer_.size(), left());
@@ -26,7 +28,7 @@ void HeaderReader::take(std::span<std::byte> out) {
     if (buffered_.empty()) refill();
     const auto part = buffered_.first(std::min(out.size(), buffered_.size()));
     std::ranges::copy(part, out.begin());
-    for (const std::byte byte : part) hash_ = (hash_ ^ std::to_integer<int>(byte)) * kFnvPrime;
+    hash_ = hash_on(hash_, part);
     buffered_ = buffered_.subspan(part.size());
     out = out.subspan(part.size());
     offset_ += part.size();
@@ -43,8 +45,10 @@ std::uint64_t HeaderReader::count(std::string_view things, std::uint64_t bytes_e
   return count;
 }
 
-std::string HeaderReader::string() {
-  std::string text(count("bytes of text", 1), '\0');
+std::string HeaderReader::string() { return text(count("bytes of text", 1)); }
+
+std::string HeaderReader::text(std::uint64_t bytes) {
+  std::string text(bytes, '\0');
   take(std::as_writable_bytes(std::span(text)));
   return text;
 }

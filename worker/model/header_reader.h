@@ -18,7 +18,8 @@ namespace sluice::worker::model {
 
 class HeaderReader {
  public:
-  explicit HeaderReader(const ReadOnlyFile& file) : file_(file) {}
+  // `hash`: of what was read before.
+  HeaderReader(const ReadOnlyFile& file, std::uint64_t hash) : file_(file), hash_(hash) {}
 
   // What is being read from here on, for errors: "metadata 'general.name'".
   void begin(std::string subject) { subject_ = std::move(subject); }
@@ -37,24 +38,23 @@ class HeaderReader {
     return value;
   }
 
-  std::string string();
+  std::string string();                   // a length of 64 bits and as many bytes
+  std::string text(std::uint64_t bytes);  // Requires: bytes <= left()
 
   // A count of things of at least `bytes_each_min` bytes, which must fit in the rest of the file.
   std::uint64_t count(std::string_view things, std::uint64_t bytes_each_min);
 
+  std::string subject() const;  // "model.gguf: tensor 'a' (offset 96)"
   [[noreturn]] void fail(const std::string& what) const;
 
  private:
   void take(std::span<std::byte> out);
   void refill();
 
-  static constexpr std::uint64_t kFnvOffset = 14695981039346656037u;  // FNV-1a, 64 bits
-  static constexpr std::uint64_t kFnvPrime = 1099511628211u;
-
   const ReadOnlyFile& file_;
   std::string subject_ = "header";
   std::uint64_t offset_ = 0;  // of the next byte
-  std::uint64_t hash_ = kFnvOffset;
+  std::uint64_t hash_;
   std::array<std::byte, 64 * 1024> buffer_;
   std::span<const std::byte> buffered_;  // bytes from offset_ on
 };

@@ -1,33 +1,65 @@
 // The leader's books of the KV cache: which pages are free. All stages share one numbering, so one
 // list serves the whole replica and the smallest stage's room counts. How many pages a stage can
 // hold is decided here too. Values, no device; one thread.
+//
+// Layers without a window keep every position of a sequence; layers with one keep the last
+// positions in a ring of pages, the same for all such layers. So there are two kinds of pages.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <string>
 #include <vector>
 
 #include "kernels/backend.h"
+#include "worker/model/config.h"
 
 namespace sluice::worker::model {
 
 int pages_for(int tokens);  // enough for that many positions
 
+// Which pages a sequence of a model needs.
+struct KvLayout {
+  bool has_full = true;  // some layer keeps every position
+  int ring_pages = 0;    // of layers with a window; 0: there is none
+};
+// `rows_max`: of a micro-batch, which are in the ring at once beside the window before them.
+KvLayout kv_layout(const ModelConfig& config, int rows_max);
+
+// Numbers of pages of both kinds.
+struct KvRoom {
+  int full = 0, ring = 0;
+  bool operator==(const KvRoom&) const = default;
+};
+KvRoom pages_of_sequence(const KvLayout& layout, int tokens);
+KvRoom smaller_of(const KvRoom& a, const KvRoom& b);  // of each kind
+std::string to_string(const KvRoom& room);            // "4096 positions"
+
+struct SequencePages {
+  std::vector<std::int32_t> full, ring;
+  bool operator==(const SequencePages&) const = default;
+};
+
 class PagePool {
  public:
-  explicit PagePool(int pages);
+  explicit PagePool(const KvRoom& room, const KvLayout& layout = {});
 
-  int pages() const { return pages_; }
-  int free_pages() const { return static_cast<int>(free_.size()); }
-  bool has_room(int tokens) const { return pages_for(tokens) <= free_pages(); }
+  const KvRoom& room() const { return room_; }
+  KvRoom free() const;
+  bool could_hold(int tokens) const { return fits(tokens, room_); }  // when all is free
+  bool has_room(int tokens) const { return fits(tokens, free()); }
 
   // Pages for `tokens` positions, lowest numbers first. Requires: has_room(tokens).
-  std::vector<std::int32_t> reserve(int tokens);
-  void release(const std::vector<std::int32_t>& pages);
+  SequencePages reserve(int tokens);
+  void release(const SequencePages& pages);
 
  private:
-  int pages_;
-  std::vector<std::int32_t> free_;  // descending, so that the lowest is taken from the back
+  bool fits(int tokens, const KvRoom& room) const;
+
+  KvRoom room_;
+  KvLayout layout_;
+  std::vector<std::int32_t> free_full_,
+      free_ring_;  // descending: the lowest is taken from the back
 };
 
 // What a job wants in its caches and what one rank has to give.
@@ -36,13 +68,19 @@ struct KvDemand {
   int max_tokens = 0;   // usual output of one sequence
   int batch_size = 0, stages = 0;
   std::int64_t prompts = 0;  // never more sequences than these
+  KvLayout layout = {};
 };
 inline constexpr int kMicroBatchesHeld = 4;     // full micro-batches per stage that find room
 inline constexpr int kUsualPromptTokens = 512;  // a longer prompt simply takes more of the room
 inline constexpr double kKvMemoryShare = 0.25;  // of what a rank may call its own, at most
 
+// What a page of each kind takes on one rank.
+struct KvPageBytes {
+  std::size_t full = 0, ring = 0;
+};
 // Pages for kMicroBatchesHeld x batch_size x stages sequences of usual length, bounded by a share
 // of the rank's memory, and never less than one sequence of max_seq_len needs.
-int pages_wanted(const KvDemand& demand, std::size_t bytes_per_page, std::uint64_t memory_bytes);
+KvRoom room_wanted(const KvDemand& demand, const KvPageBytes& page_bytes,
+                   std::uint64_t memory_bytes);
 
 }  // namespace sluice::worker::model

@@ -1,28 +1,18 @@
 #include "worker/model/model.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <utility>
 
 #include "worker/error.h"
+#include "worker/model/gguf.h"
+#include "worker/model/hash.h"
+#include "worker/model/hugging_face.h"
+#include "worker/model/json_facts.h"
+#include "worker/model/safetensors.h"
 
 namespace sluice::worker::model {
 namespace {
-
-// In the order of layer_tensors().
-constexpr std::array kLayerMembers = {
-    &LayerWeights::attn_norm, &LayerWeights::q,  &LayerWeights::k,
-    &LayerWeights::v,         &LayerWeights::o,  &LayerWeights::ffn_norm,
-    &LayerWeights::gate,      &LayerWeights::up, &LayerWeights::down};
-
-const TensorInfo& tensor(const Gguf& file, std::string_view name) {
-  return *file.tensor(name);  // read_config has checked that it is there
-}
-
-std::string_view head_tensor(const ModelConfig& config) {
-  return config.tied_head ? kEmbeddingTensor : kHeadTensor;
-}
 
 // A tensor of the file, what it is for, and where its weight goes.
 struct Wanted {
@@ -31,47 +21,48 @@ struct Wanted {
   std::unique_ptr<kernels::Weight>* into;
 };
 
-kernels::WeightUse use_of(const TensorInfo& tensor) {
-  return tensor.rows == 1 ? kernels::WeightUse::vector : kernels::WeightUse::product;
+kernels::WeightUse use_of(const TensorShape& shape) {
+  return shape.rows == 1 ? kernels::WeightUse::vector : kernels::WeightUse::product;
 }
 
-// Every tensor of the stage once, in the order in which they lie in the file. Sizes weights.layers.
+// Every tensor of the stage once, in the order in which they lie in the files. Sizes
+// weights.layers.
 std::vector<Wanted> wanted_tensors(const Model& model, StageWeights& weights) {
-  const Gguf& file = model.file();
   const ModelConfig& config = model.config();
   const StageRange& range = weights.range;
   std::vector<Wanted> wanted;
+  const auto want = [&](const TensorShape& shape, kernels::WeightUse use,
+                        std::unique_ptr<kernels::Weight>& into) {
+    // read_config has checked that it is there.
+    wanted.push_back({model.weights().find(shape.name), use, &into});
+  };
   if (range.has_embedding) {
-    wanted.push_back(
-        {&tensor(file, kEmbeddingTensor),
+    want(embedding_tensor(config),
          weights.head_is_embedding ? kernels::WeightUse::product : kernels::WeightUse::lookup,
-         &weights.embedding});
+         weights.embedding);
   }
   weights.layers.resize(range.layers());
   for (int layer = range.first; layer < range.end; ++layer) {
-    const auto shapes = layer_tensors(config, layer);
-    for (std::size_t i = 0; i < shapes.size(); ++i) {
-      const TensorInfo& found = tensor(file, shapes[i].name);
-      wanted.push_back(
-          {&found, use_of(found), &(weights.layers[layer - range.first].*kLayerMembers[i])});
+    for (const auto& [part, shape] : layer_tensors(config, layer)) {
+      want(shape, use_of(shape), weights.layers[layer - range.first][part]);
     }
   }
   if (range.has_head) {
-    const TensorInfo& norm = tensor(file, kFinalNormTensor);
-    wanted.push_back({&norm, use_of(norm), &weights.final_norm});
+    want(final_norm_tensor(config), kernels::WeightUse::vector, weights.final_norm);
     if (!weights.head_is_embedding) {
-      wanted.push_back(
-          {&tensor(file, head_tensor(config)), kernels::WeightUse::product, &weights.head});
+      want(config.tied_head ? embedding_tensor(config) : head_tensor(config),
+           kernels::WeightUse::product, weights.head);
     }
   }
-  std::ranges::sort(wanted, {}, [](const Wanted& w) { return w.tensor->offset; });
+  std::ranges::sort(wanted, {},
+                    [](const Wanted& w) { return std::pair(w.tensor->file, w.tensor->offset); });
   return wanted;
 }
 
-std::unique_ptr<kernels::Weight> load_rope_angles(const ModelConfig& config, int positions,
-                                                  kernels::Backend& backend) {
-  const std::vector<float> angles = rope_angles(config, positions);
-  const std::size_t cols = config.head_dim;
+std::unique_ptr<kernels::Weight> load_rope_angles(const RopeScheme& rope, int head_dim,
+                                                  int positions, kernels::Backend& backend) {
+  const std::vector<float> angles = rope_angles(rope, head_dim, positions);
+  const auto cols = static_cast<std::size_t>(head_dim);
   return backend.load({.type = kernels::WeightType::f32,
                        .rows = static_cast<std::size_t>(positions),
                        .cols = cols,
@@ -81,7 +72,31 @@ std::unique_ptr<kernels::Weight> load_rope_angles(const ModelConfig& config, int
                       });
 }
 
+// A norm's gain from a file that holds it less 1. Gemma has no vector that is none.
+std::unique_ptr<kernels::Weight> load_gain(const kernels::WeightSpec& spec,
+                                           const kernels::RowReader& reader,
+                                           kernels::Backend& backend) {
+  std::vector<std::byte> bytes(kernels::bytes_of(spec.type, spec.cols));
+  reader(0, 1, bytes);
+  std::vector<float> gain(spec.cols);
+  kernels::expand(spec.type, bytes, gain);
+  for (float& value : gain) value += 1;
+  return backend.load({.type = kernels::WeightType::f32,
+                       .rows = 1,
+                       .cols = spec.cols,
+                       .use = kernels::WeightUse::vector},
+                      [&](std::size_t, std::size_t, std::span<std::byte> out) {
+                        std::memcpy(out.data(), gain.data(), out.size());
+                      });
+}
+
 }  // namespace
+
+std::size_t LayerWeights::bytes() const {
+  std::size_t bytes = 0;
+  for (const auto& part : parts_) bytes += part ? part->bytes() : 0;
+  return bytes;
+}
 
 std::string to_string(const StageRange& range) {
   std::string text = std::to_string(range.first) + "-" + std::to_string(range.end - 1);
@@ -89,24 +104,40 @@ std::string to_string(const StageRange& range) {
   return range.has_head ? text + " + head" : text;
 }
 
-Model::Model(Gguf file, ModelConfig config, std::unique_ptr<text::Tokenizer> tokenizer)
-    : file_(std::move(file)), config_(std::move(config)), tokenizer_(std::move(tokenizer)) {}
+Model::Model(std::filesystem::path path, WeightFiles weights, std::uint64_t header_hash,
+             ModelConfig config, std::unique_ptr<text::Tokenizer> tokenizer)
+    : path_(std::move(path)),
+      weights_(std::move(weights)),
+      header_hash_(header_hash),
+      config_(std::move(config)),
+      tokenizer_(std::move(tokenizer)) {
+  if (tokenizer_->size() > config_.vocab) {
+    throw Error(path_.string() + ": the tokenizer has " + std::to_string(tokenizer_->size()) +
+                " tokens, but the embedding only " + std::to_string(config_.vocab) +
+                " rows; convert the model again");
+  }
+}
 
 Model Model::open(const std::filesystem::path& path) {
+  if (std::filesystem::is_directory(path)) {
+    Safetensors files = open_safetensors(path);
+    ModelConfig config = read_config(path, files.weights);
+    const std::string config_json = read_small_file(path / kConfigFile, kConfigBytesMax);
+    const std::uint64_t hash = hash_on(files.header_hash, std::as_bytes(std::span(config_json)));
+    return Model(path, std::move(files.weights), hash, std::move(config),
+                 text::Tokenizer::from_folder(path));
+  }
   Gguf file = Gguf::open(path);
   ModelConfig config = read_config(file);
   auto tokenizer = text::Tokenizer::from_gguf(file);
-  if (tokenizer->size() > config.vocab) {
-    throw Error(path.string() + ": the tokenizer has " + std::to_string(tokenizer->size()) +
-                " tokens, but the embedding only " + std::to_string(config.vocab) +
-                " rows; convert the model again");
-  }
-  return Model(std::move(file), std::move(config), std::move(tokenizer));
+  const std::uint64_t header_hash = file.header_hash();
+  return Model(path, std::move(file).weights(), header_hash, std::move(config),
+               std::move(tokenizer));
 }
 
 double Model::layer_cost(int layer) const {
   double products = 0;
-  for (const TensorShape& shape : layer_tensors(config_, layer)) {
+  for (const auto& [part, shape] : layer_tensors(config_, layer)) {
     if (shape.rows > 1) products += static_cast<double>(shape.rows) * shape.cols;
   }
   return products;
@@ -135,14 +166,22 @@ StageWeights load_stage(const Model& model, const StageRange& range, int max_pos
     const std::size_t row_bytes = tensor->bytes / tensor->rows;
     const auto read_rows = [&, tensor = tensor](std::size_t first_row, std::size_t,
                                                 std::span<std::byte> out) {
-      model.file().read_bytes(tensor->offset + first_row * row_bytes, out);
+      model.weights().read(*tensor, first_row * row_bytes, out);
       bytes_done += out.size();
       if (progress) progress(bytes_done, bytes_total);
     };
-    *into = backend.load(
-        {.type = tensor->type, .rows = tensor->rows, .cols = tensor->cols, .use = use}, read_rows);
+    const kernels::WeightSpec spec{
+        .type = tensor->type, .rows = tensor->rows, .cols = tensor->cols, .use = use};
+    *into = use == kernels::WeightUse::vector && model.config().norms_lack_one
+                ? load_gain(spec, read_rows, backend)
+                : backend.load(spec, read_rows);
   }
-  weights.rope_angles = load_rope_angles(model.config(), max_positions, backend);
+  const ModelConfig& config = model.config();
+  weights.rope_angles = load_rope_angles(config.rope, config.head_dim, max_positions, backend);
+  if (config.window_rope != config.rope) {
+    weights.window_rope_angles =
+        load_rope_angles(config.window_rope, config.head_dim, max_positions, backend);
+  }
   return weights;
 }
 

@@ -2,17 +2,17 @@
 // weights of one stage, loaded onto a backend: only that stage's bytes are read.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "kernels/backend.h"
 #include "worker/model/config.h"
-#include "worker/model/gguf.h"
+#include "worker/model/weight_files.h"
 #include "worker/text/tokenizer.h"
 
 namespace sluice::worker::model {
@@ -28,9 +28,13 @@ std::string to_string(const StageRange& range);  // "0-18", "19-29 + head"
 
 class Model {
  public:
+  // A GGUF file (of a split model the first part), or a Hugging Face folder. Throws worker::Error
+  // when it is none, damaged, or not supported, by name.
   static Model open(const std::filesystem::path& path);
 
-  const Gguf& file() const { return file_; }
+  const std::filesystem::path& path() const { return path_; }
+  const WeightFiles& weights() const { return weights_; }
+  std::uint64_t header_hash() const { return header_hash_; }  // all ranks must agree on it
   const ModelConfig& config() const { return config_; }
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
 
@@ -45,15 +49,28 @@ class Model {
   std::uint64_t weight_bytes(const StageRange& range) const;
 
  private:
-  Model(Gguf file, ModelConfig config, std::unique_ptr<text::Tokenizer> tokenizer);
-  Gguf file_;
+  Model(std::filesystem::path path, WeightFiles weights, std::uint64_t header_hash,
+        ModelConfig config, std::unique_ptr<text::Tokenizer> tokenizer);
+  std::filesystem::path path_;
+  WeightFiles weights_;
+  std::uint64_t header_hash_;
   ModelConfig config_;
   std::unique_ptr<text::Tokenizer> tokenizer_;
 };
 
-struct LayerWeights {
-  std::unique_ptr<kernels::Weight> attn_norm, q, k, v, o;  // (hidden) | (heads*dim, hidden) ...
-  std::unique_ptr<kernels::Weight> ffn_norm, gate, up, down;
+// By LayerPart; those that the model has not are empty.
+class LayerWeights {
+ public:
+  std::unique_ptr<kernels::Weight>& operator[](LayerPart part) {
+    return parts_[static_cast<std::size_t>(part)];
+  }
+  const kernels::Weight* operator[](LayerPart part) const {
+    return parts_[static_cast<std::size_t>(part)].get();
+  }
+  std::size_t bytes() const;  // on the device
+
+ private:
+  std::array<std::unique_ptr<kernels::Weight>, kLayerParts> parts_;
 };
 
 struct StageWeights {
@@ -62,7 +79,9 @@ struct StageWeights {
   std::unique_ptr<kernels::Weight> final_norm, head;  // has_head; head empty when `tied` below
   bool head_is_embedding = false;                     // one weight serves both ends of a lone stage
   std::vector<LayerWeights> layers;
-  std::unique_ptr<kernels::Weight> rope_angles;  // (max_positions, head_dim)
+  // (max_positions, head_dim), of layers without a window and with one; the latter is empty where
+  // they are the same.
+  std::unique_ptr<kernels::Weight> rope_angles, window_rope_angles;
 
   const kernels::Weight& head_weight() const { return head_is_embedding ? *embedding : *head; }
 };

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <exception>
 
-#include "jobs/spec.h"
 #include "worker/pipeline/collective.h"
 #include "worker/wire.h"
 
@@ -11,7 +10,8 @@ namespace sluice::worker::pipeline {
 namespace {
 
 // Goes first in every message here, and its form never changes: worlds of mixed versions notice.
-constexpr std::int32_t kVersion = jobs::kFormatVersion;
+// One more whenever any message between ranks changes its form.
+constexpr std::int32_t kVersion = 2;
 
 Bytes write(const Offer& offer) {
   ByteWriter out;
@@ -90,6 +90,23 @@ Agreement read_agreement(const Bytes& bytes) {
   return agreement;
 }
 
+Bytes write(const Readiness& readiness) {
+  ByteWriter out;
+  out.put_text(readiness.problem);
+  out.put(readiness.kv_room.full);
+  out.put(readiness.kv_room.ring);
+  return out.take();
+}
+
+Readiness read_readiness(const Bytes& bytes) {
+  ByteReader in(bytes);
+  Readiness readiness;
+  readiness.problem = in.get_text();
+  readiness.kv_room.full = in.get<int>();
+  readiness.kv_room.ring = in.get<int>();
+  return readiness;
+}
+
 std::string on_rank(int rank, const std::string& host, const std::string& problem) {
   return "rank " + std::to_string(rank) + (host.empty() ? "" : " on " + host) + ": " + problem;
 }
@@ -135,26 +152,17 @@ Agreement agree(Link& world, const Offer& mine, const std::function<Plan()>& dec
 }
 
 Readiness settle(Link& world, const std::vector<std::string>& hosts, const Readiness& mine) {
-  ByteWriter out;
-  out.put_text(mine.problem);
-  out.put(mine.kv_pages);
-  const std::vector<Bytes> all = gather(world, out.take());
-  Readiness settled{.problem = {}, .kv_pages = mine.kv_pages};
+  Readiness settled{.problem = {}, .kv_room = mine.kv_room};
+  const std::vector<Bytes> all = gather(world, write(mine));
   for (std::size_t rank = 0; rank < all.size(); ++rank) {
-    ByteReader in(all[rank]);
-    const std::string problem = in.get_text();
-    settled.kv_pages = std::min(settled.kv_pages, in.get<int>());
-    if (settled.problem.empty() && !problem.empty()) {
+    const Readiness ready = read_readiness(all[rank]);
+    settled.kv_room = smaller_of(settled.kv_room, ready.kv_room);
+    if (settled.problem.empty() && !ready.problem.empty()) {
       settled.problem =
-          on_rank(static_cast<int>(rank), rank < hosts.size() ? hosts[rank] : "", problem);
+          on_rank(static_cast<int>(rank), rank < hosts.size() ? hosts[rank] : "", ready.problem);
     }
   }
-  ByteWriter decision;
-  decision.put_text(settled.problem);
-  decision.put(settled.kv_pages);
-  const Bytes word = broadcast(world, decision.take());
-  ByteReader in(word);
-  return {.problem = in.get_text(), .kv_pages = in.get<int>()};
+  return read_readiness(broadcast(world, write(settled)));
 }
 
 }  // namespace sluice::worker::pipeline

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "worker/batch/batch_plan.h"
+#include "worker/model/kv_pages.h"
 #include "worker/model/model.h"
 #include "worker/pipeline/link.h"
 #include "worker/pipeline/schedule.h"
@@ -48,10 +49,10 @@ struct Agreement {
 // other; what it throws becomes everyone's problem. It need not fill in hosts.
 Agreement agree(Link& world, const Offer& mine, const std::function<Plan()>& decide);
 
-// After loading: what went wrong here, or how many KV pages this stage has room for.
+// After loading: what went wrong here, or what KV room this stage has.
 struct Readiness {
   std::string problem;
-  int kv_pages = 0;
+  model::KvRoom kv_room;
 };
 // Collective: the first rank's problem and which rank it is (`hosts` by rank, may be empty), or the
 // smallest room of all.

@@ -83,8 +83,10 @@ Tokens read_tokens(const Bytes& message) {
 
 // Every page may be given away in one plan, each to a slot of its own, and every row be a segment.
 std::size_t work_bytes_max(const batch::PlanLimits& limits, std::size_t hidden) {
-  constexpr std::size_t kHead = 256, kAdmission = 16, kSegment = 16;
-  return kHead + static_cast<std::size_t>(limits.pages) * kAdmission +
+  constexpr std::size_t kHead = 256, kAdmission = 24, kSegment = 16;
+  const std::size_t pages =
+      static_cast<std::size_t>(limits.pages.full) + static_cast<std::size_t>(limits.pages.ring);
+  return kHead + pages * kAdmission +
          static_cast<std::size_t>(limits.rows) * (kSegment + hidden * sizeof(float));
 }
 

@@ -111,22 +111,22 @@ void Stage::begin_forward() {
     pages_[slot] = admission.pages;
   }
   std::vector<kernels::Row> rows;
-  std::vector<std::span<const std::int32_t>> page_tables;
+  std::vector<std::span<const std::int32_t>> page_tables, rings;
   rows_wanting_.clear();
   for (const batch::Segment& segment : plan.segments) {
     const auto slot = static_cast<std::size_t>(segment.slot);
     const int end = segment.first_position + segment.tokens;
-    if (slot >= pages_.size() ||
-        pages_[slot].size() < static_cast<std::size_t>(model::pages_for(end))) {
-      throw Error("step " + std::to_string(plan.step) + " computes positions that have no KV page");
+    if (slot >= pages_.size()) {
+      throw Error("step " + std::to_string(plan.step) + " names a slot that nothing took");
     }
     for (int position = segment.first_position; position < end; ++position) {
       rows.push_back({.sequence = static_cast<int>(page_tables.size()), .position = position});
     }
-    page_tables.emplace_back(pages_[slot]);
+    page_tables.emplace_back(pages_[slot].full);
+    rings.emplace_back(pages_[slot].ring);
     if (segment.wants_token) rows_wanting_.push_back(static_cast<int>(rows.size()) - 1);
   }
-  forward_.begin(rows, page_tables);
+  forward_.begin(rows, page_tables, rings);
   ++counts_.micro_batches;
   counts_.decode_tokens += plan.decode_rows();
   counts_.prefill_tokens += plan.rows() - plan.decode_rows();

@@ -57,7 +57,7 @@ class Stage {
   const std::vector<Step> steps_;
   StageCounts counts_;
 
-  std::vector<std::vector<std::int32_t>> pages_;  // by slot
+  std::vector<model::SequencePages> pages_;  // by slot
   // Of the micro-batch at work.
   batch::MicroBatch at_work_;
   Bytes received_;

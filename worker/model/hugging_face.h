@@ -1,0 +1,11 @@
+// The files of a model's folder as the Hugging Face Hub has them.
+#pragma once
+
+#include <cstdint>
+
+namespace sluice::worker::model {
+
+inline constexpr const char* kConfigFile = "config.json";
+inline constexpr std::uint64_t kConfigBytesMax = 1 << 20;
+
+}  // namespace sluice::worker::model
