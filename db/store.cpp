@@ -121,9 +121,8 @@ bool move_job(Connection& connection, jobs::JobId id, jobs::JobState expected,
   const auto after = jobs::next(job->state, event);
   if (!after) return false;
   // An end that leaves the job in its state is not told apart by it: two ticks may both bring it.
-  if (event.kind == jobs::EventKind::attempt_ended && has_ended(connection, id, event.attempt)) {
-    return false;
-  }
+  const bool stays = event.kind == jobs::EventKind::attempt_ended && *after == job->state;
+  if (stays && has_ended(connection, id, event.attempt)) return false;
   insert_event(connection, id, event);
   apply(*job, event, *after, end_of(connection, *job, event));
   connection

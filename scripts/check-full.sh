@@ -3,6 +3,7 @@
 #   check-full.sh            all of the below
 #   check-full.sh tidy       clang-tidy over every source (findings are errors), shellcheck
 #   check-full.sh tsan       ThreadSanitizer over the pipeline (stages as threads over local_link)
+#   check-full.sh models     two real models whole: greedy answers and log-likelihoods
 #   check-full.sh fuzz [S]   libFuzzer on the parsers of foreign bytes, S seconds each (default 300)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -26,6 +27,15 @@ tsan() {
   ctest --preset tsan
 }
 
+models() {
+  SLUICE_TEST_MODEL=$(scripts/fetch-model.sh smollm2)
+  SLUICE_TEST_GEMMA3=$(scripts/fetch-model.sh gemma3)
+  export SLUICE_TEST_MODEL SLUICE_TEST_GEMMA3
+  cmake --preset test >/dev/null
+  cmake --build --preset test -j "$jobs" --target worker_real_models_test
+  build/test/tests/worker/worker_real_models_test
+}
+
 fuzz() {
   cmake -S . -B build/fuzz -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER=clang \
     -DCMAKE_CXX_COMPILER=clang++ -DSLUICE_FUZZ=ON -DSLUICE_TESTS=OFF >/dev/null
@@ -40,9 +50,10 @@ fuzz() {
 }
 
 case ${1:-all} in
-  all) tidy; tsan; fuzz 300 ;;
+  all) tidy; tsan; models; fuzz 300 ;;
   tidy) tidy ;;
   tsan) tsan ;;
+  models) models ;;
   fuzz) fuzz "${2:-300}" ;;
-  *) sed -n '2,6p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,7p' "$0" >&2; exit 2 ;;
 esac

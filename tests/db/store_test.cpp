@@ -276,13 +276,13 @@ TEST_F(StoreTest, AStaleLookTakesNothingOfARunBack) {
   const Store::RunNews news{.started = tests::event_of(EventKind::run_started),
                             .ended = tests::event_of(EventKind::run_ended)};
   db::Run early{.job = id,
-            .run = {1, 0},
-            .cluster_id = "7",
-            .partition_text = "0-5",
-            .started_unix_s = 8,
-            .exit_code = {},
-            .outcome = {},
-            .message = {}};
+                .run = {1, 0},
+                .cluster_id = "7",
+                .partition_text = "0-5",
+                .started_unix_s = 8,
+                .exit_code = {},
+                .outcome = {},
+                .message = {}};
   db::Run late = early;
   late.ended_unix_s = 9;
   late.exit_code = 0;
@@ -300,6 +300,9 @@ TEST_F(StoreTest, AStaleLookTakesNothingOfARunBack) {
   EXPECT_TRUE(store_.append_event(id, JobState::running, ended));
   EXPECT_FALSE(store_.append_event(id, JobState::running, ended)) << "an attempt ends once";
   EXPECT_EQ(store_.events(id).size(), 6u) << "created, intended, submitted, and one of each";
+  auto again = ended;
+  again.again = true;
+  EXPECT_TRUE(store_.append_event(id, JobState::running, again)) << "after a crash before `failed`";
 }
 
 TEST_F(StoreTest, ForeignKeysHold) { EXPECT_THROW(store_.put_run_metrics(99, {}), Error); }

@@ -73,17 +73,18 @@ void check_agreement(const Bytes& message) {
 }
 
 void check_readiness(const Bytes& message) {
-  const pipeline::Readiness mine{.problem = {}, .kv_pages = 100};
+  const pipeline::Readiness mine{.problem = {}, .kv_room = {.full = 100, .ring = 10}};
   for (const int rank : {0, 1}) {
     OneSidedLink link(rank, message);
     const auto settled = tests::parse_or_refuse<worker::Error>(kMemory, message.size(), [&] {
       return pipeline::settle(link, {"n1", "n2"}, mine);
     });
     if (!settled || rank != 0) continue;
-    require(settled->kv_pages <= mine.kv_pages, "the smallest room counts");
+    require(smaller_of(settled->kv_room, mine.kv_room) == settled->kv_room,
+            "the smallest room counts");
     OneSidedLink other(1, link.sent);
     const auto read = pipeline::settle(other, {}, mine);
-    require(read.problem == settled->problem && read.kv_pages == settled->kv_pages,
+    require(read.problem == settled->problem && read.kv_room == settled->kv_room,
             "both ranks settle on it");
   }
 }

@@ -13,9 +13,9 @@ using tests::require;
 using worker::pipeline::Bytes;
 namespace pipeline = worker::pipeline;
 
-// An admission of 8 bytes becomes 32, in a vector that grows.
+// An admission of 12 bytes becomes 56, in a vector that grows.
 constexpr tests::MemoryBound kMemory{.per_byte = 16};
-constexpr worker::batch::PlanLimits kLimits{.rows = 24, .pages = 64};
+constexpr worker::batch::PlanLimits kLimits{.rows = 24, .pages = {.full = 64, .ring = 32}};
 constexpr std::size_t kHidden = 3;
 
 void check_work(const Bytes& message) {
