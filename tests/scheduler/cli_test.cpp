@@ -172,6 +172,7 @@ TEST_F(Cli, ARetryThatIsRefusedSaysWhy) {
 TEST_F(Cli, AnswersThatCameAfterTheEndAreExported) {
   site_.hold();
   EXPECT_EQ(submit().exit_code, 0);
+  ASSERT_TRUE(site_.ticks_until(1, [](const db::Job& job) { return job.prompts_ok == 1; }));
   EXPECT_EQ(sluice({"cancel", "1"}).exit_code, 0);
   EXPECT_EQ(sluice({"wait", "1"}).exit_code, 1);
   jobs::Result late;
