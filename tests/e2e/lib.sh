@@ -109,6 +109,7 @@ replace_sbatch() { # LINES
   PATH=$work/bin:$PATH
 }
 restore_sbatch() {
+  rm "$work/bin/sbatch"  # the job remembers the PATH that it was submitted with
   PATH=${PATH#"$work/bin:"}
   hash -r
 }
