@@ -106,6 +106,9 @@ TEST_P(HeadSelect, CapsTheLogitsButChoosesByTheUncapped) {
       ASSERT_NEAR(got[i].logit, want,
                   (2e-7 + oracle::gamma(2)) * std::abs(want) + 2 * cap * oracle::kSmallest)
           << logits[ids[i]];
+      if (std::abs(logits[ids[i]]) > 10 * cap) {
+        ASSERT_EQ(std::abs(got[i].logit), cap);
+      }
     }
   }
 }
