@@ -196,6 +196,13 @@ std::optional<Job> Store::job(jobs::JobId id) const {
                                 [&] { return sqlite::find_job(data_->connection, id); });
 }
 
+bool Store::names_directory(const std::filesystem::path& directory) const {
+  return data_->connection.read("look for a job's directory", [&] {
+    auto statement = data_->connection.prepare("SELECT 1 FROM jobs WHERE directory = ? LIMIT 1");
+    return statement.bind(directory.string()).step();
+  });
+}
+
 std::vector<Job> Store::all_jobs() const {
   return data_->connection.read("read the jobs", [&] {
     return rows<Job>(data_->connection.prepare(select_jobs("ORDER BY id DESC")));

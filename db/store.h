@@ -83,8 +83,9 @@ class Store {
                          const std::function<std::filesystem::path(jobs::JobId)>& prepare);
 
   std::optional<Job> job(jobs::JobId id) const;
-  std::vector<Job> all_jobs() const;     // newest first
-  std::vector<Job> active_jobs() const;  // not final, oldest first
+  bool names_directory(const std::filesystem::path& directory) const;  // some job's
+  std::vector<Job> all_jobs() const;                                   // newest first
+  std::vector<Job> active_jobs() const;                                // not final, oldest first
   std::vector<Attempt> attempts(jobs::JobId id) const;
   std::optional<Attempt> newest_attempt(jobs::JobId id) const;
   std::vector<Run> runs(jobs::JobId id) const;
@@ -118,6 +119,7 @@ class Store {
   };
   bool add_results(jobs::JobId id, const ResultBatch& batch);  // false: another process was faster
   std::int64_t ingested_offset(jobs::JobId id, const std::string& file) const;
+  void forget_ingested(jobs::JobId id);                 // each file is read from its start again
   bool has_answers(jobs::JobId id, int attempt) const;  // may read all of the job's results
 
   // Adds what is known of a run to its row: what is there already stays, so a look from before the

@@ -95,7 +95,7 @@ class Ingest {
         replace_(connection.prepare(sqlite::insert_sql<Row>("INSERT OR REPLACE", "results"))) {}
 
   void add(const Result& result) {
-    if (result.index < 0 || result.index >= job_.prompts_total) {
+    if (!jobs::is_answer_of(job_.uid, job_.prompts_total, result)) {
       ++foreign;
       return;
     }
@@ -136,25 +136,32 @@ class Ingest {
   sqlite::Statement find_, replace_;
 };
 
+// Whoever reads a file again finds the same in it.
+void record_once(sqlite::Connection& connection, JobId id, const jobs::JobEvent& event) {
+  auto known =
+      connection.prepare("SELECT 1 FROM events WHERE job = ? AND kind = ? AND reason = ? LIMIT 1");
+  if (!known.bind(id, event.kind, event.reason).step()) {
+    sqlite::record_event(connection, id, event);
+  }
+}
+
 void record_oddities(sqlite::Connection& connection, JobId id, const Ingest& ingest,
                      const std::string& file) {
   const double now_s = jobs::unix_time_s();
   if (ingest.conflicts > 0) {
-    sqlite::record_event(
-        connection, id,
-        {.kind = jobs::EventKind::result_conflict,
-         .time_s = now_s,
-         .reason = "prompts of " + file + " that were answered before, and differently: " +
-                   std::to_string(ingest.conflicts) + " (the earlier run's answer stands), first " +
-                   ingest.first_conflict});
+    record_once(connection, id,
+                {.kind = jobs::EventKind::result_conflict,
+                 .time_s = now_s,
+                 .reason = "prompts of " + file + " that were answered before, and differently: " +
+                           std::to_string(ingest.conflicts) +
+                           " (the earlier run's answer stands), first " + ingest.first_conflict});
   }
   if (ingest.foreign > 0) {
-    sqlite::record_event(
-        connection, id,
-        {.kind = jobs::EventKind::note,
-         .time_s = now_s,
-         .reason = "results in " + file + " that belong to no prompt of this job: " +
-                   std::to_string(ingest.foreign) + ", left out"});
+    record_once(connection, id,
+                {.kind = jobs::EventKind::note,
+                 .time_s = now_s,
+                 .reason = "results in " + file + " that answer no prompt of this job: " +
+                           std::to_string(ingest.foreign) + ", left out"});
   }
 }
 
@@ -168,6 +175,13 @@ std::int64_t Store::ingested_offset(JobId id, const std::string& file) const {
     std::int64_t end = 0;
     if (statement.bind(id, file).step()) statement.read(end);
     return end;
+  });
+}
+
+void Store::forget_ingested(JobId id) {
+  data_->connection.write("read results anew", [&] {
+    data_->connection.prepare("DELETE FROM ingested WHERE job = ?").bind(id).run();
+    return true;
   });
 }
 
@@ -201,10 +215,11 @@ bool Store::add_results(JobId id, const ResultBatch& batch) {
 }
 
 void Store::each_result(JobId id, const std::function<void(const Result&)>& each) const {
+  const auto job = this->job(id);
   std::int64_t index = -1;
   int sample = 0;
   for (;;) {
-    const auto page = data_->connection.read("read results", [&] {
+    auto page = data_->connection.read("read results", [&] {
       auto statement = data_->connection.prepare(
           "SELECT " + sqlite::column_names<Row>() +
           " FROM results WHERE job = ? AND (prompt_index, sample) > (?, ?) "
@@ -215,7 +230,10 @@ void Store::each_result(JobId id, const std::function<void(const Result&)>& each
       return results;
     });
     if (page.empty()) return;
-    for (const auto& result : page) each(result);
+    for (auto& result : page) {
+      result.job = job->uid;
+      each(result);
+    }
     index = page.back().index;
     sample = page.back().sample;
   }

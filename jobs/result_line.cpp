@@ -1,4 +1,4 @@
-// The result line (docs/results.md): a Result as JSON and back, and its index alone, fast.
+// The result line (docs/results.md): a Result as JSON and back.
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -68,54 +68,6 @@ std::vector<std::int32_t> token_ids(const Json& object) {
   return ids;
 }
 
-// Reads a whole line and keeps one number: "index" of the outermost object. That it is the whole
-// line that is valid JSON is what tells a result from a torn one.
-class IndexReader : public nlohmann::json_sax<Json> {
- public:
-  std::optional<std::int64_t> index;
-
-  bool key(string_t& key) override {
-    next_is_index_ = depth_ == 1 && key == "index";
-    return true;
-  }
-  bool number_unsigned(number_unsigned_t value) override {
-    if (next_is_index_ && value <= std::numeric_limits<std::int64_t>::max()) {
-      index = static_cast<std::int64_t>(value);
-    }
-    return scalar();
-  }
-  bool start_object(std::size_t) override { return enter(); }
-  bool end_object() override { return leave(); }
-  bool start_array(std::size_t) override { return enter(); }
-  bool end_array() override { return leave(); }
-  bool null() override { return scalar(); }
-  bool boolean(bool) override { return scalar(); }
-  bool number_integer(number_integer_t) override { return scalar(); }
-  bool number_float(number_float_t, const string_t&) override { return scalar(); }
-  bool string(string_t&) override { return scalar(); }
-  bool binary(binary_t&) override { return scalar(); }
-  bool parse_error(std::size_t, const std::string&, const Json::exception&) override {
-    return false;
-  }
-
- private:
-  bool scalar() {
-    next_is_index_ = false;
-    return depth_ > 0;  // a bare number or string is no result
-  }
-  bool enter() {
-    next_is_index_ = false;
-    return ++depth_ <= kJsonDepthMax;
-  }
-  bool leave() {
-    --depth_;
-    return true;
-  }
-
-  int depth_ = 0;
-  bool next_is_index_ = false;
-};
-
 }  // namespace
 
 std::string_view to_string(FinishReason reason) {
@@ -159,6 +111,8 @@ std::string to_line(const Result& result) {
                     {"latency_s", result.timing.latency_s}};
   line["replica"] = result.replica;
   line["run"] = to_string(result.run);
+  line["job"] = nullptr;
+  if (!result.job.empty()) line["job"] = result.job;
   // A text may end inside a character (the token limit cut it): such bytes become U+FFFD.
   return line.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
@@ -167,7 +121,7 @@ Result parse_result(std::string_view line) {
   const auto check_depth = [](int depth, Json::parse_event_t event, Json&) {
     const bool opens =
         event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start;
-    if (depth + opens > kJsonDepthMax) refuse("JSON nested too deeply");  // as IndexReader does
+    if (depth + opens > kJsonDepthMax) refuse("JSON nested too deeply");
     return true;
   };
   Json json;
@@ -190,6 +144,7 @@ Result parse_result(std::string_view line) {
   const auto run = parse_run_id(text(json, "run"));
   if (!run) refuse("\"run\" is no run id");
   result.run = *run;
+  if (!member(json, "job").is_null()) result.job = text(json, "job");
 
   const std::string& status = text(json, "status");
   if (status == "error") {
@@ -210,12 +165,6 @@ Result parse_result(std::string_view line) {
                    .tpot_s = seconds(timing, "tpot_s"),
                    .latency_s = seconds(timing, "latency_s")};
   return result;
-}
-
-std::optional<std::int64_t> result_index(std::string_view line) {
-  IndexReader reader;
-  if (!Json::sax_parse(line, &reader)) return std::nullopt;
-  return reader.index;
 }
 
 }  // namespace sluice::jobs

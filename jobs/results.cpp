@@ -30,10 +30,13 @@ std::optional<ResultFile> parse_result_file(const std::filesystem::path& path) {
   return ResultFile{.path = path, .run = *run, .replica = replica};
 }
 
-// Within a JSON string the quotes of this mark would be escaped, and no other object of a result
-// line has a status.
-bool tells_of_an_error(std::string_view line) {
-  return line.find(R"("status":"error")") != std::string_view::npos;
+// Nothing where the line is no result.
+std::optional<Result> read_result(std::string_view line) {
+  try {
+    return parse_result(line);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
 }
 
 }  // namespace
@@ -90,20 +93,26 @@ std::vector<ResultFile> result_files(const std::filesystem::path& results_dir) {
   return files;
 }
 
-void DoneSet::add_line(std::string_view line) {
-  const auto index = result_index(line);
-  if (!index) {
-    ++unreadable_lines_;
-    return;
-  }
-  if (*index < 0 || static_cast<std::size_t>(*index) >= done_.size() || contains(*index)) return;
-  done_[static_cast<std::size_t>(*index)] = true;
-  ++count_;
-  if (tells_of_an_error(line)) ++failed_;
+bool is_answer_of(std::string_view job_uid, std::int64_t prompts, const Result& result) {
+  return result.job == job_uid && result.sample == 0 && result.index >= 0 && result.index < prompts;
 }
 
-DoneSet read_done(const std::filesystem::path& results_dir, std::int64_t prompts) {
-  DoneSet done(prompts);
+void DoneSet::add_line(std::string_view line) {
+  const auto result = read_result(line);
+  const auto prompts = static_cast<std::int64_t>(done_.size());
+  if (!result || !is_answer_of(job_uid_, prompts, *result)) {
+    ++useless_lines_;
+    return;
+  }
+  if (contains(result->index)) return;
+  done_[static_cast<std::size_t>(result->index)] = true;
+  ++count_;
+  if (result->error) ++failed_;
+}
+
+DoneSet read_done(const std::filesystem::path& results_dir, const std::string& job_uid,
+                  std::int64_t prompts) {
+  DoneSet done(job_uid, prompts);
   for (const auto& file : result_files(results_dir)) {
     // A run that was killed may have left lines that only the page cache holds.
     sync_file(file.path);

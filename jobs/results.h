@@ -44,12 +44,15 @@ struct Result {
   Timing timing;
   int replica = 0;
   RunId run;
+  std::string job;  // the uid of its spec; empty: of no job
 };
 
 std::string to_line(const Result& result);   // docs/results.md; no newline
 Result parse_result(std::string_view line);  // throws jobs::Error
-// The index alone, several times faster; nullopt when the line is no whole JSON object with one.
-std::optional<std::int64_t> result_index(std::string_view line);
+
+// Whether it answers one of the job's prompts. Every reader of result files counts by this, so that
+// the worker and the database agree on what is done.
+bool is_answer_of(std::string_view job_uid, std::int64_t prompts, const Result& result);
 
 class ResultLog {
  public:
@@ -88,27 +91,30 @@ struct ResultFile {
 };
 std::vector<ResultFile> result_files(const std::filesystem::path& results_dir);
 
-// Which prompts have a durable result: one bit a prompt.
+// Which prompts of a job have a durable result: one bit a prompt.
 class DoneSet {
  public:
-  explicit DoneSet(std::int64_t prompts) : done_(static_cast<std::size_t>(prompts)) {}
+  DoneSet(std::string job_uid, std::int64_t prompts)
+      : job_uid_(std::move(job_uid)), done_(static_cast<std::size_t>(prompts)) {}
   bool contains(std::int64_t index) const { return done_[static_cast<std::size_t>(index)]; }
   // A whole line of a result file; of two answers for one prompt the first counts.
   void add_line(std::string_view line);
   std::int64_t count() const { return count_; }
   std::int64_t failed() const { return failed_; }  // those whose answer is an error
 
-  // Whole lines that are no results (a damaged disk, a foreign hand): their prompts count as not
-  // done and are answered again.
-  std::int64_t unreadable_lines() const { return unreadable_lines_; }
+  // Whole lines that are no results of this job (a damaged disk, a foreign hand): their prompts
+  // count as not done and are answered again.
+  std::int64_t useless_lines() const { return useless_lines_; }
 
  private:
+  std::string job_uid_;
   std::vector<bool> done_;
-  std::int64_t count_ = 0, failed_ = 0, unreadable_lines_ = 0;
+  std::int64_t count_ = 0, failed_ = 0, useless_lines_ = 0;
 };
 
 // What the runs so far have left to do. Makes durable what it counts. Throws jobs::Error when a
 // result file cannot be read.
-DoneSet read_done(const std::filesystem::path& results_dir, std::int64_t prompts);
+DoneSet read_done(const std::filesystem::path& results_dir, const std::string& job_uid,
+                  std::int64_t prompts);
 
 }  // namespace sluice::jobs

@@ -46,6 +46,8 @@ static void fields(io::Record& record, JobSpec& spec) {
   record("input", spec.input);
   record.need()("prompt_count", spec.prompt_count);
   record.need()("model", spec.model);
+  record("model_bytes", spec.model_bytes);
+  record("model_fingerprint", spec.model_fingerprint);
   record.need().object("shape", spec.shape);
   record("batch_size", spec.batch_size);
   record("max_tokens", spec.max_tokens);

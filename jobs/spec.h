@@ -48,6 +48,9 @@ struct JobSpec {
   std::int64_t prompt_count = 0;
 
   std::string model;  // absolute path
+  // Of the model when the job was submitted; 0 and empty: nobody wrote them down.
+  std::int64_t model_bytes = 0;
+  std::string model_fingerprint;
   Shape shape;
   int batch_size = 8;      // sequences in a micro-batch, at most
   int max_tokens = 256;    // per prompt unless its line says otherwise

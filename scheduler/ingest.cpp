@@ -100,6 +100,11 @@ void ingest_results(db::Store& store, jobs::JobId job, const jobs::Layout& layou
   }
 }
 
+void ingest_results_anew(db::Store& store, jobs::JobId job, const jobs::Layout& layout) {
+  store.forget_ingested(job);
+  ingest_results(store, job, layout);
+}
+
 void ingest_metrics(db::Store& store, jobs::JobId job, const jobs::Layout& layout, jobs::RunId run,
                     const Unreadable& unreadable) {
   if (const auto metrics =

@@ -26,6 +26,8 @@ int runs_since_asked(const std::vector<db::Event>& events, const jobs::Layout& l
 
 // New lines of every result file.
 void ingest_results(db::Store& store, jobs::JobId job, const jobs::Layout& layout);
+// Every line, as if none had been read: a file may have been cut or replaced since.
+void ingest_results_anew(db::Store& store, jobs::JobId job, const jobs::Layout& layout);
 
 // metrics.json and stage-*.json of one run.
 void ingest_metrics(db::Store& store, jobs::JobId job, const jobs::Layout& layout, jobs::RunId run,

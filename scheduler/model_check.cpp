@@ -34,7 +34,9 @@ ModelFacts facts_in(const nlohmann::json& json) {
           .vocab = static_cast<int>(whole("vocab")),
           .context = static_cast<int>(whole("context")),
           .parameters = whole("parameters"),
-          .weight_bytes = whole("weight_bytes")};
+          .weight_bytes = whole("weight_bytes"),
+          .file_bytes = whole("file_bytes"),
+          .fingerprint = json.value("fingerprint", "")};
 }
 
 }  // namespace

@@ -13,7 +13,8 @@ namespace sluice::scheduler {
 struct ModelFacts {
   std::string architecture, name, weight_types;
   int layers = 0, hidden = 0, vocab = 0, context = 0;
-  std::int64_t parameters = 0, weight_bytes = 0;
+  std::int64_t parameters = 0, weight_bytes = 0, file_bytes = 0;
+  std::string fingerprint;
 };
 
 // Throws scheduler::Error with the worker's own words when the model cannot be used.

@@ -87,6 +87,12 @@ Unreadable complaints(const Site& site, const JobSeen& seen, const std::vector<d
   };
 }
 
+// Whether the newest run counted more answers than the database has.
+bool counted_more(const std::vector<RunSeen>& runs, const db::Job& job) {
+  return !runs.empty() && runs.back().exit &&
+         runs.back().exit->prompts_done > job.prompts_ok + job.prompts_failed;
+}
+
 // Everything but the sighting. False: another process moved the job on to its next attempt.
 bool look_into(const Site& site, JobSeen& seen, Report& report) {
   const jobs::Layout layout(seen.job.directory);
@@ -114,7 +120,11 @@ bool look_into(const Site& site, JobSeen& seen, Report& report) {
       may_be_over(seen.sighting) && site.store.has_answers(seen.job.id, attempt.attempt);
   // The row as it was read first carries the state that everything above was seen against; only the
   // counts are new.
-  const auto fresh = site.store.job(seen.job.id);
+  auto fresh = site.store.job(seen.job.id);
+  if (fresh && counted_more(seen.runs, *fresh)) {
+    ingest_results_anew(site.store, seen.job.id, layout);
+    fresh = site.store.job(seen.job.id);
+  }
   if (!fresh || fresh->attempt != attempt.attempt) return false;
   seen.job.prompts_ok = fresh->prompts_ok;
   seen.job.prompts_failed = fresh->prompts_failed;
@@ -165,12 +175,12 @@ std::vector<JobSeen> observe(const Site& site, const std::vector<jobs::JobId>& o
     snapshot.push_back(std::move(seen));
   }
   ask_executors(site, snapshot, report);
-  // A job whose folder cannot be read now is not judged, as if the cluster could not be asked; but
-  // it is ended where that is wanted.
+  // A job whose folder cannot be read now is not judged, as if the cluster could not be asked. But
+  // where its end is wanted, the cluster's word is enough: what it answered stays in its folder.
   const auto leave_unjudged = [&](JobSeen& seen, const std::string& why) {
     report.warnings.push_back({.job = seen.job.id, .text = why});
     seen.runs.clear();
-    seen.sighting = {};
+    if (!seen.job.cancel_requested) seen.sighting = {};
   };
   std::erase_if(snapshot, [&](JobSeen& seen) {
     if (!seen.attempt) return false;

@@ -5,6 +5,7 @@
 #include <ostream>
 #include <string>
 
+#include "jobs/exit_status.h"
 #include "jobs/prompts.h"
 #include "jobs/results.h"
 #include "jobs/spec.h"
@@ -16,8 +17,6 @@
 
 namespace sluice::worker {
 namespace {
-
-constexpr int kSomeFailed = 4;
 
 // The prompts as a job would hold them: checked, one line each. Removed with this object.
 class NormalisedPrompts {
@@ -94,7 +93,7 @@ int generate(const GenerateOptions& options, std::ostream& out) {
                    .should_stop = [] { return false; },
                    .make_durable = [&] { out.flush(); }});
   if (!out) throw Error("writing the results failed: is the disk full?");
-  return report.prompts_failed > 0 ? kSomeFailed : 0;
+  return report.prompts_failed > 0 ? jobs::kSomeFailed : jobs::kAllAnswered;
 }
 
 }  // namespace sluice::worker

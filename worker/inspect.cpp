@@ -10,10 +10,12 @@
 #include <sstream>
 #include <string_view>
 
+#include "jobs/exit_status.h"
 #include "jobs/spec.h"
 #include "kernels/backend.h"
 #include "kernels/quant.h"
 #include "worker/error.h"
+#include "worker/model/fingerprint.h"
 #include "worker/model/forward.h"
 #include "worker/model/model.h"
 #include "worker/model/printable.h"
@@ -23,8 +25,6 @@ namespace sluice::worker {
 namespace {
 
 using nlohmann::ordered_json;
-
-constexpr int kExitBadInput = 2;
 
 std::uint64_t parameters(const model::WeightFiles& file) {
   std::uint64_t count = 0;
@@ -89,12 +89,6 @@ std::string extras(const model::ModelConfig& config) {
   return text;
 }
 
-std::string hex(std::uint64_t value) {
-  std::ostringstream text;
-  text << std::hex << std::setw(16) << std::setfill('0') << value;
-  return text.str();
-}
-
 std::string megabytes(std::uint64_t bytes) {
   std::ostringstream text;
   text << std::fixed << std::setprecision(1) << bytes / 1e6 << " MB";
@@ -121,7 +115,7 @@ ordered_json facts(const model::Model& model) {
           {"weight_bytes", weight_bytes(model.weights())},
           {"weight_types", types},
           {"file_bytes", model.weights().bytes()},
-          {"header_hash", hex(model.header_hash())}};
+          {"fingerprint", model::fingerprint(model)}};
 }
 
 struct StageShare {
@@ -204,8 +198,8 @@ void print_table(const model::Model& model, std::ostream& out) {
     return out << std::left << std::setw(11) << name << std::right;
   };
   line("model") << model::printable(config.name) << ", " << config.architecture << '\n';
-  line("file") << model.path().string() << ", " << megabytes(model.weights().bytes()) << ", header "
-               << hex(model.header_hash()) << '\n';
+  line("file") << model.path().string() << ", " << megabytes(model.weights().bytes())
+               << ", fingerprint " << model::fingerprint(model) << '\n';
   line("shape") << config.layers << " layers, hidden " << config.hidden << ", " << config.heads
                 << " heads of " << config.head_dim << " over " << config.kv_heads
                 << " KV heads, ffn " << config.ffn << ", vocabulary " << config.vocab
@@ -258,7 +252,7 @@ int answer(const InspectOptions& options, std::ostream& out,
   } catch (const Error& error) {
     if (options.format != "json") throw;
     print({{"ok", false}, {"error", error.what()}}, out);
-    return kExitBadInput;
+    return jobs::kBadInput;
   }
 }
 

@@ -21,7 +21,7 @@ int inspect(const InspectOptions& options, std::ostream& out);
 
 // Whether this version can run the model. 0: yes; 2: no, and why. `json` is
 // {"ok": true, "architecture", "name", "layers", "hidden", "vocab", "context", "parameters",
-// "weight_bytes", "weight_types": {"Q4_1": bytes, ...}, "file_bytes", "header_hash"}
+// "weight_bytes", "weight_types": {"Q4_1": bytes, ...}, "file_bytes", "fingerprint"}
 // or {"ok": false, "error"}; with `table` the error is thrown.
 int check(const InspectOptions& options, std::ostream& out);
 

@@ -18,8 +18,8 @@ namespace sluice::worker {
 
 struct LeaderPorts {
   std::function<std::optional<jobs::Prompt>()> next_prompt;  // not answered yet; nothing: no more
-  std::function<void(const jobs::Result&)> answer;           // replica and run are not filled in
-  std::function<void(int tokens)> generated;                 // progress
+  std::function<void(const jobs::Result&)> answer;  // job, run and replica are not filled in
+  std::function<void(int tokens)> generated;        // progress
   std::function<bool()> should_stop;   // asked before each prompt is taken and each micro-batch
   std::function<void()> make_durable;  // returns when all answers are
 };

@@ -1,3 +1,4 @@
+#include <csignal>
 #include <exception>
 #include <fstream>
 #include <iostream>
@@ -61,6 +62,8 @@ int execute(const Say& say) {
 
 int main(int argc, char** argv) {
   using namespace sluice::worker;
+  std::signal(SIGXFSZ,
+              SIG_IGN);  // a write beyond the limit of a file's size fails, with its reason
   const Command command = parse_command_line(argc, argv);
   try {
     return std::visit([](const auto& c) { return execute(c); }, command);
@@ -70,6 +73,6 @@ int main(int argc, char** argv) {
       record_failure(*run, kFailed, error.what());
       return kFailed;
     }
-    return kBadJob;
+    return kBadInput;
   }
 }

@@ -5,10 +5,11 @@
 #include <array>
 #include <sstream>
 
+#include "jobs/exit_status.h"
+
 namespace sluice::worker {
 namespace {
 
-constexpr int kUsage = 2;
 constexpr std::array kLaterOptions = std::to_array<std::string_view>({"--temperature",
                                                                       "--top-k",
                                                                       "--top-p",
@@ -30,8 +31,7 @@ constexpr std::array kLaterOptions = std::to_array<std::string_view>({"--tempera
                                                                       "--layout",
                                                                       "--prefix-sharing",
                                                                       "--task"});
-constexpr std::array kLaterCommands =
-    std::to_array<std::string_view>({"plan", "bench"});
+constexpr std::array kLaterCommands = std::to_array<std::string_view>({"plan", "bench"});
 
 constexpr const char* kModelHelp =
     "Model: a GGUF file (of a split one the first part) or a Hugging Face folder";
@@ -143,12 +143,12 @@ void add_score(CLI::App& app, ScoreCommand& command) {
 Say say(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream out, err;
   if (app.exit(error, out, err) == 0) return {.exit_code = 0, .text = out.str()};
-  return {.exit_code = kUsage,
+  return {.exit_code = jobs::kBadInput,
           .text = std::string("error: ") + error.what() + "; see sluice-worker --help\n"};
 }
 
 Say later(const std::string& what) {
-  return {.exit_code = kUsage,
+  return {.exit_code = jobs::kBadInput,
           .text = "error: '" + what + "' belongs to a later version of sluice-worker\n"};
 }
 
@@ -204,10 +204,10 @@ Command parse_command_line(int argc, const char* const* argv) {
   if (app.got_subcommand("score")) return score;
   if (app.got_subcommand("tokenize")) {
     if (tokenize.text || !tokenize.file.empty()) return tokenize;
-    return Say{.exit_code = kUsage, .text = "error: tokenize needs --text or -f\n"};
+    return Say{.exit_code = jobs::kBadInput, .text = "error: tokenize needs --text or -f\n"};
   }
   if (!detokenize.ids.empty() || !detokenize.file.empty()) return detokenize;
-  return Say{.exit_code = kUsage, .text = "error: detokenize needs --ids or -f\n"};
+  return Say{.exit_code = jobs::kBadInput, .text = "error: detokenize needs --ids or -f\n"};
 }
 
 }  // namespace sluice::worker

@@ -31,6 +31,7 @@ ResultWriter::~ResultWriter() {
 
 void ResultWriter::add(jobs::Result result) {
   rethrow_failure();
+  result.job = setup_.job_uid;
   result.run = setup_.run;
   result.replica = setup_.replica;
   std::string line = to_line(result);

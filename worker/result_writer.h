@@ -24,6 +24,7 @@ namespace sluice::worker {
 
 struct WriterSetup {
   jobs::Layout layout;
+  std::string job_uid = {};
   jobs::RunId run;
   int replica = 0;
   jobs::ResultLog::Sync sync = jobs::ResultLog::Sync::group;
@@ -41,7 +42,7 @@ class ResultWriter {
   ResultWriter& operator=(const ResultWriter&) = delete;
 
   // All throw what ended the thread: the disk is full, a newer run of this job has begun.
-  void add(jobs::Result result);  // run and replica are filled in here
+  void add(jobs::Result result);  // job, run and replica are filled in here
   void finish();                  // returns when all are durable and the last progress is written
 
   void count_output(int tokens) { output_tokens_ += tokens; }

@@ -20,6 +20,7 @@
 #include "worker/log.h"
 #include "worker/machine.h"
 #include "worker/make_plan.h"
+#include "worker/model/fingerprint.h"
 #include "worker/phase_clock.h"
 #include "worker/pipeline/agreement.h"
 #include "worker/pipeline/collective.h"
@@ -38,12 +39,14 @@ using pipeline::Link;
 struct Job {
   jobs::JobSpec spec;
   std::optional<model::Model> model;
-  std::string problem;
+  std::string fingerprint, problem;
 
   explicit Job(const jobs::Layout& layout) {
     try {
       spec = jobs::load_spec(layout.spec());
       model = model::Model::open(spec.model);
+      fingerprint = model::fingerprint(*model);
+      refuse_another_model();
     } catch (const std::exception& error) {
       problem = error.what();
     }
@@ -53,9 +56,18 @@ struct Job {
     pipeline::Offer offer{.host = host, .problem = problem};
     if (model) {
       offer.model_bytes = model->weights().bytes();
-      offer.model_hash = model->header_hash();
+      offer.fingerprint = fingerprint;
     }
     return offer;
+  }
+
+  // The answers of one job come from one model, whatever the path has come to hold since.
+  void refuse_another_model() const {
+    if (spec.model_fingerprint.empty() || fingerprint == spec.model_fingerprint) return;
+    throw Error(spec.model + " is not the model that this job was submitted with (" +
+                std::to_string(spec.model_bytes) + " bytes, fingerprint " + spec.model_fingerprint +
+                "), but has " + std::to_string(model->weights().bytes()) + " bytes, fingerprint " +
+                fingerprint + "; put that one back and retry, or submit a new job");
   }
 };
 
@@ -105,7 +117,7 @@ int Run::go() {
   const Job job(layout_);
   const pipeline::Agreement agreed =  // collective
       agree(world_, job.offer(node_.host), [&] { return decide(job); });
-  if (!agreed.problem.empty()) return refuse(agreed.problem, kBadJob);
+  if (!agreed.problem.empty()) return refuse(agreed.problem, kBadInput);
   const pipeline::Plan& plan = agreed.plan;
   if (is_rank_0()) announce(plan);
 
@@ -165,15 +177,17 @@ EngineSetup Run::setup(const jobs::JobSpec& spec) const {
 
 Led Run::lead(const Job& job, const pipeline::Plan& plan, Engine& engine) {
   const jobs::JobSpec& spec = job.spec;
-  const jobs::DoneSet earlier = jobs::read_done(layout_.results_dir(), spec.prompt_count);
-  if (earlier.unreadable_lines() > 0) {
-    log_->warn(std::to_string(earlier.unreadable_lines()) +
-               " result line(s) of earlier runs are damaged: their prompts are answered again");
+  const jobs::DoneSet earlier = jobs::read_done(layout_.results_dir(), spec.uid, spec.prompt_count);
+  if (earlier.useless_lines() > 0) {
+    log_->warn(std::to_string(earlier.useless_lines()) +
+               " result line(s) of earlier runs are damaged or another job's: their prompts are "
+               "answered again");
   }
   log_->info(std::to_string(earlier.count()) + " of " + std::to_string(spec.prompt_count) +
              " prompts are done; KV room for " + to_string(engine.kv_room()));
   writer_.emplace(WriterSetup{
       .layout = layout_,
+      .job_uid = spec.uid,
       .run = options_.run,
       .replica = 0,
       .sync = spec.fsync == "none" ? jobs::ResultLog::Sync::none : jobs::ResultLog::Sync::group,
@@ -289,7 +303,7 @@ void Run::write_exit(const jobs::ExitRecord& exit) {
 void count_durable(const jobs::Layout& layout, jobs::ExitRecord& exit) {
   try {
     const jobs::JobSpec spec = jobs::load_spec(layout.spec());
-    const jobs::DoneSet all = jobs::read_done(layout.results_dir(), spec.prompt_count);
+    const jobs::DoneSet all = jobs::read_done(layout.results_dir(), spec.uid, spec.prompt_count);
     exit.prompts_done = all.count();
     exit.prompts_failed = all.failed();
   } catch (const std::exception&) {

@@ -13,7 +13,7 @@
 namespace sluice::worker {
 
 using jobs::kAllAnswered;
-using jobs::kBadJob;
+using jobs::kBadInput;
 using jobs::kFailed;
 using jobs::kStoppedEarly;
 

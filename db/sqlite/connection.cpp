@@ -32,6 +32,9 @@ std::string_view fix_for(int code) {
              "SLUICE_DB)";
     case SQLITE_FULL:
       return "; the disk or quota is full: make room and repeat the command";
+    case SQLITE_IOERR:
+      return "; the disk or quota may be full, or the disk failing: see df, then repeat the "
+             "command";
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return "; another process has held the lock for 30 s: find it with `fuser` and try again";

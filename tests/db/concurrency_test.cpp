@@ -107,7 +107,7 @@ TEST(Concurrency, ResultsOfOneFileAreTakenOnce) {
   jobs::JobId id = 0;
   {
     auto store = Store::open(path);
-    id = tests::add_job(store, kBatches * kPerBatch);
+    id = tests::add_job(store, kBatches * kPerBatch, "0badcafe");
   }
   const auto codes = in_processes(kProcesses, [&](int) {
     auto store = Store::open(path);
@@ -121,6 +121,7 @@ TEST(Concurrency, ResultsOfOneFileAreTakenOnce) {
         jobs::Result result;
         result.id = std::to_string(index);
         result.index = index;
+        result.job = "0badcafe";
         batch.results.push_back(result);
       }
       taken += store.add_results(id, batch);

@@ -10,9 +10,9 @@
 
 namespace sluice::tests {
 
-inline jobs::JobSpec small_spec(std::int64_t prompts = 4) {
+inline jobs::JobSpec small_spec(std::int64_t prompts = 4, std::string uid = jobs::new_uid()) {
   jobs::JobSpec spec;
-  spec.uid = jobs::new_uid();
+  spec.uid = std::move(uid);
   spec.name = "demo";
   spec.model = "/models/m.gguf";
   spec.executor = "local";
@@ -21,8 +21,9 @@ inline jobs::JobSpec small_spec(std::int64_t prompts = 4) {
   return spec;
 }
 
-inline jobs::JobId add_job(db::Store& store, std::int64_t prompts = 4) {
-  return store.create_job(small_spec(prompts),
+inline jobs::JobId add_job(db::Store& store, std::int64_t prompts = 4,
+                           std::string uid = jobs::new_uid()) {
+  return store.create_job(small_spec(prompts, std::move(uid)),
                           [](jobs::JobId id) { return "/jobs/" + std::to_string(id); });
 }
 

@@ -14,6 +14,8 @@ using jobs::EventKind;
 using jobs::Result;
 using testing::HasSubstr;
 
+constexpr const char* kUid = "0badcafe";
+
 Result answer(std::int64_t index, jobs::RunId run, const std::string& text = "same") {
   Result result;
   result.id = "p" + std::to_string(index);
@@ -22,6 +24,7 @@ Result answer(std::int64_t index, jobs::RunId run, const std::string& text = "sa
   result.token_ids = {1, 2147483647};
   result.prompt_tokens = 3;
   result.run = run;
+  result.job = kUid;
   result.timing = {.queue_s = 0.5, .ttft_s = 0.25, .tpot_s = 0.125, .latency_s = 1.0 / 3};
   return result;
 }
@@ -58,7 +61,7 @@ class ResultsTest : public testing::Test {
 
   const tests::TempDir dir_;
   Store store_ = Store::open(dir_ / "sluice.db");
-  jobs::JobId id_ = tests::add_job(store_, 1000);
+  jobs::JobId id_ = tests::add_job(store_, 1000, kUid);
 };
 
 TEST_F(ResultsTest, AreReadAsWrittenInInputOrder) {
@@ -109,10 +112,28 @@ TEST_F(ResultsTest, ADifferentAnswerIsAnEventAndTheFirstStands) {
 }
 
 TEST_F(ResultsTest, ResultsOfNoPromptAreLeftOutAndTold) {
-  EXPECT_TRUE(add("1.0-0.jsonl", {answer(1000, {1, 0}), answer(999, {1, 0})}));
+  auto of_another_job = answer(5, {1, 0}), of_a_later_version = answer(6, {1, 0});
+  of_another_job.job = "0badcaff";
+  of_a_later_version.sample = 1;
+  EXPECT_TRUE(add("1.0-0.jsonl", {answer(1000, {1, 0}), answer(999, {1, 0}), of_another_job,
+                                  of_a_later_version}));
   EXPECT_EQ(all().size(), 1u);
   EXPECT_THAT(reasons(EventKind::note),
-              testing::ElementsAre(HasSubstr("results in 1.0-0.jsonl that belong to no prompt")));
+              testing::ElementsAre(HasSubstr("results in 1.0-0.jsonl that answer no prompt of this job: 3")));
+}
+
+TEST_F(ResultsTest, ReadingAnewTellsNothingTwice) {
+  const std::vector<Result> results = {answer(1000, {1, 0}), answer(1, {1, 0}, "a")};
+  const std::vector<Result> later = {answer(1, {1, 1}, "b")};
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(add("1.0-0.jsonl", results));
+    EXPECT_TRUE(add("1.1-0.jsonl", later));
+    store_.forget_ingested(id_);
+    EXPECT_EQ(store_.ingested_offset(id_, "1.0-0.jsonl"), 0);
+  }
+  EXPECT_EQ(store_.job(id_)->prompts_ok, 1);
+  EXPECT_EQ(reasons(EventKind::note).size(), 1u);
+  EXPECT_EQ(reasons(EventKind::result_conflict).size(), 1u);
 }
 
 // Files are read in any order, by batches of any size: the table is always the same.
@@ -120,13 +141,15 @@ TEST_F(ResultsTest, TheOrderOfReadingDoesNotMatter) {
   std::mt19937 random(99);
   for (int round = 0; round < 6; ++round) {
     id_ = tests::add_job(store_, 40);
+    const std::string uid = store_.job(id_)->uid;
     std::map<std::string, std::vector<Result>> files;
     std::map<std::int64_t, Result> expected;
     for (const jobs::RunId run : {jobs::RunId{1, 0}, {1, 1}, {2, 0}}) {
       for (std::int64_t index = 0; index < 40; ++index) {
         if (random() % 2) continue;
-        const auto result = random() % 4 == 0 ? failure(index, run)
+        auto result = random() % 4 == 0 ? failure(index, run)
                                               : answer(index, run, std::to_string(random() % 2));
+        result.job = uid;
         files[to_string(run) + "-0.jsonl"].push_back(result);
         expected.emplace(index, result);  // the earliest run's stays
       }

@@ -97,6 +97,7 @@ TEST_F(ViewsTest, ResultsCarryTheRunThatGaveThem) {
   result.id = "a";
   result.token_ids = {4, 5};
   result.run = {2, 1};
+  result.job = store_.job(id_)->uid;
   ASSERT_TRUE(store_.add_results(id_, {.file = "f", .offset = 0, .end = 1, .results = {result}}));
   EXPECT_EQ(tests::query(store_.path(), "SELECT run || ' ' || token_ids FROM v_results"),
             "2.1 [4,5]");

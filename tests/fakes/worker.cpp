@@ -41,7 +41,8 @@ int check(const std::string& model) {
   }
   std::cout
       << R"({"ok":true,"architecture":"llama","name":"Fake","layers":4,"hidden":8,"vocab":16,)"
-      << R"("context":64,"parameters":1000,"weight_bytes":4000,"weight_types":"F32"})"
+      << R"("context":64,"parameters":1000,"weight_bytes":4000,"weight_types":"F32",)"
+      << R"("file_bytes":4096,"fingerprint":"00112233aabbccdd"})"
       << "\n";
   return 0;
 }
@@ -66,7 +67,7 @@ int run(std::map<std::string, std::string> options) {
                                                      .started_unix_s = jobs::unix_time_s(),
                                                      .hosts = {"here"},
                                                      .partition_text = "0-3 + head"}));
-  const auto done = jobs::read_done(layout.results_dir(), spec.prompt_count);
+  const auto done = jobs::read_done(layout.results_dir(), spec.uid, spec.prompt_count);
   jobs::ResultLog results(layout.results(run, 0), jobs::ResultLog::Sync::none);
   jobs::ExitRecord exit;
   exit.run = run;
@@ -91,6 +92,7 @@ int run(std::map<std::string, std::string> options) {
     result.token_ids = {7};
     result.prompt_tokens = 3;
     result.run = run;
+    result.job = spec.uid;
     results.commit({jobs::to_line(result)});
     ++answered;
   }

@@ -38,7 +38,7 @@ class OneSidedLink final : public pipeline::Link {
   Bytes incoming_;
 };
 
-const pipeline::Offer kOffer{.host = "n1", .problem = {}, .model_bytes = 10, .model_hash = 0x1234};
+const pipeline::Offer kOffer{.host = "n1", .problem = {}, .model_bytes = 10, .fingerprint = "1234"};
 
 pipeline::Agreement agree(OneSidedLink& link) {
   return pipeline::agree(link, kOffer, [] {

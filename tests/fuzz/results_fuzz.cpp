@@ -1,6 +1,7 @@
-// Oracle: what is written reads back as the same; the two readers of a line agree; and the lines of
-// a file are those that a search for newlines finds, wherever they lie in it.
+// Oracle: what is written reads back as the same; what counts as done is what parses; and the lines
+// of a file are those that a search for newlines finds, wherever they lie in it.
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -21,15 +22,13 @@ constexpr tests::MemoryBound kFileMemory{.base = std::size_t{256} << 10, .per_by
 constexpr std::int64_t kPrompts = 100;
 constexpr std::size_t kReaderBlockBytes = std::size_t{64} << 10;
 
-void check_line(std::string_view line) {
-  const auto index = jobs::result_index(line);
+std::optional<jobs::Result> check_line(std::string_view line) {
   const auto result = tests::parse_or_refuse<jobs::Error>(kLineMemory, line.size(),
                                                           [&] { return jobs::parse_result(line); });
-  if (!result) return;
-  require(index == result->index, "what the scheduler counts as an answer, the worker does too");
+  if (!result) return std::nullopt;
   const std::string written = jobs::to_line(*result);
   require(jobs::to_line(jobs::parse_result(written)) == written, "a written result reads back");
-  require(jobs::result_index(written) == index, "and so does its index");
+  return result;
 }
 
 std::vector<std::string> whole_lines(std::string_view bytes) {
@@ -71,17 +70,17 @@ void check_lines(tests::MemoryFile& file, std::string_view bytes) {
 
 void check_done(const std::filesystem::path& results_dir, std::string_view bytes) {
   std::set<std::int64_t> indices;
-  std::int64_t unreadable = 0;
+  std::int64_t useless = 0;
   for (const auto& line : whole_lines(bytes)) {
-    check_line(line);
-    const auto index = jobs::result_index(line);
-    if (index && *index < kPrompts) indices.insert(*index);
-    unreadable += !index;
+    const auto result = check_line(line);
+    const bool counts = result && jobs::is_answer_of("", kPrompts, *result);
+    if (counts) indices.insert(result->index);
+    useless += !counts;
   }
   const tests::MemoryWatch watch(kFileMemory, bytes.size());
-  const auto done = jobs::read_done(results_dir, kPrompts);
+  const auto done = jobs::read_done(results_dir, "", kPrompts);
   require(done.count() == static_cast<std::int64_t>(indices.size()), "each answer counts once");
-  require(done.unreadable_lines() == unreadable, "each damaged line is counted");
+  require(done.useless_lines() == useless, "each line that is no answer is counted");
 }
 
 struct Files {

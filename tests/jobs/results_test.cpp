@@ -19,6 +19,8 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
+constexpr const char* kUid = "0badcafe";
+
 Result answer(std::int64_t index) {
   Result result;
   result.id = "p" + std::to_string(index);
@@ -29,6 +31,7 @@ Result answer(std::int64_t index) {
   result.timing = {.queue_s = 0.1, .ttft_s = 0.2, .tpot_s = 1.0 / 3, .latency_s = 1e-9};
   result.replica = 1;
   result.run = {.attempt = 2, .restart = 3};
+  result.job = kUid;
   return result;
 }
 
@@ -38,7 +41,8 @@ TEST(ResultLine, IsTheDocumentedText) {
             "\"text\":\"a \\\"text\\\"\\n\xe2\x82\xac\",\"token_ids\":[1,2147483647,0],"
             "\"finish_reason\":\"stop\",\"prompt_tokens\":5,\"output_tokens\":3,\"error\":null,"
             "\"logprobs\":null,\"timing\":{\"queue_s\":0.1,\"ttft_s\":0.2,"
-            "\"tpot_s\":0.3333333333333333,\"latency_s\":1e-09},\"replica\":1,\"run\":\"2.3\"}");
+            "\"tpot_s\":0.3333333333333333,\"latency_s\":1e-09},\"replica\":1,\"run\":\"2.3\","
+            "\"job\":\"0badcafe\"}");
 }
 
 TEST(ResultLine, SurvivesTheRoundTrip) {
@@ -52,7 +56,6 @@ TEST(ResultLine, SurvivesTheRoundTrip) {
     EXPECT_EQ(back.token_ids, result.token_ids);
     EXPECT_EQ(back.timing.tpot_s, result.timing.tpot_s);
     EXPECT_EQ(back.run, result.run);
-    EXPECT_EQ(result_index(to_line(result)), result.index);
   }
   EXPECT_EQ(parse_result(to_line(failed)).error->message, "9 > 8\n");
 }
@@ -78,9 +81,9 @@ TEST(ResultLine, HalfACharacterBecomesAReplacementCharacter) {
 TEST(ResultLine, TornLinesAreNoResults) {
   const auto line = to_line(answer(7));
   for (std::size_t length = 0; length < line.size(); ++length) {
-    EXPECT_EQ(result_index(line.substr(0, length)), std::nullopt) << length;
     EXPECT_THROW(parse_result(line.substr(0, length)), Error) << length;
-    EXPECT_EQ(result_index(line.substr(0, length) + line).has_value(), length == 0) << length;
+    if (length == 0) continue;
+    EXPECT_THROW(parse_result(line.substr(0, length) + line), Error) << length;
   }
 }
 
@@ -92,16 +95,13 @@ TEST(ResultLine, DamagedBytesAreNeverMoreThanAnError) {
     for (int hits = 0; hits < 3; ++hits) {
       damaged[random() % damaged.size()] = static_cast<char>(random());
     }
-    const auto index = result_index(damaged);
     try {
-      EXPECT_EQ(parse_result(damaged).index, index);
+      const auto result = parse_result(damaged);
+      EXPECT_EQ(to_line(parse_result(to_line(result))), to_line(result));
     } catch (const Error&) {
     }
   }
   EXPECT_THROW(parse_result(std::string(100000, '[')), Error);
-  EXPECT_EQ(result_index("{\"index\":-1}"), std::nullopt);
-  EXPECT_EQ(result_index("{\"timing\":{\"index\":1}}"), std::nullopt);
-  EXPECT_EQ(result_index("7"), std::nullopt);
 }
 
 std::vector<std::string> lines_of(const std::filesystem::path& path, std::int64_t from = 0) {
@@ -207,11 +207,25 @@ TEST(ReadDone, CountsEachPromptOnceAndLosesNoneToADamagedLine) {
                                to_line(answer(3)).substr(0, 40));
   dir.write("1.1-0.jsonl", to_line(answer(2)) + "\ngarbage\n" + to_line(answer(4)) + "\n" +
                                to_line(answer(99)) + "\n");
-  const auto done = read_done(dir.path(), 5);
+  const auto done = read_done(dir.path(), kUid, 5);
   EXPECT_EQ(done.count(), 3);
-  EXPECT_EQ(done.unreadable_lines(), 1);
+  EXPECT_EQ(done.useless_lines(), 2);
   for (std::int64_t i = 0; i < 5; ++i) EXPECT_EQ(done.contains(i), i != 1 && i != 3) << i;
-  EXPECT_EQ(read_done(dir / "none", 5).count(), 0);
+  EXPECT_EQ(read_done(dir / "none", kUid, 5).count(), 0);
+}
+
+TEST(ReadDone, TakesNoAnswerThatTheDatabaseWouldNot) {
+  auto of_another_job = answer(0), of_a_later_version = answer(1), beyond = answer(5);
+  of_another_job.job = "0badcaff";
+  of_a_later_version.sample = 1;
+  auto without_text = to_line(answer(2));
+  without_text.erase(without_text.find("\"text\""),
+                     without_text.find("\"token_ids\"") - without_text.find("\"text\""));
+  const tests::TempDir dir;
+  dir.write("1.0-0.jsonl", to_line(of_another_job) + "\n" + to_line(of_a_later_version) + "\n" +
+                               to_line(beyond) + "\n" + without_text + "\n");
+  EXPECT_EQ(read_done(dir.path(), kUid, 5).count(), 0);
+  EXPECT_EQ(read_done(dir.path(), kUid, 5).useless_lines(), 4);
 }
 
 // A writer killed at any moment: every line that commit() returned for is there, and no torn one.

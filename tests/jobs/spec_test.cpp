@@ -24,6 +24,8 @@ JobSpec hostile_spec() {
   spec.job = 9007199254740993;  // not a double
   spec.uid = "0a1b2c3d";
   spec.name = spec.input = spec.model = spec.launcher = spec.worker = kHostile;
+  spec.model_bytes = 1 << 20;
+  spec.model_fingerprint = "00112233aabbccdd";
   spec.prompt_count = 1234567;
   spec.shape = {.nodes = 6, .ranks_per_node = 2, .replicas = 3, .stages = 4};
   spec.batch_size = 3;

@@ -244,16 +244,29 @@ TEST(Job, UnreadableModelIsOneErrorOfAllRanks) {
   jobs::JobSpec spec = spec_for(3);
   spec.model = tiny("cases.jsonl").string();  // no model
   const JobDirectory job(spec, reference_prompts());
-  EXPECT_EQ(Launch(job, kFirst, 3).wait(), kBadJob);
+  EXPECT_EQ(Launch(job, kFirst, 3).wait(), kBadInput);
   const jobs::ExitRecord exit = job.exit_record(kFirst);
   EXPECT_EQ(exit.outcome, "failed");
-  EXPECT_EQ(exit.exit_code, kBadJob);
+  EXPECT_EQ(exit.exit_code, kBadInput);
   EXPECT_NE(exit.message.find("cases.jsonl"), std::string::npos) << exit.message;
+}
+
+TEST(Job, AModelThatWasReplacedSinceIsRefused) {
+  jobs::JobSpec spec = spec_for(2);
+  spec.model_bytes = 1;
+  spec.model_fingerprint = "0123456789abcdef";
+  const JobDirectory job(spec, reference_prompts());
+  EXPECT_EQ(Launch(job, kFirst, 2).wait(), kBadInput);
+  EXPECT_NE(job.exit_record(kFirst).message.find(
+                "is not the model that this job was submitted with (1 bytes, fingerprint "
+                "0123456789abcdef)"),
+            std::string::npos)
+      << job.exit_record(kFirst).message;
 }
 
 TEST(Job, WorldOfTheWrongSizeIsRefused) {
   const JobDirectory job(spec_for(3), reference_prompts());
-  EXPECT_EQ(Launch(job, kFirst, 2).wait(), kBadJob);
+  EXPECT_EQ(Launch(job, kFirst, 2).wait(), kBadInput);
   EXPECT_NE(job.exit_record(kFirst).message.find("2 rank(s)"), std::string::npos);
 }
 
@@ -261,7 +274,7 @@ TEST(Job, LaterSettingsAreRefusedByName) {
   jobs::JobSpec spec = spec_for(2);
   spec.shape = {.nodes = 2, .ranks_per_node = 1, .replicas = 2, .stages = 1};
   const JobDirectory job(spec, reference_prompts());
-  EXPECT_EQ(Launch(job, kFirst, 2).wait(), kBadJob);
+  EXPECT_EQ(Launch(job, kFirst, 2).wait(), kBadInput);
   EXPECT_NE(job.exit_record(kFirst).message.find("replicas = 2"), std::string::npos);
 }
 

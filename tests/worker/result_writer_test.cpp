@@ -77,7 +77,7 @@ TEST_F(ResultWriterTest, LaterRunKnowsWhatIsDoneAndWhatFailed) {
     writer.add(boasts);
     writer.finish();
   }
-  const jobs::DoneSet earlier = jobs::read_done(job.layout().results_dir(), 10);
+  const jobs::DoneSet earlier = jobs::read_done(job.layout().results_dir(), "", 10);
   EXPECT_EQ(earlier.count(), 3);
   EXPECT_TRUE(earlier.contains(3) && earlier.contains(5) && earlier.contains(6));
   EXPECT_EQ(earlier.failed(), 1);

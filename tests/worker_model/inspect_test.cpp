@@ -38,7 +38,7 @@ TEST(Check, SaysWhatSubmitMustKnow) {
   EXPECT_EQ(answer["weight_types"]["BF16"].get<int>() + answer["weight_types"]["F32"].get<int>(),
             answer["weight_bytes"].get<int>());
   EXPECT_EQ(answer["file_bytes"], std::filesystem::file_size(kModel));
-  EXPECT_THAT(answer["header_hash"].get<std::string>(), testing::MatchesRegex("[0-9a-f]{16}"));
+  EXPECT_THAT(answer["fingerprint"].get<std::string>(), testing::MatchesRegex("[0-9a-f]{16}"));
 }
 
 TEST(Check, SaysWhyNot) {

@@ -6,6 +6,9 @@
 namespace sluice::worker::model {
 
 inline constexpr const char* kConfigFile = "config.json";
+inline constexpr const char* kGenerationConfigFile = "generation_config.json";
+inline constexpr const char* kTokenizerFile = "tokenizer.json";
+inline constexpr const char* kTokenizerConfigFile = "tokenizer_config.json";
 inline constexpr std::uint64_t kConfigBytesMax = 1 << 20;
 
 }  // namespace sluice::worker::model

@@ -6,9 +6,6 @@
 
 #include "worker/error.h"
 #include "worker/model/gguf.h"
-#include "worker/model/hash.h"
-#include "worker/model/hugging_face.h"
-#include "worker/model/json_facts.h"
 #include "worker/model/safetensors.h"
 
 namespace sluice::worker::model {
@@ -122,9 +119,7 @@ Model Model::open(const std::filesystem::path& path) {
   if (std::filesystem::is_directory(path)) {
     Safetensors files = open_safetensors(path);
     ModelConfig config = read_config(path, files.weights);
-    const std::string config_json = read_small_file(path / kConfigFile, kConfigBytesMax);
-    const std::uint64_t hash = hash_on(files.header_hash, std::as_bytes(std::span(config_json)));
-    return Model(path, std::move(files.weights), hash, std::move(config),
+    return Model(path, std::move(files.weights), files.header_hash, std::move(config),
                  text::Tokenizer::from_folder(path));
   }
   Gguf file = Gguf::open(path);

@@ -34,7 +34,7 @@ class Model {
 
   const std::filesystem::path& path() const { return path_; }
   const WeightFiles& weights() const { return weights_; }
-  std::uint64_t header_hash() const { return header_hash_; }  // all ranks must agree on it
+  std::uint64_t header_hash() const { return header_hash_; }  // of the weight files
   const ModelConfig& config() const { return config_; }
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
 

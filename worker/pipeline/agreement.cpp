@@ -19,7 +19,7 @@ Bytes write(const Offer& offer) {
   out.put_text(offer.host);
   out.put_text(offer.problem);
   out.put(offer.model_bytes);
-  out.put(offer.model_hash);
+  out.put_text(offer.fingerprint);
   return out.take();
 }
 
@@ -36,7 +36,7 @@ Offer read_offer(const Bytes& bytes) {
   offer.host = in.get_text();
   offer.problem = in.get_text();
   offer.model_bytes = in.get<std::uint64_t>();
-  offer.model_hash = in.get<std::uint64_t>();
+  offer.fingerprint = in.get_text();
   return offer;
 }
 
@@ -119,11 +119,11 @@ std::string problem_of(const std::vector<Offer>& offers) {
       // What rank 0 sees needs no address: most often every rank sees the same.
       return rank == 0 ? offer.problem : on_rank(static_cast<int>(rank), offer.host, offer.problem);
     }
-    if (offer.model_bytes != offers[0].model_bytes || offer.model_hash != offers[0].model_hash) {
+    if (offer.model_bytes != offers[0].model_bytes || offer.fingerprint != offers[0].fingerprint) {
       return on_rank(static_cast<int>(rank), offer.host,
                      "the model file differs from rank 0's (" + std::to_string(offer.model_bytes) +
                          " bytes there, " + std::to_string(offers[0].model_bytes) + " on " +
-                         offers[0].host + ", or another header): copy the same file to every node");
+                         offers[0].host + ", or other contents): copy the same file to every node");
     }
   }
   return {};

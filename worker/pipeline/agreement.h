@@ -20,7 +20,8 @@ namespace sluice::worker::pipeline {
 struct Offer {
   std::string host;
   std::string problem;  // the job or the model cannot be opened here; empty: all is well
-  std::uint64_t model_bytes = 0, model_hash = 0;
+  std::uint64_t model_bytes = 0;
+  std::string fingerprint = {};  // the model's
 };
 
 // How the work is laid out. The same value on every rank.
