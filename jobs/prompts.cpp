@@ -170,6 +170,9 @@ PromptSummary normalise_prompts(const NormaliseOptions& options) {
     }
   }
 
+  if (reader.has_changed()) {
+    throw Error(options.input.string() + " changed while it was read; try again when it is whole");
+  }
   ids.find_repeats(
       [&](const IdIndex::Entry& entry) {
         reader.seek(entry.offset);

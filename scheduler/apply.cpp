@@ -152,10 +152,15 @@ class Applier {
   }
 
   bool submit(const db::Attempt& attempt) {
-    const auto spec = jobs::load_spec(layout_.spec());
+    const Watch watch{.attempt = attempt, .layout = layout_};
+    jobs::JobSpec spec;
+    try {
+      spec = jobs::load_spec(layout_.spec());
+    } catch (const jobs::Error& error) {  // its folder was removed, or damaged
+      return look_once_more(watch, error.what());
+    }
     prepare_directory(spec, attempt);
     site_.store.note_try(attempt, jobs::unix_time_s());
-    const Watch watch{.attempt = attempt, .layout = layout_};
     const auto answer = executor().submit(spec, watch);
     using Kind = slurm::SubmitAnswer::Kind;
     if (answer.kind == Kind::accepted) return finish(attempt, answer.id);

@@ -85,6 +85,24 @@ Sighting look(const Watch& watch) {
               record->queued ? "another local job is running" : "");
 }
 
+// The supervisor of an attempt whose record cannot be read: the attempt's id names it. Nothing
+// where only another machine can tell whether it lives.
+std::optional<ProcessId> supervisor_by_id(const db::Attempt& attempt) {
+  if (attempt.owner_host != host_name()) return std::nullopt;
+  return parse_supervisor(attempt.cluster_id);
+}
+
+Sighting look_without_record(const Watch& watch, const std::string& why) {
+  using slurm::Phase;
+  const auto supervisor = supervisor_by_id(watch.attempt);
+  if (!supervisor) return {.kind = Sighting::Kind::unknown, .status = {}, .why = why};
+  slurm::JobStatus status;
+  status.id = watch.attempt.cluster_id;
+  status.name = watch.attempt.cluster_name;
+  if (lives(*supervisor)) return seen(std::move(status), Phase::running, "RUNNING", why);
+  return seen(std::move(status), Phase::failed, "NODE_FAIL", why);
+}
+
 class LocalExecutor final : public Executor {
  public:
   explicit LocalExecutor(std::filesystem::path sluice) : sluice_(std::move(sluice)) {}
@@ -115,14 +133,19 @@ class LocalExecutor final : public Executor {
       try {
         sightings.push_back(look(watch));
       } catch (const std::exception& error) {
-        sightings.push_back({.kind = Sighting::Kind::unknown, .status = {}, .why = error.what()});
+        sightings.push_back(look_without_record(watch, error.what()));
       }
     }
     return sightings;
   }
 
   std::optional<std::string> cancel(const Watch& watch) override {
-    const auto record = read_local_record(watch.layout, watch.attempt.attempt);
+    std::optional<LocalRecord> record;
+    try {
+      record = read_local_record(watch.layout, watch.attempt.attempt);
+    } catch (const std::exception& error) {
+      return cancel_without_record(watch, error.what());
+    }
     if (!record || record->state == LocalRecord::State::ended) return std::nullopt;
     if (record->boot_id != boot_id()) {
       if (record->host == host_name()) return std::nullopt;  // restarted: nothing is left of it
@@ -137,6 +160,14 @@ class LocalExecutor final : public Executor {
   }
 
  private:
+  static std::optional<std::string> cancel_without_record(const Watch& watch,
+                                                          const std::string& why) {
+    const auto supervisor = supervisor_by_id(watch.attempt);
+    if (!supervisor) return why;
+    if (lives(*supervisor)) ::kill(static_cast<pid_t>(supervisor->pid), SIGTERM);
+    return std::nullopt;
+  }
+
   // The supervisor's first act is its record; whoever published it first runs the attempt.
   static slurm::SubmitAnswer await_record(const Watch& watch, std::int64_t pid,
                                           const std::string& log) {

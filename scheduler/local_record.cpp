@@ -1,5 +1,7 @@
 #include "scheduler/local_record.h"
 
+#include <cinttypes>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "jobs/files.h"
@@ -29,6 +31,15 @@ std::int64_t whole(const nlohmann::json& json, const char* key) {
 
 std::string LocalRecord::cluster_id() const {
   return "local-" + std::to_string(supervisor.pid) + "-" + std::to_string(supervisor.start_ticks);
+}
+
+std::optional<ProcessId> parse_supervisor(const std::string& cluster_id) {
+  ProcessId id;
+  int end = 0;
+  const int got = std::sscanf(cluster_id.c_str(), "local-%" SCNd64 "-%" SCNd64 "%n", &id.pid,
+                              &id.start_ticks, &end);
+  if (got != 2 || static_cast<std::size_t>(end) != cluster_id.size()) return std::nullopt;
+  return id;
 }
 
 std::string to_json(const LocalRecord& record) {

@@ -23,12 +23,15 @@ struct LocalRecord {
   int exit_code = 0;         // 128 + signal when it was killed by one
   double submitted_unix_s = 0, started_unix_s = 0, ended_unix_s = 0;  // 0: not yet
 
-  std::string cluster_id() const;  // "local-<pid>-<start ticks>"
+  std::string cluster_id() const;  // "local-<pid>-<start ticks>", of the supervisor
 };
 
 std::string to_json(const LocalRecord& record);
 LocalRecord parse_local_record(const std::string& json);  // throws scheduler::Error
 std::optional<LocalRecord> read_local_record(const jobs::Layout& layout, int attempt);
+
+// The supervisor that a cluster_id() names.
+std::optional<ProcessId> parse_supervisor(const std::string& cluster_id);
 
 // The attempt's log with the cluster's id in place of Slurm's %j.
 std::filesystem::path local_log(const jobs::Layout& layout, int attempt, const std::string& id);

@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <string_view>
 #include <utility>
@@ -58,7 +59,8 @@ std::string say_why(const slurm::JobStatus& status, const std::string& log) {
   } else if (status.state == "OUT_OF_MEMORY") {
     why += ": a rank needed more memory than the job was given (--mem)";
   } else if (exit.signal != 0) {
-    why += ": a rank was killed (signal " + std::to_string(exit.signal) + ")";
+    why +=
+        ": a rank, or the script itself, was killed (signal " + std::to_string(exit.signal) + ")";
   } else if (has_reason) {
     why += ": " + status.reason;
   } else if (exit.code != 0) {
@@ -85,6 +87,10 @@ class Planner {
   }
 
  private:
+  // Since then. A time to come was written by a clock that was ahead, and to wait for it could take
+  // for ever: it counts as far back as it lies ahead.
+  double passed_s(double then_unix_s) const { return std::abs(now_s_ - then_unix_s); }
+
   template <typename What>
   void act(What what) {
     actions_.push_back({.job = seen_.job.id, .what = std::move(what)});
@@ -112,7 +118,7 @@ class Planner {
   // Intent is on disk; whether sbatch was called, and what it said, is not known.
   void plan_submitting() {
     const double since_s = std::max(seen_.attempt->intended_unix_s, seen_.attempt->last_try_unix_s);
-    const double waited_s = now_s_ - since_s;
+    const double waited_s = passed_s(since_s);
     if (seen_.owner != JobSeen::Owner::gone && waited_s < limits_.owner_s) return;
     if (seen_.claim) return finish(seen_.claim->cluster_id);
     if (seen_.sighting.kind == Sighting::Kind::seen) return finish(seen_.sighting.status.id);
@@ -225,7 +231,7 @@ class Planner {
     }
     const bool failed = exit.outcome == "failed";
     const Again again = cut_short(status);
-    if (again != Again::never && !(failed && exit.exit_code == jobs::kBadJob)) {
+    if (again != Again::never && !(failed && exit.exit_code == jobs::kBadInput)) {
       return End{.again = again, .why = say_why(status, seen_.log)};
     }
     return End{.again = failed ? Again::never : Again::with_progress, .why = exit.message};
@@ -246,7 +252,7 @@ class Planner {
   // known has not settled.
   bool settled(double end_unix_s) const {
     if (seen_.job.executor == "local") return true;
-    return end_unix_s > 0 && now_s_ - end_unix_s >= limits_.exit_record_grace_s;
+    return end_unix_s > 0 && passed_s(end_unix_s) >= limits_.exit_record_grace_s;
   }
 
   // The run counted more durable answers than are to be seen here yet.
@@ -263,7 +269,7 @@ class Planner {
 
   // The cluster does not know the attempt any more, and says so.
   std::optional<End> vanished() {
-    if (now_s_ - seen_.attempt->last_try_unix_s < limits_.submit_grace_s) return std::nullopt;
+    if (passed_s(seen_.attempt->last_try_unix_s) < limits_.submit_grace_s) return std::nullopt;
     if (answers_may_come(0)) return std::nullopt;
     if (seen_.job.cancel_requested) return End{.cancelled = true, .why = {}};
     const bool ran = seen_.claim || state_ == JobState::running;
@@ -305,7 +311,7 @@ class Planner {
   void ask_cancel() {
     if (!seen_.job.cancel_requested || jobs::is_final(state_)) return;
     if (state_ == JobState::submitting) return;
-    if (now_s_ - seen_.cancel_asked_unix_s >= limits_.cancel_repeat_s) act(AskCancel{});
+    if (passed_s(seen_.cancel_asked_unix_s) >= limits_.cancel_repeat_s) act(AskCancel{});
   }
 
   const JobSeen& seen_;

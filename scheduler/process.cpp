@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <sstream>
 #include <vector>
@@ -14,6 +15,7 @@ namespace sluice::scheduler {
 namespace {
 
 struct Stat {
+  std::string name;
   char state = '?';
   std::int64_t session = 0;
   std::int64_t start_ticks = 0;
@@ -24,21 +26,37 @@ struct Stat {
 std::optional<Stat> read_stat(std::int64_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const auto name_begin = text.find('(') + 1;
   const auto name_end = text.rfind(')');
-  if (name_end == std::string::npos) return std::nullopt;
+  if (name_begin == 0 || name_end == std::string::npos) return std::nullopt;
   std::istringstream rest(text.substr(name_end + 1));
   const std::vector<std::string> fields{std::istream_iterator<std::string>(rest), {}};
   if (fields.size() < 20) return std::nullopt;
-  return Stat{.state = fields[0][0],
+  return Stat{.name = text.substr(name_begin, name_end - name_begin),
+              .state = fields[0][0],
               .session = std::strtoll(fields[3].c_str(), nullptr, 10),
               .start_ticks = std::strtoll(fields[19].c_str(), nullptr, 10)};
+}
+
+bool is_dead(const Stat& stat) { return stat.state == 'Z' || stat.state == 'X'; }
+
+void each_in_session(std::int64_t session,
+                     const std::function<void(std::int64_t pid, const Stat& stat)>& each) {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename();
+    std::int64_t pid = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (error != std::errc{} || end != name.data() + name.size()) continue;
+    const auto stat = read_stat(pid);
+    if (stat && stat->session == session && !is_dead(*stat)) each(pid, *stat);
+  }
 }
 
 }  // namespace
 
 std::optional<ProcessId> find_process(std::int64_t pid) {
   const auto stat = read_stat(pid);
-  if (!stat || stat->state == 'Z' || stat->state == 'X') return std::nullopt;
+  if (!stat || is_dead(*stat)) return std::nullopt;
   return ProcessId{.pid = pid, .start_ticks = stat->start_ticks};
 }
 
@@ -68,17 +86,22 @@ std::filesystem::path own_executable() { return std::filesystem::read_symlink("/
 
 int signal_session(std::int64_t session, int signal) {
   int alive = 0;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    const std::string name = entry.path().filename();
-    std::int64_t pid = 0;
-    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
-    if (error != std::errc{} || end != name.data() + name.size()) continue;
-    const auto stat = read_stat(pid);
-    if (!stat || stat->session != session || stat->state == 'Z' || stat->state == 'X') continue;
+  each_in_session(session, [&](std::int64_t pid, const Stat&) {
     ::kill(static_cast<pid_t>(pid), signal);
     ++alive;
-  }
+  });
   return alive;
+}
+
+std::set<std::string> programs_of_session(std::int64_t session) {
+  std::set<std::string> names;
+  each_in_session(session, [&](std::int64_t, const Stat& stat) { names.insert(stat.name); });
+  return names;
+}
+
+std::string kernel_name(const std::filesystem::path& program) {
+  constexpr std::size_t kCommBytesMax = 15;  // proc(5), comm
+  return program.filename().string().substr(0, kCommBytesMax);
 }
 
 }  // namespace sluice::scheduler

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 
 namespace sluice::scheduler {
@@ -25,5 +26,9 @@ std::filesystem::path own_executable();
 // Sends `signal` to every process of a session: also to those that made groups of their own, as
 // mpirun's ranks do. How many were alive.
 int signal_session(std::int64_t session, int signal);
+
+// The names of a session's programs as the kernel keeps them: of a long one the first 15 bytes.
+std::set<std::string> programs_of_session(std::int64_t session);
+std::string kernel_name(const std::filesystem::path& program);
 
 }  // namespace sluice::scheduler

@@ -2,8 +2,7 @@
 
 #include <unistd.h>
 
-#include <cstdlib>
-#include <cstring>
+#include <fstream>
 
 #include "jobs/error.h"
 #include "jobs/files.h"
@@ -11,6 +10,7 @@
 #include "jobs/layout.h"
 #include "scheduler/error.h"
 #include "scheduler/job_spec.h"
+#include "scheduler/leftovers.h"
 #include "scheduler/process.h"
 #include "slurm/error.h"
 #include "slurm/script.h"
@@ -115,29 +115,38 @@ jobs::PromptSummary read_prompts(const jobs::JobSpec& spec, const CheckOptions& 
     throw Error(ExitStatus::interrupted,
                 "interrupted while reading " + spec.input + "; nothing was queued");
   } catch (const jobs::Error& error) {
-    throw usage(error.what());
+    throw Error(ExitStatus::failure, std::string(error.what()) + "; nothing was queued");
   }
 }
 
 constexpr const char* kStagingPrefix = ".staging-";
+constexpr const char* kMovedFile = "moved";  // in a staging folder: database, then job directory
 
-// Staging folders of processes that were killed on this machine: ".staging-<pid>-<uid>-<host>".
-void remove_leftovers(const fs::path& job_root) {
+// A process that is killed between moving a folder into place and making the job leaves a folder
+// that no job names. Only the database that was to name it can tell; and a job that has begun is
+// none of them.
+bool belongs_to_no_job(const db::Store& store, const fs::path& database, const fs::path& job_dir) {
+  return database == store.path() && !store.names_directory(job_dir) &&
+         !fs::exists(jobs::Layout(job_dir).claims_dir());
+}
+
+void remove_leftovers(const db::Store& store, const fs::path& job_root) {
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(job_root, ignored)) {
-    const std::string name = entry.path().filename();
-    if (!name.starts_with(kStagingPrefix) || !name.ends_with("-" + host_name())) continue;
-    const std::int64_t pid = std::atoll(name.c_str() + std::strlen(kStagingPrefix));
-    if (!find_process(pid)) fs::remove_all(entry.path(), ignored);
+  for (const fs::path& folder : leftovers(job_root, kStagingPrefix)) {
+    std::ifstream moved(folder / kMovedFile);
+    std::string database, job_dir;
+    if (std::getline(moved, database) && std::getline(moved, job_dir)) {
+      if (database != store.path()) continue;
+      if (belongs_to_no_job(store, database, job_dir)) fs::remove_all(job_dir, ignored);
+    }
+    fs::remove_all(folder, ignored);
   }
 }
 
 }  // namespace
 
 Staging::Staging(const fs::path& job_root)
-    : dir_(job_root / (kStagingPrefix + std::to_string(::getpid()) + "-" + jobs::new_uid() + "-" +
-                       host_name())) {
-  remove_leftovers(job_root);
+    : folder_(job_root / temporary_name(kStagingPrefix)), dir_(folder_ / "job") {
   std::error_code error;
   fs::create_directories(dir_, error);
   if (error) {
@@ -148,10 +157,12 @@ Staging::Staging(const fs::path& job_root)
 
 Staging::~Staging() {
   std::error_code ignored;
-  if (!dir_.empty()) fs::remove_all(dir_, ignored);
+  if (!kept_) fs::remove_all(dir_, ignored);
+  fs::remove_all(folder_, ignored);
 }
 
-void Staging::move_to(const fs::path& job_dir) {
+void Staging::move_to(const fs::path& job_dir, const fs::path& database) {
+  jobs::write_file_whole(folder_ / kMovedFile, database.string() + "\n" + job_dir.string() + "\n");
   fs::rename(dir_, job_dir);
   dir_ = job_dir;
   jobs::sync_directory(job_dir.parent_path());
@@ -165,6 +176,11 @@ Submission check_submission(const Settings& settings, const CheckOptions& option
   }
   need(spec.input, "prompt file", "sluice submit INPUT --model PATH");
   if (fs::is_directory(spec.input)) throw usage(spec.input + ": is a folder, not a prompt file");
+  if (!fs::is_regular_file(spec.input)) {
+    throw usage(spec.input +
+                ": is a pipe or a device; prompts are read from a file, so write them "
+                "to one first");
+  }
   need(spec.model, "model", "--model PATH names a GGUF file or a Hugging Face folder");
   check_launcher(spec, options.environment);
   const fs::path worker = worker_here(settings);
@@ -172,6 +188,8 @@ Submission check_submission(const Settings& settings, const CheckOptions& option
   check_script(spec);
   submission.model = check_model(options.run, worker, spec.model);
   check_against_model(spec, submission.model);
+  spec.model_bytes = submission.model.file_bytes;
+  spec.model_fingerprint = submission.model.fingerprint;
 
   submission.prompts = read_prompts(spec, options);
   spec.prompt_count = submission.prompts.prompts;
@@ -196,12 +214,13 @@ fs::path job_directory(const fs::path& job_root, const jobs::JobSpec& spec) {
 
 jobs::JobId queue_submission(db::Store& store, Submission& submission, Staging& staging,
                              const fs::path& job_root) {
+  remove_leftovers(store, job_root);
   jobs::JobSpec& spec = submission.spec;
   const auto prepare = [&](jobs::JobId id) {
     spec.job = id;
     jobs::write_file_whole(jobs::Layout(staging.dir()).spec(), jobs::to_json(spec));
     const fs::path job_dir = job_directory(job_root, spec);
-    staging.move_to(job_dir);
+    staging.move_to(job_dir, store.path());
     return job_dir;
   };
   const auto id = store.create_job(spec, prepare);

@@ -16,7 +16,7 @@
 namespace sluice::scheduler {
 
 // A folder of our own in the job root, removed with all that is in it, wherever it was moved,
-// unless keep() was called. The next one removes what a killed process of this machine left.
+// unless keep() was called. The next submission removes what a killed process of this machine left.
 class Staging {
  public:
   explicit Staging(const std::filesystem::path& job_root);
@@ -25,11 +25,13 @@ class Staging {
   Staging& operator=(const Staging&) = delete;
 
   const std::filesystem::path& dir() const { return dir_; }
-  void move_to(const std::filesystem::path& job_dir);
-  void keep() { dir_.clear(); }
+  // `database` is to name the job directory; it decides when this process is killed before it can.
+  void move_to(const std::filesystem::path& job_dir, const std::filesystem::path& database);
+  void keep() { kept_ = true; }
 
  private:
-  std::filesystem::path dir_;
+  std::filesystem::path folder_, dir_;
+  bool kept_ = false;
 };
 
 struct Submission {

@@ -12,6 +12,7 @@
 
 #include "jobs/error.h"
 #include "jobs/files.h"
+#include "jobs/spec.h"
 #include "scheduler/cancel_request.h"
 #include "scheduler/error.h"
 #include "scheduler/local_record.h"
@@ -24,6 +25,8 @@ namespace {
 constexpr double kLockPoll_s = 0.1;
 constexpr double kKillPoll_s = 0.01;
 constexpr double kKillMax_s = 10;  // a process that waits for a dead disk does not die
+constexpr double kTermAgain_s = 5;
+constexpr double kLauncherPoll_s = 1;
 constexpr double kPublishPoll_s = 1;
 constexpr double kPublishMax_s = 600;  // a full disk; afterwards the record tells of no end
 constexpr int kCannotExecute = 126;    // the shell's own status for it
@@ -54,6 +57,36 @@ class Signals {
 
  private:
   sigset_t set_{}, before_{};
+};
+
+// mpirun misses the end of a rank that dies in its first milliseconds, and then waits for ever.
+class LauncherWatch {
+ public:
+  LauncherWatch(const jobs::Layout& layout, pid_t session) : session_(session) {
+    try {
+      const auto spec = jobs::load_spec(layout.spec());
+      launcher_ = kernel_name(spec.launcher.substr(0, spec.launcher.find(' ')));
+      worker_ = kernel_name(spec.worker);
+    } catch (const jobs::Error&) {
+      return;  // without it nobody is watched; the ranks say what is wrong with it
+    }
+  }
+
+  // For how long the launcher has been there without a rank.
+  double empty_s(double now_s) {
+    const auto programs = programs_of_session(session_);
+    if (launcher_.empty() || !programs.contains(launcher_) || programs.contains(worker_)) {
+      empty_since_s_.reset();
+      return 0;
+    }
+    if (!empty_since_s_) empty_since_s_ = now_s;
+    return now_s - *empty_since_s_;
+  }
+
+ private:
+  pid_t session_;
+  std::string launcher_, worker_;
+  std::optional<double> empty_since_s_;
 };
 
 class Supervisor {
@@ -131,15 +164,27 @@ class Supervisor {
 
   void watch_script() {
     const auto pid = static_cast<pid_t>(record_.script.pid);
-    std::optional<double> kill_at_s;
+    LauncherWatch launcher(layout_, pid);
+    std::optional<double> kill_at_s, term_at_s;
     while (!has_ended(pid)) {
       if (!published_) published_ = publish();
-      if (signals_.asked_to_end(1) && !kill_at_s) {
+      const bool asked = signals_.asked_to_end(kLauncherPoll_s);
+      const double now_s = jobs::steady_time_s();
+      if (asked && !kill_at_s) {
         note_why_it_ends();
-        kill_at_s = jobs::steady_time_s() + options_.kill_grace_s;
-        ::kill(pid, SIGTERM);  // the script passes it on, as it does under Slurm
+        kill_at_s = now_s + options_.kill_grace_s;
+        term_at_s = now_s;
       }
-      if (kill_at_s && jobs::steady_time_s() >= *kill_at_s) signal_session(pid, SIGKILL);
+      if (term_at_s && now_s >= *term_at_s) {
+        // The script passes it on, as it does under Slurm. Again, for what was not yet listening.
+        ::kill(pid, SIGTERM);
+        term_at_s = now_s + kTermAgain_s;
+      }
+      if (!kill_at_s && launcher.empty_s(now_s) >= options_.empty_launcher_max_s) {
+        record_.error = "the launcher hung: it held no rank any more; see its log, then retry";
+        kill_at_s = now_s;
+      }
+      if (kill_at_s && now_s >= *kill_at_s) signal_session(pid, SIGKILL);
     }
     kill_what_is_left(pid);
     int status = 0;
@@ -181,11 +226,15 @@ class Supervisor {
     while (!publish() && jobs::steady_time_s() < until_s) signals_.asked_to_end(kPublishPoll_s);
   }
 
-  bool publish() const {
+  bool publish() {
     try {
       jobs::write_file_whole(layout_.local(options_.attempt), to_json(record_));
       return true;
-    } catch (const jobs::Error&) {
+    } catch (const jobs::Error& error) {
+      if (complaint_ != error.what()) {
+        complaint_ = error.what();
+        options_.warn(complaint_ + "; trying again");
+      }
       return false;
     }
   }
@@ -195,6 +244,7 @@ class Supervisor {
   Signals signals_;
   LocalRecord record_;
   bool published_ = true;
+  std::string complaint_;
 };
 
 }  // namespace

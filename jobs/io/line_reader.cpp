@@ -1,5 +1,6 @@
 #include "jobs/io/line_reader.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,10 +11,22 @@ namespace {
 
 constexpr std::size_t kBlockBytes = std::size_t{64} << 10;
 
+FileVersion version_of(int fd, const std::filesystem::path& path) {
+  struct stat facts {};
+  if (::fstat(fd, &facts) < 0) throw_errno("read", path);
+  return {
+      .bytes = facts.st_size,
+      .modified_ns = facts.st_mtim.tv_sec * std::int64_t{1'000'000'000} + facts.st_mtim.tv_nsec};
+}
+
 }  // namespace
 
 LineReader::LineReader(const std::filesystem::path& path, std::size_t line_bytes_max)
-    : path_(path), fd_(open_read(path)), line_bytes_max_(line_bytes_max), block_(kBlockBytes) {}
+    : path_(path),
+      fd_(open_read(path)),
+      opened_(version_of(fd_.get(), path)),
+      line_bytes_max_(line_bytes_max),
+      block_(kBlockBytes) {}
 
 void LineReader::seek(std::int64_t offset) {
   const auto block_begin = position_ - static_cast<std::int64_t>(used_);
@@ -26,6 +39,8 @@ void LineReader::seek(std::int64_t offset) {
   used_ = filled_ = 0;
   position_ = offset;
 }
+
+bool LineReader::has_changed() const { return version_of(fd_.get(), path_) != opened_; }
 
 bool LineReader::fill() {
   ssize_t got = 0;

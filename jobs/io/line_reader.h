@@ -21,12 +21,18 @@ struct Line {
   bool too_long = false;       // `text` is its beginning
 };
 
+struct FileVersion {
+  std::int64_t bytes = 0, modified_ns = 0;
+  bool operator==(const FileVersion&) const = default;
+};
+
 class LineReader {
  public:
   LineReader(const std::filesystem::path& path, std::size_t line_bytes_max);
 
   std::optional<Line> next();      // nullopt at the end
   void seek(std::int64_t offset);  // the next line begins there
+  bool has_changed() const;        // was written to since it was opened
 
  private:
   bool fill();  // false at the end of the file
@@ -34,6 +40,7 @@ class LineReader {
 
   std::filesystem::path path_;
   Fd fd_;
+  FileVersion opened_;
   std::size_t line_bytes_max_;
   std::vector<char> block_;
   std::size_t used_ = 0, filled_ = 0;  // of block_

@@ -1,6 +1,7 @@
 #include "scheduler/cli/command_line.h"
 
 #include <algorithm>
+#include <csignal>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -195,6 +196,8 @@ int run_command_line(int argc, char** argv, Session& session) {
 }  // namespace
 
 int run(int argc, char** argv) {
+  std::signal(SIGXFSZ,
+              SIG_IGN);  // a write beyond the limit of a file's size fails, with its reason
   Session session;
   const int status = run_command_line(argc, argv, session);
   if (std::cout.flush()) return status;

@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -14,6 +12,7 @@
 #include "jobs/results.h"
 #include "scheduler/cli/commands.h"
 #include "scheduler/cli/view.h"
+#include "scheduler/leftovers.h"
 
 namespace sluice::scheduler::cli {
 namespace {
@@ -226,12 +225,14 @@ void write_file(Session& session, const db::Job& job, const ExportOptions& optio
   if (!fs::is_directory(folder)) {
     throw Error(ExitStatus::failure, "there is no folder " + folder.string());
   }
-  const fs::path part = target.string() + ".part-" + std::to_string(::getpid());
+  const std::string prefix = target.filename().string() + ".part-";
+  const fs::path part = folder / temporary_name(prefix);
+  std::error_code ignored;
+  for (const fs::path& left : leftovers(folder, prefix)) fs::remove(left, ignored);
   try {
     write_to(part, session, job, options);
     fs::rename(part, target);
   } catch (...) {
-    std::error_code ignored;
     fs::remove(part, ignored);
     throw;
   }

@@ -1,5 +1,6 @@
 // Commands that are not for people to type: what the local executor starts, and the names of
 // commands to come.
+#include <iostream>
 #include <memory>
 
 #include "scheduler/cli/commands.h"
@@ -15,6 +16,9 @@ void add_supervise(CommandLine& line) {
   app->add_option("--lock", options->lock)->required();
   app->callback([&line, options] {
     line.chosen = [options] {
+      options->warn = [](const std::string& why) {
+        std::cerr << "warning: " << why << std::endl;
+      };
       supervise(*options);
       return ExitStatus::ok;
     };

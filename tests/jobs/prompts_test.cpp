@@ -251,5 +251,19 @@ TEST_F(Normalise, DamagedBytesAreNeverMoreThanProblems) {
   }
 }
 
+// Its last line may be half of a prompt.
+TEST(NormalisePrompts, AFileThatGrowsWhileItIsReadIsRefused) {
+  const tests::TempDir dir;
+  static std::filesystem::path input;
+  input = dir.write("grows.txt", std::string(4 << 20, 'x') + "\n" + std::string(4 << 20, 'y'));
+  const auto grow = [](std::int64_t, void*) { std::ofstream(input, std::ios::app) << "more"; };
+  try {
+    normalise_prompts({.input = input, .progress = grow});
+    FAIL() << "a part was taken for the whole";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("changed while it was read"));
+  }
+}
+
 }  // namespace
 }  // namespace sluice::jobs

@@ -139,6 +139,10 @@ TEST_F(CancelTest, ReachesAJobWhoseFolderCannotBeRead) {
   jobs::write_file_whole(layout_.results_dir(), "no folder");
   EXPECT_THAT(tick(site()).warnings, testing::SizeIs(1));
   EXPECT_THAT(asked_, UnorderedElementsAre("42"));
+  sighting_.status.phase = slurm::Phase::cancelled;
+  sighting_.status.end_unix_s = 1;
+  tick(site());
+  EXPECT_EQ(store_.job(id_)->state, jobs::JobState::cancelled);
 }
 
 }  // namespace

@@ -75,7 +75,8 @@ TEST_F(Cli, QuietPrintsTheIdAlone) {
 }
 
 TEST_F(Cli, AQuietTickStillTellsWhatIsWrong) {
-  std::filesystem::remove(site_.layout(site_.queue()).spec());
+  const auto claims = site_.layout(site_.queue()).claims_dir();
+  std::filesystem::create_symlink(site_.dir.write("in the way", ""), claims);
   const auto ticked = sluice({"tick", "--quiet"});
   EXPECT_EQ(ticked.out, "");
   EXPECT_THAT(ticked.err, StartsWith("warning: job 1: "));
@@ -178,6 +179,7 @@ TEST_F(Cli, AnswersThatCameAfterTheEndAreExported) {
   jobs::Result late;
   late.id = "3";
   late.index = 2;
+  late.job = site_.job(1).uid;
   jobs::write_file_whole(site_.layout(1).results({.attempt = 1, .restart = 0}, 1),
                          jobs::to_line(late) + "\n");
   EXPECT_THAT(sluice({"export", "1"}).out, HasSubstr("\"id\":\"3\""));

@@ -2,10 +2,14 @@
 // as a restart of the machine or a reused pid would leave them.
 #include "scheduler/local_executor.h"
 
+#include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "scheduler/cancel_request.h"
 #include "scheduler/local_record.h"
+#include "scheduler/supervisor.h"
 #include "tests/scheduler/site.h"
 
 namespace sluice::scheduler {
@@ -229,6 +233,70 @@ TEST_F(LocalExecutorTest, ADamagedRecordIsNoAnswer) {
   const auto watch = attempt("a", "true\n");
   jobs::write_file_whole(watch.layout.local(1), "{\"format_version\": 1}");
   EXPECT_EQ(executor_->observe({watch}).at(0).kind, Kind::unknown);
+}
+
+// The attempt's id names the supervisor, of whom /proc tells whether it lives.
+TEST_F(LocalExecutorTest, ADamagedRecordDoesNotKeepAnAttemptFromItsEnd) {
+  auto watch = attempt("a", "trap 'exit 75' TERM\n" + patient_script());
+  watch.attempt.owner_host = host_name();
+  watch.attempt.cluster_id = submit(watch);
+  ASSERT_TRUE(started());
+  ASSERT_TRUE(reaches(watch, Phase::running));
+  const auto before = record(watch);
+  jobs::write_file_whole(watch.layout.local(1), "{");
+  EXPECT_EQ(phase(watch), Phase::running);
+  publish_cancel_request(watch.layout);
+  EXPECT_EQ(executor_->cancel(watch), std::nullopt);
+  ASSERT_TRUE(reaches(watch, Phase::cancelled)) << "the supervisor's last word is whole again";
+
+  jobs::write_file_whole(watch.layout.local(1), "{");
+  ASSERT_TRUE(eventually([&] { return !lives(before.supervisor); }));
+  EXPECT_EQ(look(watch).state, "NODE_FAIL");
+  watch.attempt.owner_host = "elsewhere";
+  EXPECT_EQ(executor_->observe({watch}).at(0).kind, Kind::unknown);
+}
+
+class Supervise : public LocalExecutorTest {
+ protected:
+  // The outcome of an attempt whose launcher runs `launcher`, and holds no rank for a while.
+  LocalRecord supervised(const std::string& launcher) {
+    const auto program = dir_.write("launcher", "#!/bin/bash\n" + launcher);
+    std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+    jobs::JobSpec spec;
+    spec.model = "m";
+    spec.launcher = program.string() + " -x";
+    spec.worker = SLUICE_FAKE_WORKER;
+    const auto watch = attempt("a", program.string() + "\n");
+    jobs::write_file_whole(watch.layout.spec(), to_json(spec));
+    const pid_t child = ::fork();  // it blocks signals, and waits for its children
+    if (child == 0) {
+      supervise({.job_dir = watch.layout.dir(),
+                 .attempt = 1,
+                 .lock = dir_ / ".local.lock",
+                 .empty_launcher_max_s = 1});
+      ::_exit(0);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+    return record(watch);
+  }
+};
+
+TEST_F(Supervise, ALauncherThatLostItsRanksIsEnded) {
+  const auto record = supervised("while :; do sleep 0.05; done\n");
+  EXPECT_EQ(record.state, LocalRecord::State::ended);
+  EXPECT_THAT(record.error, testing::HasSubstr("held no rank any more"));
+}
+
+TEST_F(Supervise, ALauncherWithARankIsLeftAlone) {
+  const auto name = std::filesystem::path(SLUICE_FAKE_WORKER).filename().string();
+  const auto rank =
+      dir_.write(name, "#!/bin/bash\nfor ((i = 0; i < 60; ++i)); do sleep 0.05; done\n");
+  std::filesystem::permissions(rank, std::filesystem::perms::owner_all);
+  const auto record = supervised(rank.string() + "\nexit 3\n");
+  EXPECT_EQ(record.error, "");
+  EXPECT_EQ(record.exit_code, 3);
 }
 
 }  // namespace

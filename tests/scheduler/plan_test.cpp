@@ -148,6 +148,14 @@ TEST(PlanSubmitting, IsSubmittedAgainOnlyWhenNowhereForTheGrace) {
   EXPECT_THAT(planned(Situation(JobState::submitting).unreachable()), IsEmpty());
 }
 
+// Submitted while the clock was a year ahead.
+TEST(PlanSubmitting, AClockThatWasAheadHoldsNothingUp) {
+  EXPECT_THAT(planned(Situation(JobState::submitting).absent().last_try(-3e7)),
+              ElementsAre("submit again"));
+  EXPECT_THAT(planned(Situation(JobState::submitting).absent().last_try(-20)), IsEmpty())
+      << "another machine's clock";
+}
+
 TEST(PlanSubmitting, ACancelledOneThatNeverArrivedIsNotSubmittedAgain) {
   EXPECT_THAT(planned(Situation(JobState::submitting).absent().cancel_requested()),
               ElementsAre("submitting: cancelled"));
@@ -267,6 +275,11 @@ struct EndCase {
   std::string why;
 };
 
+// Names the case in the list of tests.
+void PrintTo(const EndCase& one, std::ostream* out) {
+  *out << one.state << " " << one.exit_code << " " << one.outcome;
+}
+
 class PlanEnd : public testing::TestWithParam<EndCase> {};
 
 TEST_P(PlanEnd, IsTakenUpAgainOrFailsWithItsReason) {
@@ -296,9 +309,11 @@ INSTANTIATE_TEST_SUITE_P(
         EndCase{"NODE_FAIL", "1:0", "failed", true, "NODE_FAIL: exit code 1; see LOG"},
         EndCase{"TIMEOUT", "1:0", "failed", true, "TIMEOUT: the time limit was reached; see LOG"},
         EndCase{"FAILED", "1:0", "failed", false, "the worker's words"},
-        EndCase{"FAILED", "137:0", "", false, "FAILED: a rank was killed (signal 9); see LOG"},
+        EndCase{"FAILED", "137:0", "", false,
+                "FAILED: a rank, or the script itself, was killed (signal 9); see LOG"},
         EndCase{"FAILED", "132:0", "", false, "FAILED: exit code 132; see LOG"},
-        EndCase{"FAILED", "0:9", "", false, "FAILED: a rank was killed (signal 9); see LOG"},
+        EndCase{"FAILED", "0:9", "", false,
+                "FAILED: a rank, or the script itself, was killed (signal 9); see LOG"},
         EndCase{"FAILED", "3:0", "", false, "FAILED: exit code 3; see LOG"},
         EndCase{"OUT_OF_MEMORY", "0:125", "", false,
                 "OUT_OF_MEMORY: a rank needed more memory than the job was given (--mem); see "

@@ -2,7 +2,10 @@
 #include "scheduler/submission.h"
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+
+#include <functional>
 
 #include "jobs/prompts.h"
 #include "scheduler/error.h"
@@ -120,22 +123,82 @@ TEST(Submission, MpirunThatIsMissingIsNamedWithItsPackage) {
   }
 }
 
-TEST(Staging, TheNextOneRemovesWhatAKilledProcessLeft) {
-  const tests::TempDir dir;
+std::vector<std::string> names_in(const std::filesystem::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    names.push_back(entry.path().filename());
+  }
+  return names;
+}
+
+// A submission that is killed at some step; what is done in the child is not undone by it.
+void killed(const std::function<void()>& steps) {
   const pid_t child = ::fork();
   if (child == 0) {
-    new Staging(dir.path());
+    steps();
     ::_exit(0);
   }
   ::waitpid(child, nullptr, 0);
-  const auto folders = [&] {
-    const auto entries = std::filesystem::directory_iterator(dir.path());
-    return std::distance(begin(entries), end(entries));
-  };
-  ASSERT_EQ(folders(), 1);
-  std::filesystem::create_directory(dir / (".staging-" + std::to_string(child) + "-0a-elsewhere"));
-  Staging first(dir.path()), second(dir.path());
-  EXPECT_EQ(folders(), 3) << "the two that live, and another machine's";
+}
+
+TEST(Leftovers, OfKilledSubmissionsAreRemovedByTheNext) {
+  LocalSite site;
+  const auto root = site.dir / "jobs";
+  const auto database = site.open().path();
+  killed([&] { new Staging(root); });
+  killed([&] { (new Staging(root))->move_to(root / "7-00000007", database); });
+  killed([&] { (new Staging(root))->move_to(root / "8-00000008", site.dir / "another.db"); });
+  const auto begun = root / "9-00000009";
+  killed([&] { (new Staging(root))->move_to(begun, database); });
+  std::filesystem::create_directories(jobs::Layout(begun).claims_dir());
+  const auto elsewhere = ".staging-" + std::to_string(1 << 30) + "-0a-elsewhere";
+  std::filesystem::create_directory(root / elsewhere);
+  EXPECT_EQ(names_in(root).size(), 8u);
+
+  const auto id = site.queue();
+  const auto names = names_in(root);
+  EXPECT_EQ(names.size(), 5u);
+  EXPECT_THAT(names, testing::IsSupersetOf({site.layout(id).dir().filename().string(),
+                                            std::string("8-00000008"), std::string("9-00000009"),
+                                            elsewhere}))
+      << "and what only another database or another machine can tell";
+}
+
+TEST(Leftovers, AJobThatWasMadeKeepsItsDirectory) {
+  LocalSite site;
+  const auto root = site.dir / "jobs";
+  killed([&] {
+    auto* staging = new Staging(root);
+    CheckOptions check;
+    check.output = jobs::Layout(staging->dir()).prompts();
+    auto submission = check_submission(site.settings(), check);
+    auto store = site.open();
+    // What queue_submission does, up to its last step.
+    store.create_job(submission.spec, [&](jobs::JobId job) {
+      submission.spec.job = job;
+      const auto directory = job_directory(root, submission.spec);
+      staging->move_to(directory, store.path());
+      return directory;
+    });
+  });
+  ASSERT_EQ(site.open().all_jobs().size(), 1u);
+  site.queue();
+  EXPECT_TRUE(std::filesystem::exists(site.layout(1).prompts()));
+  EXPECT_EQ(names_in(root).size(), 2u);
+}
+
+TEST(Submission, APipeIsRefused) {
+  LocalSite site;
+  const auto pipe = site.dir / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_THAT(refusal(site, {{"input", {pipe}}}), HasSubstr("is a pipe or a device"));
+}
+
+TEST(Submission, WritesDownWhichModelItIs) {
+  LocalSite site;
+  const auto spec = jobs::load_spec(site.layout(site.queue()).spec());
+  EXPECT_EQ(spec.model_bytes, 4096);
+  EXPECT_EQ(spec.model_fingerprint, "00112233aabbccdd");
 }
 
 TEST(Submission, AnInterruptWhileReadingLeavesNothing) {

@@ -179,7 +179,8 @@ TEST(Tick, AKilledRankFailsTheJobAndARetryDoesOnlyTheRest) {
   const auto id = site.queue();
   ASSERT_TRUE(site.ends(id));
   EXPECT_EQ(site.job(id).state, JobState::failed);
-  EXPECT_THAT(site.job(id).reason, HasSubstr("a rank was killed (signal 9); see "));
+  EXPECT_THAT(site.job(id).reason,
+              HasSubstr("a rank, or the script itself, was killed (signal 9); see "));
   EXPECT_EQ(site.job(id).prompts_ok, 1) << "what was answered is kept";
   ASSERT_TRUE(
       site.open().append_event(id, JobState::failed, {.kind = EventKind::retried, .reason = {}}));
@@ -216,12 +217,45 @@ TEST(Tick, AnswersAreCountedAsTheyCome) {
 TEST(Tick, OneJobsErrorDoesNotStopTheOthers) {
   LocalSite site;
   const auto broken = site.queue(), whole = site.queue();
-  std::filesystem::remove(site.layout(broken).spec());
+  site.dir.write("in the way", "");
+  std::filesystem::remove_all(site.layout(broken).claims_dir());
+  std::filesystem::create_symlink(site.dir / "in the way", site.layout(broken).claims_dir());
   const auto report = site.tick();
-  EXPECT_THAT(report.warnings.at(0).text, HasSubstr("spec.json"));
+  EXPECT_THAT(report.warnings.at(0).text, HasSubstr("claims"));
   EXPECT_EQ(report.warnings.at(0).job, broken);
   ASSERT_TRUE(site.ends(whole));
   EXPECT_EQ(site.job(whole).state, JobState::completed);
+}
+
+TEST(Tick, AJobWhoseFolderIsGoneOrDamagedIsRefusedWithTheReason) {
+  LocalSite site;
+  const auto gone = site.queue(), damaged = site.queue();
+  std::filesystem::remove_all(site.layout(gone).dir());
+  jobs::write_file_whole(site.layout(damaged).spec(), "{\"job\": ");
+  site.tick();
+  for (const auto id : {gone, damaged}) {
+    EXPECT_EQ(site.job(id).state, JobState::failed);
+    EXPECT_THAT(site.job(id).reason, HasSubstr("spec.json"));
+    expect_whole_life(site, id);
+  }
+}
+
+// Whatever befell the file since it was read; the answers in it are judged as they are now.
+TEST(Tick, AnswersThatWereNotCountedAreReadAgain) {
+  LocalSite site;
+  site.hold();
+  const auto id = site.queue();
+  ASSERT_TRUE(site.ticks_until(id, [](const db::Job& job) { return job.prompts_ok == 1; }));
+  // As if the file had been longer: what is written from now on lies before that place.
+  const auto file = site.layout(id).results({.attempt = 1, .restart = 0}, 0);
+  auto store = site.open();
+  const auto read = store.ingested_offset(id, file.filename());
+  ASSERT_TRUE(store.add_results(
+      id, {.file = file.filename(), .offset = read, .end = read + (1 << 20), .results = {}}));
+  site.release();
+  ASSERT_TRUE(site.ends(id));
+  EXPECT_EQ(site.job(id).state, JobState::completed) << site.job(id).reason;
+  EXPECT_EQ(site.job(id).prompts_ok, 3);
 }
 
 TEST(Tick, BytesThatAreNoAnswerAreNoProgress) {
