@@ -232,6 +232,7 @@ TEST(Job, MorePromptsThanWereSubmittedIsAnErrorThatCountsWhatIsDone) {
     jobs::Result earlier;
     earlier.id = "2";
     earlier.index = 1;
+    earlier.job = jobs::load_spec(job.layout().spec()).uid;
     log.commit({to_line(earlier)});
   }
   EXPECT_EQ(Launch(job, kSecond, 2).wait(), kFailed);
