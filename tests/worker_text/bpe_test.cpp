@@ -54,5 +54,19 @@ TEST(Bpe, JoinsAsDefined) {
   }
 }
 
+TEST(JoinNeighbours, AsksOnlyThreeTimesASymbol) {
+  for (const std::size_t size : {2, 1000, 100'000}) {
+    std::vector<Symbol> symbols(size);
+    for (std::uint32_t i = 0; i < size; ++i) symbols[i] = {0, i, i + 1};
+    std::size_t asked = 0;
+    join_neighbours(symbols, [&](const Symbol&, const Symbol&) {
+      ++asked;
+      return std::optional(Joined{0, 0});
+    });
+    EXPECT_EQ(symbols.size(), 1u);
+    EXPECT_LE(asked, 3 * size);
+  }
+}
+
 }  // namespace
 }  // namespace sluice::worker::text
