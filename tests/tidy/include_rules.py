@@ -31,7 +31,7 @@ HOMES = [
     (r"toml\+\+/.*", ["scheduler/config.cpp"]),
     (r"CLI/.*", ["scheduler/cli/", "scheduler/main.cpp", "worker/options.cpp", "worker/main.cpp"]),
     (r"spdlog/.*", ["scheduler/main.cpp", "scheduler/cli/", "worker/main.cpp", "worker/log.cpp"]),
-    (r"nlohmann/.*", ["jobs/*.cpp", "db/*.cpp", "worker/*.cpp", "worker/model/json_facts.h", "scheduler/*.cpp"]),
+    (r"nlohmann/.*", ["jobs/*.cpp", "db/*.cpp", "worker/*.cpp", "scheduler/*.cpp"]),
 ]
 
 GETENV_HOMES = ["worker/options.cpp", "scheduler/config.cpp"]

@@ -1,14 +1,13 @@
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <string_view>
 
-#include "worker/error.h"
+#include "worker/json_value.h"
 #include "worker/model/check_config.h"
 #include "worker/model/config.h"
 #include "worker/model/family.h"
 #include "worker/model/hugging_face.h"
-#include "worker/model/json_facts.h"
-#include "worker/model/printable.h"
 
 namespace sluice::worker::model {
 namespace {
@@ -26,8 +25,7 @@ class ConfigReader {
   ConfigReader(const std::filesystem::path& folder, const WeightFiles& weights)
       : folder_(folder),
         weights_(weights),
-        json_(JsonFacts::parse((folder / kConfigFile).string(),
-                               read_small_file(folder / kConfigFile, kConfigBytesMax))),
+        document_(folder / kConfigFile, kConfigBytesMax),
         family_(find_family()) {}
 
   ModelConfig read() {
@@ -41,7 +39,7 @@ class ConfigReader {
     read_windows();
     read_rope();
     read_scales();
-    config_.tied_head = json_.boolean("tie_word_embeddings").value_or(family_.tied_head);
+    config_.tied_head = json_["tie_word_embeddings"].boolean_or(family_.tied_head);
     check_tensors(
         folder_.string(), weights_, [&](std::string_view name) { return has_no_effect(name); },
         config_);
@@ -55,114 +53,102 @@ class ConfigReader {
   }
 
   const Family& find_family() const {
-    const auto model_type = json_.string("model_type");
-    if (!model_type) json_.fail("'model_type' is missing; it is no model's configuration");
+    const std::string model_type = json_["model_type"].string();
     std::string supported;
     for (const Family& family : families()) {
-      if (family.model_type == *model_type) return family;
+      if (family.model_type == model_type) return family;
       supported += (supported.empty() ? "" : ", ") + std::string(family.model_type);
     }
-    json_.fail("model type " + printable(*model_type) +
-               " is not supported by this version (supported: " + supported + ")");
+    json_["model_type"].refuse(supported);
   }
 
   void refuse_unsupported() const {
-    for (const std::string& name :
-         json_.strings("architectures").value_or(std::vector<std::string>())) {
-      if (name == family_.causal_lm) continue;
-      json_.fail("architecture " + printable(name) + " is not supported by this version (of " +
-                 std::string(family_.model_type) + " it is " + std::string(family_.causal_lm) +
-                 ")");
+    for (const JsonValue& name : json_["architectures"].elements()) {
+      if (name.string() != family_.causal_lm) name.refuse(family_.causal_lm);
     }
-    if (json_.has("quantization_config")) {
-      json_.fail(
-          "'quantization_config': quantised Hugging Face weights are not supported by this "
-          "version; use a GGUF file of the model, or the weights before quantisation");
+    if (const JsonValue quantised = json_["quantization_config"]; !quantised.is_null()) {
+      quantised.fail(
+          "is there, but quantised Hugging Face weights are not supported by this version; use a "
+          "GGUF file of the model, or the weights before quantisation");
     }
     for (const auto& [key, neutral] : kNeutralFlags) {
-      if (json_.boolean(key).value_or(neutral) == neutral) continue;
-      json_.fail(printable(key) +
-                 " changes the computation in a way that is not supported by this version");
+      if (json_[key].boolean_or(neutral) == neutral) continue;
+      json_[key].fail("changes the computation in a way that is not supported by this version");
     }
-    constexpr std::string_view kSilu = "silu", kGelu = "gelu_pytorch_tanh";
-    const auto wanted = family_.activation == kernels::Activation::silu ? kSilu : kGelu;
-    const auto activation = json_.string(family_.is_gemma ? "hidden_activation" : "hidden_act");
-    if (activation && *activation != wanted) {
-      json_.fail("activation " + printable(*activation) + " is not supported by this version (" +
-                 std::string(family_.model_type) + " has " + std::string(wanted) + ")");
-    }
+    const std::string wanted =
+        family_.activation == kernels::Activation::silu ? "silu" : "gelu_pytorch_tanh";
+    const JsonValue activation = json_[family_.is_gemma ? "hidden_activation" : "hidden_act"];
+    if (activation.string_or(wanted) != wanted) activation.refuse(wanted);
   }
 
-  std::optional<int> size(std::string_view key) const {
-    const auto value = json_.integer(key);
-    if (value && (*value < 1 || *value > kDimensionMax)) {
-      json_.fail(printable(key) + " is " + std::to_string(*value) + ", not from 1 to " +
-                 std::to_string(kDimensionMax));
+  static int required_size(const JsonValue& json) {
+    const std::int64_t value = json.integer();
+    if (value < 1 || value > kDimensionMax) {
+      json.fail("is " + std::to_string(value) + ", not from 1 to " + std::to_string(kDimensionMax));
     }
-    return value ? std::optional(static_cast<int>(*value)) : std::nullopt;
+    return static_cast<int>(value);
   }
 
-  int required_size(std::string_view key) const {
-    const auto value = size(key);
-    if (!value) json_.fail(printable(key) + " is missing");
-    return *value;
+  static int size_or(const JsonValue& json, int otherwise) {
+    return json.is_null() ? otherwise : required_size(json);
   }
 
-  static double positive(const JsonFacts& json, std::string_view key, double otherwise) {
-    const double value = json.number(key).value_or(otherwise);
-    if (!(std::isnormal(value) && value > 0)) json.fail(printable(key) + " is no positive number");
+  static double required_positive(const JsonValue& json) {
+    const double value = json.number();
+    if (!(std::isnormal(value) && value > 0)) json.fail("is no positive number");
     return value;
   }
 
+  static double positive_or(const JsonValue& json, double otherwise) {
+    return json.is_null() ? otherwise : required_positive(json);
+  }
+
   void read_sizes() {
-    config_.layers = required_size("num_hidden_layers");
-    config_.hidden = required_size("hidden_size");
-    config_.ffn = required_size("intermediate_size");
-    config_.heads = required_size("num_attention_heads");
+    config_.layers = required_size(json_["num_hidden_layers"]);
+    config_.hidden = required_size(json_["hidden_size"]);
+    config_.ffn = required_size(json_["intermediate_size"]);
+    config_.heads = required_size(json_["num_attention_heads"]);
     const auto or_else = [](int value, int otherwise) { return value > 0 ? value : otherwise; };
     config_.kv_heads =
-        size("num_key_value_heads").value_or(or_else(family_.kv_heads, config_.heads));
+        size_or(json_["num_key_value_heads"], or_else(family_.kv_heads, config_.heads));
     config_.head_dim =
-        size("head_dim").value_or(or_else(family_.head_dim, config_.hidden / config_.heads));
-    config_.context = size("max_position_embeddings").value_or(family_.context);
-    config_.rms_eps = static_cast<float>(positive(json_, "rms_norm_eps", 1e-6));
-    check_heads(json_.what(), config_);
+        size_or(json_["head_dim"], or_else(family_.head_dim, config_.hidden / config_.heads));
+    config_.context = size_or(json_["max_position_embeddings"], family_.context);
+    config_.rms_eps = static_cast<float>(positive_or(json_["rms_norm_eps"], 1e-6));
+    check_heads((folder_ / kConfigFile).string(), config_);
   }
 
   // A window that is null is none, one that is absent is the family's. Qwen has to ask for its.
   void read_windows() {
     const bool by_request = !family_.is_gemma && family_.window == 0;
-    const bool wanted = !by_request || json_.boolean("use_sliding_window").value_or(false);
-    const bool is_silent = !json_.json().contains("sliding_window");
-    if (wanted) config_.window = size("sliding_window").value_or(is_silent ? family_.window : 0);
-    set_windows(size("sliding_window_pattern")
-                    .value_or(size("_sliding_window_pattern").value_or(family_.full_every)),
+    const bool wanted = !by_request || json_["use_sliding_window"].boolean_or(false);
+    const JsonValue window = json_["sliding_window"];
+    if (wanted) config_.window = size_or(window, window.is_absent() ? family_.window : 0);
+    set_windows(size_or(json_["sliding_window_pattern"],
+                        size_or(json_["_sliding_window_pattern"], family_.full_every)),
                 config_);
     if (by_request && wanted) {
-      const auto full = size_from_zero("max_window_layers").value_or(28);  // transformers' default
-      for (int i = 0; i < std::min(full, config_.layers); ++i) config_.is_windowed[i] = false;
+      const JsonValue full = json_["max_window_layers"];
+      const std::uint64_t layers = full.is_null() ? 28 : full.natural();  // transformers' default
+      const auto is_full = std::min<std::size_t>(layers, config_.is_windowed.size());
+      std::fill_n(config_.is_windowed.begin(), is_full, false);
     }
-    if (const auto types = json_.strings("layer_types")) read_layer_types(*types);
+    if (const JsonValue types = json_["layer_types"]; !types.is_null()) read_layer_types(types);
   }
 
-  std::optional<int> size_from_zero(std::string_view key) const {
-    return json_.integer(key) == 0 ? 0 : size(key);
-  }
-
-  void read_layer_types(const std::vector<std::string>& types) {
+  void read_layer_types(const JsonValue& json) {
+    const std::vector<JsonValue> types = json.elements();
     if (types.size() != config_.is_windowed.size()) {
-      json_.fail("'layer_types' names " + std::to_string(types.size()) + " layers of " +
-                 std::to_string(config_.layers));
+      json.fail("names " + std::to_string(types.size()) + " layers of " +
+                std::to_string(config_.layers));
     }
     for (std::size_t i = 0; i < types.size(); ++i) {
-      const bool windowed = types[i] == "sliding_attention";
-      if (!windowed && types[i] != "full_attention") {
-        json_.fail("layer type " + printable(types[i]) +
-                   " is not supported by this version (supported: full_attention, "
-                   "sliding_attention)");
+      const bool windowed = types[i].string() == "sliding_attention";
+      if (!windowed && types[i].string() != "full_attention") {
+        types[i].refuse("full_attention, sliding_attention");
       }
       if (windowed && config_.window == 0) {
-        json_.fail("'layer_types' has a sliding layer, but there is no 'sliding_window'");
+        types[i].fail("is a sliding layer, but there is no 'sliding_window'");
       }
       config_.is_windowed[i] = windowed;
     }
@@ -171,24 +157,24 @@ class ConfigReader {
   // transformers 5 has rope_parameters, of each type of layers where they differ; 4 has rope_theta
   // and rope_scaling.
   void read_rope() {
-    const auto parameters = json_.object("rope_parameters");
-    if (parameters && parameters->has("full_attention")) {
-      config_.rope = rope_of(*parameters->object("full_attention"), family_.rope_base);
-      const auto windowed = parameters->object("sliding_attention");
-      config_.window_rope = windowed ? rope_of(*windowed, family_.window_rope_base) : config_.rope;
+    const JsonValue parameters = json_["rope_parameters"];
+    if (const JsonValue full = parameters["full_attention"]; !full.is_null()) {
+      config_.rope = rope_of(full, family_.rope_base);
+      const JsonValue windowed = parameters["sliding_attention"];
+      config_.window_rope =
+          windowed.is_null() ? config_.rope : rope_of(windowed, family_.window_rope_base);
       return;
     }
-    if (parameters) {
-      config_.rope = rope_of(*parameters, family_.rope_base);
+    if (!parameters.is_null()) {
+      config_.rope = rope_of(parameters, family_.rope_base);
     } else {
-      const double base = positive(json_, "rope_theta", family_.rope_base);
-      const auto scaling = json_.object("rope_scaling");
-      config_.rope = scaling ? rope_of(*scaling, base) : RopeScheme{.base = checked_base(base)};
+      const double base = positive_or(json_["rope_theta"], family_.rope_base);
+      config_.rope = rope_of(json_["rope_scaling"], base);
     }
     config_.window_rope = config_.rope;
     if (family_.has_window_rope) {
-      config_.window_rope = {
-          .base = checked_base(positive(json_, "rope_local_base_freq", family_.window_rope_base))};
+      config_.window_rope = {.base = checked_base(positive_or(json_["rope_local_base_freq"],
+                                                              family_.window_rope_base))};
     }
   }
 
@@ -197,37 +183,32 @@ class ConfigReader {
     return base;
   }
 
-  RopeScheme rope_of(const JsonFacts& parameters, double base) const {
-    RopeScheme rope{.base = checked_base(positive(parameters, "rope_theta", base))};
-    if (positive(parameters, "partial_rotary_factor", 1) != 1) {
-      parameters.fail("rotating a part of a head is not supported by this version");
+  RopeScheme rope_of(const JsonValue& parameters, double base) const {
+    RopeScheme rope{.base = checked_base(positive_or(parameters["rope_theta"], base))};
+    const JsonValue part = parameters["partial_rotary_factor"];
+    if (part.number_or(1) != 1) {
+      part.fail("rotates a part of a head, which is not supported by this version");
     }
-    const std::string type =
-        parameters.string("rope_type").value_or(parameters.string("type").value_or("default"));
-    if (type == "linear") {
-      rope.linear_factor = required_positive(parameters, "factor");
-    } else if (type == "llama3") {
+    const JsonValue type = parameters[parameters["rope_type"].is_null() ? "type" : "rope_type"];
+    const std::string name = type.string_or("default");
+    if (name == "linear") {
+      rope.linear_factor = required_positive(parameters["factor"]);
+    } else if (name == "llama3") {
       rope.freq_factors = llama3_factors(parameters, rope);
-    } else if (type != "default") {
-      parameters.fail("rope scaling " + printable(type) +
-                      " is not supported by this version (supported: default, linear, llama3)");
+    } else if (name != "default") {
+      type.refuse("default, linear, llama3");
     }
     return rope;
   }
 
-  static double required_positive(const JsonFacts& json, std::string_view key) {
-    if (!json.has(key)) json.fail(printable(key) + " is missing");
-    return positive(json, key, 1);
-  }
-
   // Long waves are stretched by the factor, short ones stay, between them it goes smoothly.
   // Source: transformers, modeling_rope_utils.py, after Meta's Llama 3.1.
-  std::vector<float> llama3_factors(const JsonFacts& parameters, const RopeScheme& rope) const {
-    const double factor = required_positive(parameters, "factor");
-    const double low = required_positive(parameters, "low_freq_factor");
-    const double high = required_positive(parameters, "high_freq_factor");
-    const double context = required_positive(parameters, "original_max_position_embeddings");
-    if (low >= high) parameters.fail("'low_freq_factor' is not below 'high_freq_factor'");
+  std::vector<float> llama3_factors(const JsonValue& parameters, const RopeScheme& rope) const {
+    const double factor = required_positive(parameters["factor"]);
+    const double low = required_positive(parameters["low_freq_factor"]);
+    const double high = required_positive(parameters["high_freq_factor"]);
+    const double context = required_positive(parameters["original_max_position_embeddings"]);
+    if (low >= high) parameters["low_freq_factor"].fail("is not below 'high_freq_factor'");
     std::vector<float> factors;
     for (const double frequency : rope_frequencies(rope, config_.head_dim)) {
       const double waves = context * frequency / (2 * std::numbers::pi);  // in the old context
@@ -239,15 +220,15 @@ class ConfigReader {
 
   void read_scales() {
     const auto cap = [&](std::string_view key, double otherwise) {
-      const double value = json_.json().contains(key) ? json_.number(key).value_or(0) : otherwise;
-      if (value < 0) json_.fail(printable(key) + " is negative");
+      const double value = json_[key].number_or(json_[key].is_absent() ? otherwise : 0);
+      if (value < 0) json_[key].fail("is negative");
       return static_cast<float>(value);
     };
     config_.attention_softcap = cap("attn_logit_softcapping", family_.attention_softcap);
     config_.final_softcap = cap("final_logit_softcapping", family_.final_softcap);
-    const double query_scalar = family_.is_gemma
-                                    ? positive(json_, "query_pre_attn_scalar", family_.query_scalar)
-                                    : config_.head_dim;
+    const double query_scalar =
+        family_.is_gemma ? positive_or(json_["query_pre_attn_scalar"], family_.query_scalar)
+                         : config_.head_dim;
     config_.attention_scale = 1.0F / std::sqrt(static_cast<float>(query_scalar));
     if (family_.is_gemma) config_.embedding_scale = std::sqrt(static_cast<float>(config_.hidden));
   }
@@ -260,7 +241,8 @@ class ConfigReader {
 
   const std::filesystem::path& folder_;
   const WeightFiles& weights_;
-  JsonFacts json_;
+  JsonDocument document_;
+  JsonValue json_ = document_.root();
   const Family& family_;
   ModelConfig config_;
 };

@@ -6,7 +6,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <string>
 #include <utility>
 
 #include "worker/error.h"
@@ -51,6 +50,17 @@ void ReadOnlyFile::read_at(std::uint64_t offset, std::span<std::byte> out) const
     offset += static_cast<std::uint64_t>(got);
     out = out.subspan(static_cast<std::size_t>(got));
   }
+}
+
+std::string read_small_file(const std::filesystem::path& path, std::uint64_t bytes_max) {
+  const ReadOnlyFile file(path);
+  if (file.bytes() > bytes_max) {
+    throw Error(path.string() + ": has " + std::to_string(file.bytes()) +
+                " bytes, more than any such file (at most " + std::to_string(bytes_max) + ")");
+  }
+  std::string text(file.bytes(), '\0');
+  file.read_at(0, std::as_writable_bytes(std::span(text)));
+  return text;
 }
 
 }  // namespace sluice::worker::model

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string>
 
 namespace sluice::worker::model {
 
@@ -27,5 +28,8 @@ class ReadOnlyFile {
   int fd_ = -1;
   std::uint64_t bytes_ = 0;
 };
+
+// A small file as a whole. Throws worker::Error when it is missing or larger than `bytes_max`.
+std::string read_small_file(const std::filesystem::path& path, std::uint64_t bytes_max);
 
 }  // namespace sluice::worker::model

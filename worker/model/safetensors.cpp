@@ -1,7 +1,6 @@
 #include "worker/model/safetensors.h"
 
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <span>
 #include <string>
@@ -9,15 +8,13 @@
 #include <vector>
 
 #include "worker/error.h"
+#include "worker/json_value.h"
 #include "worker/model/hash.h"
 #include "worker/model/header_reader.h"
-#include "worker/model/json_facts.h"
 #include "worker/model/printable.h"
 
 namespace sluice::worker::model {
 namespace {
-
-using nlohmann::json;
 
 constexpr const char* kWeightsFile = "model.safetensors";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
@@ -26,51 +23,45 @@ constexpr std::uint64_t kIndexBytesMax = 100'000'000;
 constexpr std::size_t kDimensionsMax = 4;
 constexpr const char* kMetadata = "__metadata__";  // the one name in a header that is no tensor
 
-kernels::WeightType read_type(const std::string& subject, const std::string& dtype) {
-  if (dtype == "F32") return kernels::WeightType::f32;
-  if (dtype == "F16") return kernels::WeightType::f16;
-  if (dtype == "BF16") return kernels::WeightType::bf16;
-  throw Error(subject + ": type " + printable(dtype) +
-              " is not supported by this version (supported: F32, F16, BF16)");
+kernels::WeightType read_type(const JsonValue& dtype) {
+  const std::string name = dtype.string();
+  if (name == "F32") return kernels::WeightType::f32;
+  if (name == "F16") return kernels::WeightType::f16;
+  if (name == "BF16") return kernels::WeightType::bf16;
+  dtype.refuse("F32, F16, BF16");
 }
 
-std::vector<std::uint64_t> read_naturals(const JsonFacts& facts, const char* key) {
-  const auto found = facts.json().find(key);
-  if (found == facts.json().end() || !found->is_array()) {
-    facts.fail(printable(key) + " is not an array of numbers");
-  }
+std::vector<std::uint64_t> read_naturals(const JsonValue& json) {
+  if (!json.is_array()) json.fail("is no array");
   std::vector<std::uint64_t> values;
-  for (const json& element : *found) {
-    if (!element.is_number_unsigned()) facts.fail(printable(key) + " is not of natural numbers");
-    values.push_back(element.get<std::uint64_t>());
-  }
+  for (const JsonValue& element : json.elements()) values.push_back(element.natural());
   return values;
 }
 
 // `data`: where the tensors' bytes begin in the file, of which there are `data_bytes`.
-TensorInfo read_tensor(const std::string& name, const JsonFacts& facts, std::uint64_t data,
+TensorInfo read_tensor(const std::string& name, const JsonValue& json, std::uint64_t data,
                        std::uint64_t data_bytes) {
   TensorInfo tensor;
   tensor.name = name;
-  tensor.type = read_type(facts.what(), facts.string("dtype").value_or(""));
-  auto shape = read_naturals(facts, "shape");
+  tensor.type = read_type(json["dtype"]);
+  auto shape = read_naturals(json["shape"]);
   if (shape.empty() || shape.size() > kDimensionsMax) {
-    facts.fail("has " + std::to_string(shape.size()) + " dimensions, not 1 to " +
-               std::to_string(kDimensionsMax));
+    json.fail("has " + std::to_string(shape.size()) + " dimensions, not 1 to " +
+              std::to_string(kDimensionsMax));
   }
   tensor.cols = shape.back();
   shape.pop_back();
-  tensor.bytes = tensor_bytes(facts.what(), tensor.type, shape, tensor.cols);
+  tensor.bytes = tensor_bytes(json.subject(), tensor.type, shape, tensor.cols);
   for (const std::uint64_t size : shape) tensor.rows *= size;
 
-  const auto offsets = read_naturals(facts, "data_offsets");
+  const auto offsets = read_naturals(json["data_offsets"]);
   if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] - offsets[0] != tensor.bytes) {
-    facts.fail("its 'data_offsets' are not the " + std::to_string(tensor.bytes) +
-               " bytes of its shape; the file is damaged");
+    json.fail("has 'data_offsets' that are not the " + std::to_string(tensor.bytes) +
+              " bytes of its shape; the file is damaged");
   }
   if (offsets[1] > data_bytes) {
-    facts.fail("ends at " + std::to_string(offsets[1]) + " of the data's " +
-               std::to_string(data_bytes) + " bytes; the file is cut short: fetch it again");
+    json.fail("ends at " + std::to_string(offsets[1]) + " of the data's " +
+              std::to_string(data_bytes) + " bytes; the file is cut short: fetch it again");
   }
   tensor.offset = data + offsets[0];
   return tensor;
@@ -89,14 +80,11 @@ Header read_header(const ReadOnlyFile& file, std::uint64_t hash) {
             std::to_string(in.left()) +
             " left; it is cut short or no safetensors file: fetch it again");
   }
-  const std::string path = file.path().string();
-  const JsonFacts facts = JsonFacts::parse(path, in.text(bytes));
+  const JsonDocument document(file.path().string(), in.text(bytes));
   Header header;
-  for (const auto& [name, value] : facts.json().items()) {
+  for (const auto& [name, tensor] : document.root().members()) {
     if (name == kMetadata) continue;
-    const auto tensor = value.is_object() ? facts.object(name) : std::nullopt;
-    if (!tensor) facts.fail("tensor " + printable(name) + " is no object");
-    header.tensors.push_back(read_tensor(name, *tensor, in.offset(), in.left()));
+    header.tensors.push_back(read_tensor(name, tensor, in.offset(), in.left()));
   }
   refuse_overlaps(file.path(), header.tensors);
   header.hash = in.hash();
@@ -107,18 +95,17 @@ Header read_header(const ReadOnlyFile& file, std::uint64_t hash) {
 using Shards = std::map<std::string, std::vector<std::string>>;
 
 Shards read_index(const std::filesystem::path& path, const std::string& text) {
-  const auto map = JsonFacts::parse(path.string(), text).object("weight_map");
-  if (!map) throw Error(path.string() + ": has no 'weight_map'");
+  const JsonDocument document(path.string(), text);
+  const JsonValue map = document.root()["weight_map"];
   Shards shards;
-  for (const auto& [tensor, file] : map->json().items()) {
-    const auto name = map->string(tensor).value_or("");
+  for (const auto& [tensor, file] : map.members()) {
+    const std::string name = file.string();
     if (name.empty() || name.find('/') != std::string::npos) {
-      map->fail("tensor " + printable(tensor) + " lies in " + printable(name) +
-                ", which is no file of this folder");
+      file.fail("is " + printable(name) + ", which is no file of this folder");
     }
     shards[name].push_back(tensor);
   }
-  if (shards.empty()) map->fail("names no file");
+  if (shards.empty()) map.fail("names no file");
   return shards;
 }
 

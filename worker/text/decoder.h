@@ -10,7 +10,7 @@
 #include <variant>
 #include <vector>
 
-#include "worker/text/json_value.h"
+#include "worker/json_value.h"
 
 namespace sluice::worker::text {
 

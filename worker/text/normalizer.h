@@ -8,7 +8,7 @@
 #include <variant>
 #include <vector>
 
-#include "worker/text/json_value.h"
+#include "worker/json_value.h"
 #include "worker/text/regex.h"
 #include "worker/text/unicode.h"
 

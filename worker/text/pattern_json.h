@@ -1,7 +1,7 @@
 // A pattern of tokenizer.json, {"String": "..."} or {"Regex": "..."}, as a Regex.
 #pragma once
 
-#include "worker/text/json_value.h"
+#include "worker/json_value.h"
 #include "worker/text/regex.h"
 
 namespace sluice::worker::text {

@@ -9,7 +9,7 @@
 #include <variant>
 #include <vector>
 
-#include "worker/text/json_value.h"
+#include "worker/json_value.h"
 #include "worker/text/regex.h"
 
 namespace sluice::worker::text {

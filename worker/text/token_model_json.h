@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "worker/text/json_value.h"
+#include "worker/json_value.h"
 #include "worker/text/tokenizer_parts.h"
 
 namespace sluice::worker::text {

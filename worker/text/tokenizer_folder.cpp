@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "worker/error.h"
+#include "worker/json_value.h"
 #include "worker/model/printable.h"
-#include "worker/text/json_value.h"
 #include "worker/text/stop_tokens.h"
 #include "worker/text/tokenizer_json.h"
 

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "worker/error.h"
+#include "worker/json_value.h"
 #include "worker/model/printable.h"
-#include "worker/text/json_value.h"
 #include "worker/text/token_model_json.h"
 
 namespace sluice::worker::text {

@@ -1,17 +1,16 @@
-#include "worker/text/json_value.h"
+#include "worker/json_value.h"
 
 #include <array>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <span>
 #include <utility>
 
 #include "worker/error.h"
 #include "worker/model/printable.h"
 #include "worker/model/read_only_file.h"
 
-namespace sluice::worker::text {
+namespace sluice::worker {
 namespace {
 
 using nlohmann::json;
@@ -24,17 +23,6 @@ const json& as_json(const void* value) {
   return value ? *static_cast<const json*>(value) : null;
 }
 
-std::string read_whole_file(const std::filesystem::path& path, std::uint64_t bytes_max) {
-  const model::ReadOnlyFile file(path);
-  if (file.bytes() > bytes_max) {
-    throw Error(path.string() + ": has " + std::to_string(file.bytes()) +
-                " bytes, more than any such file (at most " + std::to_string(bytes_max) + ")");
-  }
-  std::string text(file.bytes(), '\0');
-  file.read_at(0, std::as_writable_bytes(std::span(text)));
-  return text;
-}
-
 }  // namespace
 
 struct JsonDocument::Data {
@@ -43,9 +31,12 @@ struct JsonDocument::Data {
 };
 
 JsonDocument::JsonDocument(const std::filesystem::path& path, std::uint64_t bytes_max,
-                           const Takers& takers) {
+                           const Takers& takers)
+    : JsonDocument(path.string(), model::read_small_file(path, bytes_max), takers) {}
+
+JsonDocument::JsonDocument(std::string file, std::string_view text, const Takers& takers) {
   auto data = std::make_unique<Data>();
-  data->file = path.string();
+  data->file = std::move(file);
   const auto fail = [&](const std::string& problem) { throw Error(data->file + ": " + problem); };
   std::array<std::string, kElementDepth + 1> keys;  // of the objects around, by depth
   std::string container;                            // of the second level
@@ -83,7 +74,6 @@ JsonDocument::JsonDocument(const std::filesystem::path& path, std::uint64_t byte
     return !take;
   };
   try {
-    const std::string text = read_whole_file(path, bytes_max);
     data->root = json::parse(text, keep);
   } catch (const json::parse_error& error) {
     fail("is not valid JSON at byte " + std::to_string(error.byte));
@@ -126,6 +116,14 @@ std::vector<JsonValue> JsonValue::elements() const {
   return elements;
 }
 
+std::vector<std::pair<std::string, JsonValue>> JsonValue::members() const {
+  std::vector<std::pair<std::string, JsonValue>> members;
+  if (is_null()) return members;
+  if (!is_object()) fail("is no object");
+  for (const auto& [key, value] : as_json(json_).items()) members.emplace_back(key, (*this)[key]);
+  return members;
+}
+
 std::string JsonValue::string() const {
   if (!is_string()) fail("is no string");
   return as_json(json_).get<std::string>();
@@ -145,15 +143,24 @@ std::int64_t JsonValue::integer() const {
   return value.get<std::int64_t>();
 }
 
+std::uint64_t JsonValue::natural() const {
+  const json& value = as_json(json_);
+  if (!value.is_number_unsigned()) fail("is no natural number of 64 bits");
+  return value.get<std::uint64_t>();
+}
+
 double JsonValue::number() const {
   const json& value = as_json(json_);
   if (!value.is_number() || !std::isfinite(value.get<double>())) fail("is no number");
   return value.get<double>();
 }
 
+std::string JsonValue::subject() const {
+  return *file_ + (path_.empty() ? ":" : ": key " + model::printable(path_));
+}
+
 void JsonValue::fail(const std::string& problem) const {
-  throw Error(*file_ + ": key " + model::printable(path_) + " " +
-              (json_ ? problem : "is missing (" + problem + ")"));
+  throw Error(subject() + " " + (is_null() ? "is missing (" + problem + ")" : problem));
 }
 
 void JsonValue::refuse(std::string_view supported) const {
@@ -161,4 +168,4 @@ void JsonValue::refuse(std::string_view supported) const {
        ", which is not supported by this version (supported: " + std::string(supported) + ")");
 }
 
-}  // namespace sluice::worker::text
+}  // namespace sluice::worker

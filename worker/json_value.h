@@ -10,33 +10,42 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-namespace sluice::worker::text {
+namespace sluice::worker {
 
 class JsonDocument;
 
 // A view into a JsonDocument, which must outlive it.
 class JsonValue {
  public:
-  bool is_null() const;
+  bool is_absent() const { return json_ == nullptr; }  // not even null
+  bool is_null() const;                                // or absent
   bool is_object() const;
   bool is_array() const;
   bool is_integer() const;
   bool is_string() const;
 
-  JsonValue operator[](std::string_view key) const;  // null when absent; of null too
-  std::vector<JsonValue> elements() const;           // of an array; none of null
+  JsonValue operator[](std::string_view key) const;                // null when absent; of null too
+  std::vector<JsonValue> elements() const;                         // of an array; none of null
+  std::vector<std::pair<std::string, JsonValue>> members() const;  // of an object; none of null
 
   // The value as asked; these throw when it is absent or of another kind.
   std::string string() const;
   bool boolean() const;
   std::int64_t integer() const;
+  std::uint64_t natural() const;
   double number() const;  // finite
 
+  // These throw only when it is of another kind.
+  std::string string_or(std::string otherwise) const { return is_null() ? otherwise : string(); }
   bool boolean_or(bool otherwise) const { return is_null() ? otherwise : boolean(); }
+  double number_or(double otherwise) const { return is_null() ? otherwise : number(); }
 
-  // "FILE: key 'model.merges[3]' PROBLEM".
+  // "FILE: key 'model.merges[3]'", as messages begin; of the root "FILE:".
+  std::string subject() const;
+  // "SUBJECT PROBLEM".
   [[noreturn]] void fail(const std::string& problem) const;
   // The same for a name that is not among the supported ones.
   [[noreturn]] void refuse(std::string_view supported) const;
@@ -61,6 +70,8 @@ class JsonDocument {
   // or is nested too deeply.
   JsonDocument(const std::filesystem::path& path, std::uint64_t bytes_max,
                const Takers& takers = {});
+  // The same of a text that stands in `file`.
+  JsonDocument(std::string file, std::string_view text, const Takers& takers = {});
   JsonDocument(JsonDocument&&) noexcept;
   ~JsonDocument();
 
@@ -71,4 +82,4 @@ class JsonDocument {
   std::unique_ptr<const Data> data_;
 };
 
-}  // namespace sluice::worker::text
+}  // namespace sluice::worker
