@@ -1,5 +1,6 @@
 #include "tests/worker/pipelines.h"
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
@@ -23,9 +24,34 @@ std::vector<ReferenceCase> read_cases(const std::filesystem::path& path) {
     one.max_tokens = json.at("max_tokens").get<int>();
     one.finish_reason = json.at("finish_reason").get<std::string>();
     one.text = json.value("text", "");
+    one.margins = json.value("margins", one.margins);
+    one.prompt_logprobs = json.value("prompt_logprobs", one.prompt_logprobs);
     cases.push_back(std::move(one));
   }
   return cases;
+}
+
+std::vector<std::filesystem::path> tiny_models() {
+  std::vector<std::filesystem::path> models;
+  const auto tiny = std::filesystem::path(SLUICE_TEST_DATA) / "tiny";
+  for (const auto& folder : std::filesystem::directory_iterator(tiny)) {
+    models.push_back(folder.path());
+    if (const auto file = folder.path() / "model.gguf"; std::filesystem::exists(file)) {
+      models.push_back(file);
+    }
+  }
+  std::ranges::sort(models);
+  return models;
+}
+
+std::filesystem::path folder_of(const std::filesystem::path& tiny_model) {
+  return is_directory(tiny_model) ? tiny_model : tiny_model.parent_path();
+}
+
+std::string tiny_model_name(const std::filesystem::path& tiny_model) {
+  std::string name = folder_of(tiny_model).filename().string();
+  std::ranges::replace(name, '-', '_');
+  return is_directory(tiny_model) ? name : name + "_gguf";
 }
 
 jobs::Prompt prompt_of(const ReferenceCase& reference, std::int64_t index) {

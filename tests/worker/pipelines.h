@@ -21,9 +21,16 @@ struct ReferenceCase {
   std::vector<std::int32_t> prompt, output, output_ignoring_eos;
   int max_tokens = 0;
   std::string finish_reason;
-  std::string text;  // of the output, without its end; empty where the file has none
+  std::string text;             // of the output, without its end; empty where the file has none
+  std::vector<double> margins;  // of output: the best logit less the second; tiny models'
+  std::vector<double> prompt_logprobs;  // of prompt[1] on; tiny models'
 };
 std::vector<ReferenceCase> read_cases(const std::filesystem::path& path);
+
+// The tiny models of tests/data: each folder, and the GGUF file that four of them hold too.
+std::vector<std::filesystem::path> tiny_models();
+std::filesystem::path folder_of(const std::filesystem::path& tiny_model);
+std::string tiny_model_name(const std::filesystem::path& tiny_model);  // for GoogleTest
 
 jobs::Prompt prompt_of(const ReferenceCase& reference, std::int64_t index);
 

@@ -22,6 +22,7 @@ struct TinyLlama {
     std::uint32_t type = 0;
   };
   std::vector<Tensor> more_tensors = {};
+  std::vector<std::uint32_t> matrix_types = {0};  // ggml's codes, dealt out in the file's order
 
   std::string file() const {
     GgufWriter writer;
@@ -56,6 +57,10 @@ struct TinyLlama {
                                                       {"ffn_down.weight", ffn, hidden}}) {
         tensors.push_back({blk + tensor.name, tensor.cols, tensor.rows, tensor.type});
       }
+    }
+    std::size_t matrices = 0;
+    for (Tensor& tensor : tensors) {
+      if (tensor.rows > 0) tensor.type = matrix_types[matrices++ % matrix_types.size()];
     }
     tensors.insert(tensors.end(), more_tensors.begin(), more_tensors.end());
     std::uint64_t offset = 0;
