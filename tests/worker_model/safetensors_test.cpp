@@ -116,7 +116,8 @@ TEST(Safetensors, ShardsAreThoseOfTheIndex) {
   };
   const auto index = [](const std::string& map) { return R"({"weight_map": )" + map + "}"; };
   EXPECT_EQ(refusal_with(index(R"({"t": "1.safetensors"})")), "accepted");
-  EXPECT_THAT(refusal_with(index(R"({"t": "2.safetensors"})")), HasSubstr("2.safetensors"));
+  EXPECT_THAT(refusal_with(index(R"({"t": "2.safetensors"})")),
+              HasSubstr("2.safetensors: is missing, though model.safetensors.index.json places 1"));
   EXPECT_THAT(refusal_with(index(R"({"u": "1.safetensors"})")), HasSubstr("lacks tensor 'u'"));
   EXPECT_THAT(refusal_with(index(R"({"t": "../1.safetensors"})")),
               HasSubstr("no file of this folder"));

@@ -126,6 +126,10 @@ Safetensors open_safetensors(const std::filesystem::path& folder) {
   std::vector<ReadOnlyFile> files;
   std::vector<TensorInfo> tensors;
   for (const auto& [name, wanted] : shards) {
+    if (!std::filesystem::exists(folder / name)) {
+      throw Error((folder / name).string() + ": is missing, though " + kIndexFile + " places " +
+                  std::to_string(wanted.size()) + " of the model's tensors there; fetch it again");
+    }
     Header header = read_header(files.emplace_back(folder / name), hash);
     hash = header.hash;
     std::set<std::string_view> found;
