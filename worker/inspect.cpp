@@ -234,11 +234,12 @@ void print_table(const model::Model& model, std::ostream& out) {
 }
 
 void print_split(const model::Model& model, int stages, std::ostream& out) {
-  out << "\nstage  layers        cost   weights\n";
+  const auto parts = split(model, stages);
+  out << "\nstage  layers             cost  weights\n";
   int stage = 0;
-  for (const auto& [range, of_cost] : split(model, stages)) {
-    out << std::left << std::setw(7) << stage++ << std::setw(12) << to_string(range) << std::right
-        << std::fixed << std::setprecision(1) << std::setw(4) << 100 * of_cost << " %  "
+  for (const auto& [range, of_cost] : parts) {
+    out << std::left << std::setw(7) << stage++ << std::setw(16) << to_string(range) << std::right
+        << std::fixed << std::setprecision(1) << std::setw(5) << 100 * of_cost << " %  "
         << megabytes(model.weight_bytes(range)) << '\n';
   }
 }
