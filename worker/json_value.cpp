@@ -18,6 +18,12 @@ using nlohmann::json;
 constexpr int kDepthMax = 32;
 constexpr int kElementDepth = 3;  // of what is in a container of the second level
 
+constexpr std::size_t kPathBytesMax = 100;
+
+// As much of a key or a path as a message shows: a key of a million bytes may have as many
+// elements.
+std::string_view shown(std::string_view key) { return key.substr(0, kPathBytesMax); }
+
 const json& as_json(const void* value) {
   static const json null;
   return value ? *static_cast<const json*>(value) : null;
@@ -61,7 +67,8 @@ JsonDocument::JsonDocument(std::string file, std::string_view text, const Takers
         }
         return true;
       case json::parse_event_t::key:
-        if (depth <= kElementDepth) keys[depth] = parsed.get_ref<const std::string&>();
+        if (depth < kElementDepth) keys[depth] = shown(parsed.get_ref<const std::string&>());
+        if (depth == kElementDepth) keys[depth] = parsed.get_ref<const std::string&>();
         if (depth == kElementDepth - 1) container = keys[1] + "." + keys[2];
         return !element_taker(depth);
       case json::parse_event_t::value:
@@ -89,7 +96,7 @@ JsonDocument::~JsonDocument() = default;
 JsonValue JsonDocument::root() const { return {&data_->root, &data_->file, ""}; }
 
 JsonValue::JsonValue(const void* json, const std::string* file, std::string path)
-    : json_(json), file_(file), path_(std::move(path)) {}
+    : json_(json), file_(file), path_(shown(path)) {}
 
 bool JsonValue::is_null() const { return as_json(json_).is_null(); }
 bool JsonValue::is_object() const { return as_json(json_).is_object(); }
@@ -102,26 +109,26 @@ JsonValue JsonValue::operator[](std::string_view key) const {
   const json& object = as_json(json_);
   const auto found = object.find(key);
   return {found == object.end() ? nullptr : &*found, file_,
-          path_.empty() ? std::string(key) : path_ + "." + std::string(key)};
+          path_ + (path_.empty() ? "" : ".") + std::string(shown(key))};
 }
 
-std::vector<JsonValue> JsonValue::elements() const {
-  std::vector<JsonValue> elements;
-  if (is_null()) return elements;
-  if (!is_array()) fail("is no array");
-  for (const json& element : as_json(json_)) {
-    elements.push_back(
-        JsonValue(&element, file_, path_ + "[" + std::to_string(elements.size()) + "]"));
-  }
-  return elements;
-}
+JsonElements JsonValue::elements() const { return JsonElements(*this); }
 
-std::vector<std::pair<std::string, JsonValue>> JsonValue::members() const {
-  std::vector<std::pair<std::string, JsonValue>> members;
-  if (is_null()) return members;
+void JsonValue::for_each_member(
+    const std::function<void(const std::string&, const JsonValue&)>& use) const {
+  if (is_null()) return;
   if (!is_object()) fail("is no object");
-  for (const auto& [key, value] : as_json(json_).items()) members.emplace_back(key, (*this)[key]);
-  return members;
+  for (const auto& [key, value] : as_json(json_).items()) use(key, (*this)[key]);
+}
+
+JsonElements::JsonElements(JsonValue array) : array_(std::move(array)) {
+  if (!array_.is_null() && !array_.is_array()) array_.fail("is no array");
+}
+
+std::size_t JsonElements::size() const { return as_json(array_.json_).size(); }
+
+JsonValue JsonElements::operator[](std::size_t i) const {
+  return {&as_json(array_.json_)[i], array_.file_, array_.path_ + "[" + std::to_string(i) + "]"};
 }
 
 std::string JsonValue::string() const {

@@ -10,12 +10,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 namespace sluice::worker {
 
 class JsonDocument;
+class JsonElements;
 
 // A view into a JsonDocument, which must outlive it.
 class JsonValue {
@@ -27,9 +26,10 @@ class JsonValue {
   bool is_integer() const;
   bool is_string() const;
 
-  JsonValue operator[](std::string_view key) const;                // null when absent; of null too
-  std::vector<JsonValue> elements() const;                         // of an array; none of null
-  std::vector<std::pair<std::string, JsonValue>> members() const;  // of an object; none of null
+  JsonValue operator[](std::string_view key) const;  // null when absent; of null too
+  JsonElements elements() const;                     // of an array; none of null
+  // Calls use(key, member) for those of an object; for none of null.
+  void for_each_member(const std::function<void(const std::string&, const JsonValue&)>& use) const;
 
   // The value as asked; these throw when it is absent or of another kind.
   std::string string() const;
@@ -52,11 +52,40 @@ class JsonValue {
 
  private:
   friend class JsonDocument;
+  friend class JsonElements;
   JsonValue(const void* json, const std::string* file, std::string path);
 
   const void* json_;         // nlohmann::json, whose header no header includes; nullptr: absent
   const std::string* file_;  // for errors
-  std::string path_;
+  std::string path_;         // no longer than a message shows it
+};
+
+// Elements are made when they are asked for: an array takes no memory beside the document.
+class JsonElements {
+ public:
+  class Iterator {
+   public:
+    Iterator(const JsonElements& elements, std::size_t at) : elements_(elements), at_(at) {}
+    JsonValue operator*() const { return elements_[at_]; }
+    Iterator& operator++() {
+      ++at_;
+      return *this;
+    }
+    bool operator==(const Iterator& other) const { return at_ == other.at_; }
+
+   private:
+    const JsonElements& elements_;
+    std::size_t at_;
+  };
+
+  explicit JsonElements(JsonValue array);  // throws when it is neither null nor an array
+  std::size_t size() const;
+  JsonValue operator[](std::size_t i) const;
+  Iterator begin() const { return {*this, 0}; }
+  Iterator end() const { return {*this, size()}; }
+
+ private:
+  JsonValue array_;
 };
 
 class JsonDocument {

@@ -137,7 +137,7 @@ class ConfigReader {
   }
 
   void read_layer_types(const JsonValue& json) {
-    const std::vector<JsonValue> types = json.elements();
+    const JsonElements types = json.elements();
     if (types.size() != config_.is_windowed.size()) {
       json.fail("names " + std::to_string(types.size()) + " layers of " +
                 std::to_string(config_.layers));

@@ -82,10 +82,10 @@ Header read_header(const ReadOnlyFile& file, std::uint64_t hash) {
   }
   const JsonDocument document(file.path().string(), in.text(bytes));
   Header header;
-  for (const auto& [name, tensor] : document.root().members()) {
-    if (name == kMetadata) continue;
+  document.root().for_each_member([&](const std::string& name, const JsonValue& tensor) {
+    if (name == kMetadata) return;
     header.tensors.push_back(read_tensor(name, tensor, in.offset(), in.left()));
-  }
+  });
   refuse_overlaps(file.path(), header.tensors);
   header.hash = in.hash();
   return header;
@@ -98,13 +98,13 @@ Shards read_index(const std::filesystem::path& path, const std::string& text) {
   const JsonDocument document(path.string(), text);
   const JsonValue map = document.root()["weight_map"];
   Shards shards;
-  for (const auto& [tensor, file] : map.members()) {
+  map.for_each_member([&](const std::string& tensor, const JsonValue& file) {
     const std::string name = file.string();
     if (name.empty() || name.find('/') != std::string::npos) {
       file.fail("is " + printable(name) + ", which is no file of this folder");
     }
     shards[name].push_back(tensor);
-  }
+  });
   if (shards.empty()) map.fail("names no file");
   return shards;
 }
