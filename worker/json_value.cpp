@@ -1,10 +1,9 @@
 #include "worker/json_value.h"
 
-#include <array>
 #include <cmath>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
+#include <vector>
 
 #include "worker/error.h"
 #include "worker/model/printable.h"
@@ -15,14 +14,18 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kDepthMax = 32;
-constexpr int kElementDepth = 3;  // of what is in a container of the second level
+constexpr std::size_t kDepthMax = 32;
+constexpr std::size_t kTakenDepth = 2;  // of containers whose elements may be taken
 
 constexpr std::size_t kPathBytesMax = 100;
 
 // As much of a key or a path as a message shows: a key of a million bytes may have as many
 // elements.
 std::string_view shown(std::string_view key) { return key.substr(0, kPathBytesMax); }
+
+std::string way(std::string_view to, std::string_view key) {
+  return std::string(to) + (to.empty() ? "" : ".") + std::string(shown(key));
+}
 
 const json& as_json(const void* value) {
   static const json null;
@@ -40,54 +43,107 @@ JsonDocument::JsonDocument(const std::filesystem::path& path, std::uint64_t byte
                            const Takers& takers)
     : JsonDocument(path.string(), model::read_small_file(path, bytes_max), takers) {}
 
+// nlohmann's own parser with a callback looks, after each object, through all that stand beside it:
+// a header of a million tensors would take it hours.
+class JsonDocument::Builder : public nlohmann::json_sax<json> {
+ public:
+  Builder(Data& data, const Takers& takers) : data_(data), takers_(takers) {}
+
+  bool null() override { return put_value(nullptr); }
+  bool boolean(bool value) override { return put_value(value); }
+  bool number_integer(std::int64_t value) override { return put_value(value); }
+  bool number_unsigned(std::uint64_t value) override { return put_value(value); }
+  bool number_float(double value, const std::string&) override { return put_value(value); }
+  bool string(std::string& value) override { return put_value(std::move(value)); }
+  bool binary(json::binary_t&) override { return false; }  // is in no text
+  bool start_object(std::size_t) override { return open(json::object()); }
+  bool start_array(std::size_t) override { return open(json::array()); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool key(std::string& key) override {
+    levels_.back().key = std::move(key);
+    return true;
+  }
+  bool parse_error(std::size_t byte, const std::string&, const json::exception&) override {
+    fail("is not valid JSON at byte " + std::to_string(byte));
+  }
+
+ private:
+  struct Level {
+    json* container;
+    const TakeElement* take = nullptr;  // of its elements
+    std::string key = {};               // of the last member; "" in arrays
+  };
+
+  [[noreturn]] void fail(const std::string& problem) const {
+    throw Error(data_.file + ": " + problem);
+  }
+
+  json* put(json value) {
+    json* place = &data_.root;
+    if (levels_.empty()) {
+      *place = std::move(value);
+    } else if (Level& around = levels_.back(); around.take) {
+      place = &element_;
+      *place = std::move(value);
+    } else if (around.container->is_object()) {
+      place = &((*around.container)[around.key] = std::move(value));
+    } else {
+      place = &around.container->emplace_back(std::move(value));
+    }
+    return place;
+  }
+
+  bool put_value(json value) {
+    put(std::move(value));
+    give_element();
+    return true;
+  }
+
+  // What is open stays where it is: it is the last of the container around it.
+  bool open(json container) {
+    if (levels_.size() > kDepthMax) {
+      fail("JSON nested more than " + std::to_string(kDepthMax) + " deep");
+    }
+    if (!levels_.empty() && levels_.back().take && levels_.back().container->is_object()) {
+      fail("key " + model::printable(taken_ + "." + levels_.back().key) + " is no number");
+    }
+    Level level{.container = put(std::move(container))};
+    if (levels_.size() == kTakenDepth) {
+      const std::string name = way(shown(levels_[0].key), levels_[1].key);
+      if (const auto found = takers_.find(name); found != takers_.end()) {
+        level.take = &found->second;
+        taken_ = name;
+      }
+    }
+    levels_.push_back(std::move(level));
+    return true;
+  }
+
+  bool close() {
+    levels_.pop_back();
+    give_element();
+    return true;
+  }
+
+  void give_element() {
+    if (levels_.empty() || !levels_.back().take) return;
+    (*levels_.back().take)(levels_.back().key, JsonValue(&element_, &data_.file, taken_));
+  }
+
+  Data& data_;
+  const Takers& takers_;
+  std::vector<Level> levels_;  // the open containers
+  std::string taken_;          // the way to the one whose elements are taken
+  json element_;
+};
+
 JsonDocument::JsonDocument(std::string file, std::string_view text, const Takers& takers) {
   auto data = std::make_unique<Data>();
   data->file = std::move(file);
-  const auto fail = [&](const std::string& problem) { throw Error(data->file + ": " + problem); };
-  std::array<std::string, kElementDepth + 1> keys;  // of the objects around, by depth
-  std::string container;                            // of the second level
-  bool container_is_object = false;
-  const auto element_taker = [&](int depth) -> const TakeElement* {
-    if (depth != kElementDepth) return nullptr;
-    const auto found = takers.find(container);
-    return found == takers.end() ? nullptr : &found->second;
-  };
-  const auto keep = [&](int depth, json::parse_event_t event, json& parsed) {
-    switch (event) {
-      case json::parse_event_t::object_start:
-      case json::parse_event_t::array_start:
-        if (depth > kDepthMax) fail("JSON nested more than " + std::to_string(kDepthMax) + " deep");
-        if (depth == kElementDepth && container_is_object && element_taker(depth)) {
-          fail("key " + model::printable(container + "." + keys[depth]) + " is no number");
-        }
-        if (depth < kElementDepth) {
-          keys[depth + 1].clear();
-          container = keys[1] + "." + keys[2];
-          container_is_object = event == json::parse_event_t::object_start;
-        }
-        return true;
-      case json::parse_event_t::key:
-        if (depth < kElementDepth) keys[depth] = shown(parsed.get_ref<const std::string&>());
-        if (depth == kElementDepth) keys[depth] = parsed.get_ref<const std::string&>();
-        if (depth == kElementDepth - 1) container = keys[1] + "." + keys[2];
-        return !element_taker(depth);
-      case json::parse_event_t::value:
-      case json::parse_event_t::array_end:
-      case json::parse_event_t::object_end:
-        break;
-    }
-    const TakeElement* take = element_taker(depth);
-    if (take) (*take)(keys[kElementDepth], JsonValue(&parsed, &data->file, container));
-    return !take;
-  };
-  try {
-    data->root = json::parse(text, keep);
-  } catch (const json::parse_error& error) {
-    fail("is not valid JSON at byte " + std::to_string(error.byte));
-  } catch (const json::exception& error) {
-    fail("is not valid JSON: " + model::printable(error.what()));
-  }
-  if (!data->root.is_object()) fail("is no JSON object");
+  Builder builder(*data, takers);
+  json::sax_parse(text, &builder);
+  if (!data->root.is_object()) throw Error(data->file + ": is no JSON object");
   data_ = std::move(data);
 }
 JsonDocument::JsonDocument(JsonDocument&&) noexcept = default;
@@ -108,8 +164,7 @@ JsonValue JsonValue::operator[](std::string_view key) const {
   if (!is_null() && !is_object()) fail("is no object");
   const json& object = as_json(json_);
   const auto found = object.find(key);
-  return {found == object.end() ? nullptr : &*found, file_,
-          path_ + (path_.empty() ? "" : ".") + std::string(shown(key))};
+  return {found == object.end() ? nullptr : &*found, file_, way(path_, key)};
 }
 
 JsonElements JsonValue::elements() const { return JsonElements(*this); }

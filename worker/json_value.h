@@ -108,6 +108,7 @@ class JsonDocument {
 
  private:
   struct Data;
+  class Builder;
   std::unique_ptr<const Data> data_;
 };
 

@@ -102,6 +102,22 @@ TEST(Safetensors, RefusesHeadersThatLie) {
               HasSubstr("tensor 'b' overlaps tensor 'a'"));
 }
 
+// A reader that looks at all tensors for each one takes minutes for these.
+TEST(Safetensors, FiftyThousandTensorsAreReadWithoutAskingTheClock) {
+  constexpr int kTensors = 50'000;
+  std::string header = "{";
+  for (int i = 0; i < kTensors; ++i) {
+    header += (i ? ",\"" : "\"") + std::to_string(i) +
+              R"(":{"dtype":"F32","shape":[1],"data_offsets":[)" + std::to_string(4 * i) + "," +
+              std::to_string(4 * i + 4) + "]}";
+  }
+  const tests::TempDir folder;
+  folder.write("model.safetensors", file_of(header + "}", 4 * kTensors));
+  const Safetensors files = open_safetensors(folder.path());
+  EXPECT_EQ(files.weights.tensors().size(), std::size_t{kTensors});
+  ASSERT_NE(files.weights.find("49999"), nullptr);
+}
+
 TEST(Safetensors, ShardsAreThoseOfTheIndex) {
   const tests::TempDir folder;
   folder.write("1.safetensors", file_of(one("F32", "[4]", "[0, 16]")));
