@@ -110,6 +110,7 @@ class SlurmExecutor final : public Executor {
  private:
   static std::vector<std::string> names_of(const std::vector<Watch>& watches) {
     std::vector<std::string> names;
+    names.reserve(watches.size());
     for (const Watch& watch : watches) names.push_back(watch.attempt.cluster_name);
     return names;
   }

@@ -54,10 +54,11 @@ void check_launcher(const jobs::JobSpec& spec, const Environment& environment) {
 }
 
 void check_against_model(const jobs::JobSpec& spec, const ModelFacts& model) {
-  if (model.layers > 0 && spec.shape.stages > model.layers) {
+  const int stages_max = model.layers + 1;  // the head can be a stage of its own
+  if (model.layers > 0 && spec.shape.stages > stages_max) {
     throw usage(spec.model + " has " + std::to_string(model.layers) + " layers, too few for " +
                 std::to_string(spec.shape.stages) + " stages; use at most " +
-                std::to_string(model.layers) + " ranks");
+                std::to_string(stages_max) + " ranks");
   }
   if (model.context > 0 && spec.max_seq_len > model.context) {
     throw usage("max-seq-len " + std::to_string(spec.max_seq_len) + ": " + spec.model +
@@ -219,7 +220,7 @@ jobs::JobId queue_submission(db::Store& store, Submission& submission, Staging& 
   const auto prepare = [&](jobs::JobId id) {
     spec.job = id;
     jobs::write_file_whole(jobs::Layout(staging.dir()).spec(), jobs::to_json(spec));
-    const fs::path job_dir = job_directory(job_root, spec);
+    fs::path job_dir = job_directory(job_root, spec);
     staging.move_to(job_dir, store.path());
     return job_dir;
   };

@@ -44,7 +44,8 @@ fuzz() {
   for target in build/fuzz/tests/fuzz/*_fuzz; do
     corpus=build/fuzz/corpus/$(basename "$target")
     echo "== $(basename "$target")"
-    "$target" -max_total_time="$1" -timeout=60 -print_final_stats=1 -artifact_prefix="$corpus-" \
+    # Longer than the seeds: some faults grow with the input.
+    "$target" -max_total_time="$1" -max_len=30000 -timeout=60 -print_final_stats=1 -artifact_prefix="$corpus-" \
       "$corpus" 2>&1 | tail -n 12
   done
 }

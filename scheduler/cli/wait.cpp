@@ -100,6 +100,7 @@ void say_end(Session& session, const JobView& view) {
 
 std::vector<JobView> look(Session& session, const std::vector<jobs::JobId>& jobs) {
   std::vector<JobView> views;
+  views.reserve(jobs.size());
   for (const auto id : jobs) views.push_back(view_of(session.store(), session.job(id)));
   return views;
 }

@@ -31,6 +31,9 @@ struct QuantisedType {
   std::vector<std::uint32_t> codes;  // ggml's
 };
 
+// Names the case in the list of tests.
+void PrintTo(const QuantisedType& type, std::ostream* out) { *out << type.name; }
+
 // Bytes of any codes, with scales at which the values' root mean square is about kWeight.
 class RandomBlocks {
  public:
