@@ -43,7 +43,7 @@ std::variant<batch::Sequence, ItemError> take_in(const jobs::Prompt& prompt,
                                                  const text::Tokenizer& tokenizer, int vocab,
                                                  const IntakeRules& rules) {
   auto tokens = tokens_of(prompt, tokenizer, vocab);
-  if (auto* error = std::get_if<ItemError>(&tokens)) return *std::move(error);
+  if (auto* error = std::get_if<ItemError>(&tokens)) return std::move(*error);
   batch::Sequence sequence;
   sequence.index = prompt.index;
   sequence.id = prompt.id;

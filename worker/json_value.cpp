@@ -151,7 +151,7 @@ JsonDocument::~JsonDocument() = default;
 
 JsonValue JsonDocument::root() const { return {&data_->root, &data_->file, ""}; }
 
-JsonValue::JsonValue(const void* json, const std::string* file, std::string path)
+JsonValue::JsonValue(const void* json, const std::string* file, std::string_view path)
     : json_(json), file_(file), path_(shown(path)) {}
 
 bool JsonValue::is_null() const { return as_json(json_).is_null(); }

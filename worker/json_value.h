@@ -39,7 +39,9 @@ class JsonValue {
   double number() const;  // finite
 
   // These throw only when it is of another kind.
-  std::string string_or(std::string otherwise) const { return is_null() ? otherwise : string(); }
+  std::string string_or(std::string_view otherwise) const {
+    return is_null() ? std::string(otherwise) : string();
+  }
   bool boolean_or(bool otherwise) const { return is_null() ? otherwise : boolean(); }
   double number_or(double otherwise) const { return is_null() ? otherwise : number(); }
 
@@ -53,7 +55,7 @@ class JsonValue {
  private:
   friend class JsonDocument;
   friend class JsonElements;
-  JsonValue(const void* json, const std::string* file, std::string path);
+  JsonValue(const void* json, const std::string* file, std::string_view path);
 
   const void* json_;         // nlohmann::json, whose header no header includes; nullptr: absent
   const std::string* file_;  // for errors

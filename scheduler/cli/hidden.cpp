@@ -16,9 +16,7 @@ void add_supervise(CommandLine& line) {
   app->add_option("--lock", options->lock)->required();
   app->callback([&line, options] {
     line.chosen = [options] {
-      options->warn = [](const std::string& why) {
-        std::cerr << "warning: " << why << std::endl;
-      };
+      options->warn = [](const std::string& why) { std::cerr << "warning: " << why << std::endl; };
       supervise(*options);
       return ExitStatus::ok;
     };
