@@ -146,7 +146,8 @@ class LocalExecutor final : public Executor {
     } catch (const std::exception& error) {
       return cancel_without_record(watch, error.what());
     }
-    if (!record || record->state == LocalRecord::State::ended) return std::nullopt;
+    if (!record) return cancel_without_record(watch, "it has no record");
+    if (record->state == LocalRecord::State::ended) return std::nullopt;
     if (record->boot_id != boot_id()) {
       if (record->host == host_name()) return std::nullopt;  // restarted: nothing is left of it
       return "it runs on " + record->host + "; cancel it there";
@@ -162,6 +163,7 @@ class LocalExecutor final : public Executor {
  private:
   static std::optional<std::string> cancel_without_record(const Watch& watch,
                                                           const std::string& why) {
+    if (watch.attempt.cluster_id.empty()) return std::nullopt;  // it has not begun
     const auto supervisor = supervisor_by_id(watch.attempt);
     if (!supervisor) return why;
     if (lives(*supervisor)) ::kill(static_cast<pid_t>(supervisor->pid), SIGTERM);

@@ -90,7 +90,7 @@ LocalRecord parse_local_record(const std::string& text) {
             .started_unix_s = json.at("started_unix_s"),
             .ended_unix_s = json.at("ended_unix_s")};
   } catch (const nlohmann::json::exception& error) {
-    throw Error(ExitStatus::failure, std::string("local record: ") + error.what());
+    throw Error(ExitStatus::failure, std::string("local record: damaged: ") + error.what());
   }
 }
 

@@ -134,9 +134,9 @@ class Supervisor {
         record_.queued = true;
         published_ = publish();
       }
-      if (signals_.asked_to_end(kLockPoll_s)) return false;
+      if (signals_.asked_to_end(kLockPoll_s) || folder_is_gone()) return false;
     }
-    return true;
+    return !folder_is_gone();
   }
 
   void start_script() {
@@ -180,6 +180,7 @@ class Supervisor {
         ::kill(pid, SIGTERM);
         term_at_s = now_s + kTermAgain_s;
       }
+      if (folder_is_gone()) kill_at_s = now_s;
       if (!kill_at_s && launcher.empty_s(now_s) >= options_.empty_launcher_max_s) {
         record_.error = "the launcher hung: it held no rank any more; see its log, then retry";
         kill_at_s = now_s;
@@ -223,7 +224,15 @@ class Supervisor {
     record_.state = LocalRecord::State::ended;
     record_.ended_unix_s = jobs::unix_time_s();
     const double until_s = jobs::steady_time_s() + kPublishMax_s;
-    while (!publish() && jobs::steady_time_s() < until_s) signals_.asked_to_end(kPublishPoll_s);
+    while (!publish() && !folder_is_gone() && jobs::steady_time_s() < until_s) {
+      signals_.asked_to_end(kPublishPoll_s);
+    }
+  }
+
+  // Removed or moved away: nobody will ever hear of what is done here, nor can cancel it there.
+  bool folder_is_gone() const {
+    std::error_code unknown;
+    return !std::filesystem::exists(layout_.dir(), unknown) && !unknown;
   }
 
   bool publish() {

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 
 #include "db/error.h"
@@ -30,9 +31,17 @@ const Settings& Session::settings() {
 }
 
 db::Store& Session::store() {
-  if (!store_) store_ = db::Store::open(settings().text("db"));
+  if (store_) return *store_;
+  if (!makes_database && !has_database()) {
+    throw Error(ExitStatus::not_found, "there is no database " + settings().text("db") +
+                                           "; sluice submit makes it, and --db or SLUICE_DB names "
+                                           "another");
+  }
+  store_ = db::Store::open(settings().text("db"));
   return *store_;
 }
+
+bool Session::has_database() { return std::filesystem::exists(settings().text("db")); }
 
 Executor& Session::executor(const std::string& name) {
   auto& executor = executors_[name];

@@ -25,8 +25,12 @@ class Session {
   std::optional<std::filesystem::path> job_file;
   Format format = Format::table;
   bool quiet = false;
+  bool makes_database = false;
 
   const Settings& settings();
+  bool has_database();
+  // Throws Error (not_found) where there is none, unless `makes_database`: a mistyped path is not
+  // to look like a cluster without jobs.
   db::Store& store();
   Executor& executor(const std::string& name);
   Site site();

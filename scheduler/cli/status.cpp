@@ -67,6 +67,16 @@ void print_once(Session& session, const StatusOptions& options) {
   if (options.jobs.size() == 1 && session.for_people()) print_stages(session, views[0]);
 }
 
+ExitStatus say_no_database(Session& session) {
+  if (session.for_people()) {
+    session.say("no jobs, and no database " + session.settings().text("db") +
+                "; sluice submit INPUT --model PATH makes both");
+  } else {
+    session.print(job_table({}));
+  }
+  return ExitStatus::ok;
+}
+
 ExitStatus watch(Session& session, const StatusOptions& options) {
   watch_for_interrupt();
   const bool redraw = terminal_of(STDOUT_FILENO).is_terminal;
@@ -98,6 +108,9 @@ void add_status(CommandLine& line) {
                                            "  sluice status --all --format json",
                                .formats = {"table", "json", "csv", "jsonl", "md"}},
                               [&session = line.session, options] {
+                                if (options->jobs.empty() && !session.has_database()) {
+                                  return say_no_database(session);
+                                }
                                 for (const auto id : options->jobs) session.job(id);
                                 if (options->watch) return watch(session, *options);
                                 session.tick(options->jobs);

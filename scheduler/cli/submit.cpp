@@ -151,6 +151,7 @@ void print_submitted(Session& session, const Queued& queued, const Submission& s
 
 ExitStatus submit(Session& session, const SubmitOptions& options) {
   watch_for_interrupt();
+  session.makes_database = true;
   if (options.input.ends_with(".toml")) {
     if (!fs::exists(options.input)) {
       throw Error(ExitStatus::not_found, options.input + ": there is no such job file");

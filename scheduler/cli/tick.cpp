@@ -11,6 +11,7 @@ void add_tick(CommandLine& line) {
                .examples = "  */5 * * * * sluice tick --quiet",
                .formats = {}},
               [&session = line.session] {
+                if (!session.has_database()) return ExitStatus::ok;  // nothing was submitted yet
                 const Report report = session.tick();
                 for (const Action& action : report.done) {
                   session.say("job " + std::to_string(action.job) + "  " + describe(action));

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "jobs/error.h"
+#include "jobs/exit_status.h"
 #include "jobs/files.h"
 #include "jobs/layout.h"
 #include "scheduler/cli/format.h"
@@ -100,9 +101,16 @@ std::optional<double> time_left(const JobView& view) {
   constexpr jobs::RunId kFirst{.attempt = 1, .restart = 0};
   const bool first_run = view.started && view.started->run == kFirst;
   if (!first_run || !view.progress || view.progress->prompts_done <= 0) return std::nullopt;
+  if (view.progress->output_tokens_per_s <= 0) return std::nullopt;  // the first look: no pace yet
   const auto done = static_cast<double>(view.progress->prompts_done);
   const auto total = static_cast<double>(view.job.prompts_total);
   return (total - done) * view.progress->wall_clock_s / done;
+}
+
+// By the cluster or by the worker, for what they were given: another run would fare no better.
+bool was_refused(const JobView& view) {
+  if (view.runs.empty() || view.runs.back().run.attempt != view.job.attempt) return true;
+  return view.runs.back().exit_code == jobs::kBadInput;
 }
 
 std::string note_of(const JobView& view) {
@@ -126,7 +134,9 @@ std::string note_of(const JobView& view) {
     }
   }
   if (!jobs::is_final(job.state) && job.cancel_requested) note = "being cancelled";
-  if (job.state == JobState::failed || job.state == JobState::cancelled) {
+  if (job.state == JobState::failed && was_refused(view)) {
+    note += "; mend it, then sluice retry " + id;
+  } else if (job.state == JobState::failed || job.state == JobState::cancelled) {
     // Before the reason, which may end in a long path.
     note = "sluice retry " + id + " does the rest" + (note.empty() ? "" : "; " + note);
   }

@@ -82,6 +82,16 @@ TEST_F(Cli, AQuietTickStillTellsWhatIsWrong) {
   EXPECT_THAT(ticked.err, StartsWith("warning: job 1: "));
 }
 
+TEST_F(Cli, WhoOnlyLooksMakesNoDatabase) {
+  EXPECT_THAT(sluice({"status"}).out, StartsWith("no jobs, and no database "));
+  EXPECT_EQ(sluice({"status", "--format", "json"}).out, "[]\n");
+  EXPECT_EQ(sluice({"tick"}).exit_code, 0);
+  const auto shown = sluice({"show", "1"});
+  EXPECT_EQ(shown.exit_code, 3);
+  EXPECT_THAT(shown.err, StartsWith("error: there is no database "));
+  EXPECT_FALSE(std::filesystem::exists(site_.dir / "sluice.db"));
+}
+
 TEST_F(Cli, AJobFileSaysTheSame) {
   const auto file = site_.dir.write(
       "job.toml", "input = \"prompts.txt\"\nmodel = \"model.gguf\"\nname = \"t\"\n");
@@ -107,6 +117,7 @@ TEST_F(Cli, ADryRunPrintsTheScriptAndChangesNothing) {
 }
 
 TEST_F(Cli, ErrorsAreOneLineAStatusAndForProgramsOneValue) {
+  site_.open();
   const auto missing = sluice({"status", "99", "--format", "json"});
   EXPECT_EQ(missing.exit_code, 3);
   EXPECT_THAT(missing.err, StartsWith("error: job 99 is not in "));

@@ -256,6 +256,20 @@ TEST_F(LocalExecutorTest, ADamagedRecordDoesNotKeepAnAttemptFromItsEnd) {
   EXPECT_EQ(executor_->observe({watch}).at(0).kind, Kind::unknown);
 }
 
+// Whatever it did would be seen by nobody; and a folder that comes back is another attempt's.
+TEST_F(LocalExecutorTest, ASupervisorWhoseFolderIsGoneEnds) {
+  const auto first = attempt("a", patient_script()), second = attempt("b", "echo never\n");
+  submit(first);
+  ASSERT_TRUE(started());
+  ASSERT_TRUE(reaches(first, Phase::running));
+  submit(second);
+  const auto running = record(first), waiting = record(second);
+  for (const auto& watch : {second, first}) std::filesystem::remove_all(watch.layout.dir());
+  EXPECT_TRUE(eventually([&] { return !lives(waiting.supervisor); }));
+  EXPECT_TRUE(eventually([&] { return !lives(running.supervisor); }));
+  EXPECT_FALSE(lives(running.script));
+}
+
 class Supervise : public LocalExecutorTest {
  protected:
   // The outcome of an attempt whose launcher runs `launcher`, and holds no rank for a while.

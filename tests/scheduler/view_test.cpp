@@ -60,5 +60,12 @@ TEST_F(ViewTest, ARetryIsNamedBeforeALongReason) {
   EXPECT_EQ(view_of(store_, *store_.job(id_)).note, "sluice retry 1 does the rest; gone; see LOG");
 }
 
+TEST_F(ViewTest, ARetryIsNoHelpBeforeWhatWasRefusedIsMended) {
+  auto refused = from_to(100, 110);
+  refused.exit_code = 2;
+  attempt(1, refused, 111, 5000);
+  EXPECT_EQ(view_of(store_, *store_.job(id_)).note, "gone; see LOG; mend it, then sluice retry 1");
+}
+
 }  // namespace
 }  // namespace sluice::scheduler::cli

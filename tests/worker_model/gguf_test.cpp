@@ -4,13 +4,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cstring>
 #include <functional>
 #include <map>
 
-#include "tests/worker_model/gguf_writer.h"
 #include "tests/jobs/temp_dir.h"
+#include "tests/worker_model/gguf_writer.h"
 #include "tests/worker_model/memory_file.h"
 #include "worker/error.h"
 
@@ -294,6 +295,14 @@ TEST(Gguf, MessagesNamePathOffsetAndNoForeignBytes) {
 TEST(Gguf, RefusesPathsThatAreNoFile) {
   EXPECT_THROW(Gguf::open("/nowhere/model.gguf"), Error);
   EXPECT_THROW(Gguf::open("/tmp"), Error);
+}
+
+TEST(Gguf, APipeIsRefusedAtOnce) {
+  const tests::TempDir folder;
+  const auto pipe = folder / "model.gguf";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_THAT([&] { Gguf::open(pipe); },
+              testing::ThrowsMessage<Error>(HasSubstr("is not a regular file")));
 }
 
 }  // namespace

@@ -13,7 +13,7 @@
 namespace sluice::worker::model {
 
 ReadOnlyFile::ReadOnlyFile(std::filesystem::path path) : path_(std::move(path)) {
-  fd_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+  fd_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe does not make it wait
   if (fd_ < 0) {
     throw Error(path_.string() + ": cannot be opened: " + std::strerror(errno) +
                 "; check the path and its permissions on this node");
