@@ -3,7 +3,7 @@
 #   check-full.sh            all of the below
 #   check-full.sh tidy       clang-tidy over every source (findings are errors), shellcheck
 #   check-full.sh tsan       ThreadSanitizer over the pipeline (stages as threads over local_link)
-#   check-full.sh models     two real models whole: greedy answers and log-likelihoods
+#   check-full.sh models     two real models whole: tokens, greedy answers, log-likelihoods
 #   check-full.sh fuzz [S]   libFuzzer on the parsers of foreign bytes, S seconds each (default 300)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -32,8 +32,9 @@ models() {
   SLUICE_TEST_GEMMA3=$(scripts/fetch-model.sh gemma3)
   export SLUICE_TEST_MODEL SLUICE_TEST_GEMMA3
   cmake --preset test >/dev/null
-  cmake --build --preset test -j "$jobs" --target worker_real_models_test
+  cmake --build --preset test -j "$jobs" --target worker_real_models_test worker_text_test
   build/test/tests/worker/worker_real_models_test
+  build/test/tests/worker_text/worker_text_test --gtest_filter='Gemma3Tokenizer.*'
 }
 
 fuzz() {
