@@ -34,8 +34,20 @@ case_mpirun_launches_too() {
 
 case_real_model_equals_the_reference() {
   [ -n "${SLUICE_TEST_MODEL:-}" ] || { echo "SLUICE_TEST_MODEL is not set"; exit 77; }
-  local cases=$root/tests/data/smollm2-135m-instruct/greedy.jsonl job
-  python3 - "$cases" >prompts.jsonl <<'PYTHON'
+  equals_reference "$SLUICE_TEST_MODEL" "$root/tests/data/smollm2-135m-instruct/greedy.jsonl"
+}
+
+# Windowed layers, and weights in shards.
+case_folders_equal_the_reference() {
+  local folder
+  for folder in gemma3-f32 qwen2-tied-sharded-bf16; do
+    equals_reference "$root/tests/data/tiny/$folder" "$root/tests/data/tiny/$folder/cases.jsonl"
+  done
+}
+
+equals_reference() { # MODEL CASES
+  local model=$1 job
+  python3 - "$2" >prompts.jsonl <<'PYTHON'
 import json, sys
 for line in open(sys.argv[1], encoding="utf-8"):
     case = json.loads(line)
@@ -43,11 +55,10 @@ for line in open(sys.argv[1], encoding="utf-8"):
         print(json.dumps({"id": case["id"], "token_ids": case["prompt_token_ids"],
                           "max_tokens": case["max_tokens"]}))
 PYTHON
-  model=$SLUICE_TEST_MODEL
   job=$(submit prompts.jsonl --nodes 2)
   completes "$job" 300
   sluice export "$job" -o answers.jsonl
-  answers reference answers.jsonl "$cases"
+  answers reference answers.jsonl "$2"
 }
 
 case_two_submits_at_once() {
