@@ -3,11 +3,13 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <set>
 #include <sstream>
 #include <vector>
 
@@ -17,6 +19,7 @@ namespace {
 struct Stat {
   std::string name;
   char state = '?';
+  std::int64_t parent = 0;
   std::int64_t session = 0;
   std::int64_t start_ticks = 0;
 };
@@ -34,6 +37,7 @@ std::optional<Stat> read_stat(std::int64_t pid) {
   if (fields.size() < 20) return std::nullopt;
   return Stat{.name = text.substr(name_begin, name_end - name_begin),
               .state = fields[0][0],
+              .parent = std::strtoll(fields[1].c_str(), nullptr, 10),
               .session = std::strtoll(fields[3].c_str(), nullptr, 10),
               .start_ticks = std::strtoll(fields[19].c_str(), nullptr, 10)};
 }
@@ -93,15 +97,15 @@ int signal_session(std::int64_t session, int signal) {
   return alive;
 }
 
-std::set<std::string> programs_of_session(std::int64_t session) {
-  std::set<std::string> names;
-  each_in_session(session, [&](std::int64_t, const Stat& stat) { names.insert(stat.name); });
-  return names;
-}
-
-std::string kernel_name(const std::filesystem::path& program) {
-  constexpr std::size_t kCommBytesMax = 15;  // proc(5), comm
-  return program.filename().string().substr(0, kCommBytesMax);
+bool has_childless(std::int64_t session, const std::filesystem::path& program) {
+  constexpr std::size_t kNameBytesMax = 15;  // what the kernel keeps of a name: proc(5), comm
+  const std::string name = program.filename().string().substr(0, kNameBytesMax);
+  std::set<std::int64_t> found, parents;
+  each_in_session(session, [&](std::int64_t pid, const Stat& stat) {
+    if (stat.name == name) found.insert(pid);
+    parents.insert(stat.parent);
+  });
+  return std::ranges::any_of(found, [&](std::int64_t pid) { return !parents.contains(pid); });
 }
 
 }  // namespace sluice::scheduler

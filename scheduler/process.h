@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
-#include <set>
 #include <string>
 
 namespace sluice::scheduler {
@@ -27,8 +26,7 @@ std::filesystem::path own_executable();
 // mpirun's ranks do. How many were alive.
 int signal_session(std::int64_t session, int signal);
 
-// The names of a session's programs as the kernel keeps them: of a long one the first 15 bytes.
-std::set<std::string> programs_of_session(std::int64_t session);
-std::string kernel_name(const std::filesystem::path& program);
+// Whether a process of the session runs this program and has no child there.
+bool has_childless(std::int64_t session, const std::filesystem::path& program);
 
 }  // namespace sluice::scheduler

@@ -126,9 +126,8 @@ constexpr const char* kMovedFile = "moved";  // in a staging folder: database, t
 // A process that is killed between moving a folder into place and making the job leaves a folder
 // that no job names. Only the database that was to name it can tell; and a job that has begun is
 // none of them.
-bool belongs_to_no_job(const db::Store& store, const fs::path& database, const fs::path& job_dir) {
-  return database == store.path() && !store.names_directory(job_dir) &&
-         !fs::exists(jobs::Layout(job_dir).claims_dir());
+bool belongs_to_no_job(const db::Store& store, const fs::path& job_dir) {
+  return !store.names_directory(job_dir) && !fs::exists(jobs::Layout(job_dir).claims_dir());
 }
 
 void remove_leftovers(const db::Store& store, const fs::path& job_root) {
@@ -138,7 +137,7 @@ void remove_leftovers(const db::Store& store, const fs::path& job_root) {
     std::string database, job_dir;
     if (std::getline(moved, database) && std::getline(moved, job_dir)) {
       if (database != store.path()) continue;
-      if (belongs_to_no_job(store, database, job_dir)) fs::remove_all(job_dir, ignored);
+      if (belongs_to_no_job(store, job_dir)) fs::remove_all(job_dir, ignored);
     }
     fs::remove_all(folder, ignored);
   }

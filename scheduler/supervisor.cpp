@@ -65,17 +65,15 @@ class LauncherWatch {
   LauncherWatch(const jobs::Layout& layout, pid_t session) : session_(session) {
     try {
       const auto spec = jobs::load_spec(layout.spec());
-      launcher_ = kernel_name(spec.launcher.substr(0, spec.launcher.find(' ')));
-      worker_ = kernel_name(spec.worker);
+      launcher_ = spec.launcher.substr(0, spec.launcher.find(' '));
     } catch (const jobs::Error&) {
       return;  // without it nobody is watched; the ranks say what is wrong with it
     }
   }
 
-  // For how long the launcher has been there without a rank.
+  // For how long the launcher has been there without a rank, whatever that is called.
   double empty_s(double now_s) {
-    const auto programs = programs_of_session(session_);
-    if (launcher_.empty() || !programs.contains(launcher_) || programs.contains(worker_)) {
+    if (launcher_.empty() || !has_childless(session_, launcher_)) {
       empty_since_s_.reset();
       return 0;
     }
@@ -85,7 +83,7 @@ class LauncherWatch {
 
  private:
   pid_t session_;
-  std::string launcher_, worker_;
+  std::string launcher_;
   std::optional<double> empty_since_s_;
 };
 

@@ -298,15 +298,14 @@ class Supervise : public LocalExecutorTest {
 };
 
 TEST_F(Supervise, ALauncherThatLostItsRanksIsEnded) {
-  const auto record = supervised("while :; do sleep 0.05; done\n");
+  const auto record = supervised("while :; do :; done\n");
   EXPECT_EQ(record.state, LocalRecord::State::ended);
   EXPECT_THAT(record.error, testing::HasSubstr("held no rank any more"));
 }
 
 TEST_F(Supervise, ALauncherWithARankIsLeftAlone) {
-  const auto name = std::filesystem::path(SLUICE_FAKE_WORKER).filename().string();
-  const auto rank =
-      dir_.write(name, "#!/bin/bash\nfor ((i = 0; i < 60; ++i)); do sleep 0.05; done\n");
+  const auto rank = dir_.write("a-wrapper-of-the-worker",
+                               "#!/bin/bash\nfor ((i = 0; i < 60; ++i)); do sleep 0.05; done\n");
   std::filesystem::permissions(rank, std::filesystem::perms::owner_all);
   const auto record = supervised(rank.string() + "\nexit 3\n");
   EXPECT_EQ(record.error, "");
