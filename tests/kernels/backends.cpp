@@ -123,4 +123,12 @@ std::vector<float> Device::get(const Tensor& tensor) {
   return values;
 }
 
+std::vector<float> all_logits(Backend& backend, const Weight& head, std::span<const float> x) {
+  const std::size_t rows = x.size() / head.cols();
+  Device device(backend);
+  const Product product{.weight = &head, .out = device.room(rows, head.rows())};
+  backend.matmul(device.put(x, rows), {&product, 1});
+  return device.get(product.out);
+}
+
 }  // namespace sluice::kernels

@@ -73,6 +73,9 @@ class Device {
   std::vector<std::unique_ptr<Buffer>> buffers_;
 };
 
+// What matmul makes of x, (rows, head.cols()): (rows, head.rows()).
+std::vector<float> all_logits(Backend& backend, const Weight& head, std::span<const float> x);
+
 // Every backend gives the bits of the first.
 template <class Run>
 void expect_same_bits_everywhere(Run run) {

@@ -42,14 +42,6 @@ std::vector<double> flat(std::span<const LogProb> results) {
   return values;
 }
 
-std::vector<float> all_logits(Backend& backend, const Weight& head, std::span<const float> x) {
-  const std::size_t rows = x.size() / kCols;
-  Device device(backend);
-  const Product product{.weight = &head, .out = device.room(rows, head.rows())};
-  backend.matmul(device.put(x, rows), {&product, 1});
-  return device.get(product.out);
-}
-
 std::unique_ptr<Weight> random_head(Backend& backend, std::size_t vocabulary) {
   return load(backend, {.type = WeightType::q8_0, .rows = vocabulary, .cols = kCols},
               Random(1).weight(WeightType::q8_0, vocabulary * kCols));

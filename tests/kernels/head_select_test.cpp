@@ -27,14 +27,6 @@ std::vector<Candidate> select(Backend& backend, const Weight& head, std::span<co
   return out;
 }
 
-std::vector<float> all_logits(Backend& backend, const Weight& head, std::span<const float> x) {
-  const std::size_t rows = x.size() / kCols;
-  Device device(backend);
-  const Product product{.weight = &head, .out = device.room(rows, head.rows())};
-  backend.matmul(device.put(x, rows), {&product, 1});
-  return device.get(product.out);
-}
-
 void expect_the_sorted_logits(Backend& backend, const Weight& head, std::span<const float> x,
                               int k) {
   const auto got = select(backend, head, x, {.k = k});
