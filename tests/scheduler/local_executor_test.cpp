@@ -264,7 +264,9 @@ TEST_F(LocalExecutorTest, ASupervisorWhoseFolderIsGoneEnds) {
   ASSERT_TRUE(reaches(first, Phase::running));
   submit(second);
   const auto running = record(first), waiting = record(second);
-  for (const auto& watch : {second, first}) std::filesystem::remove_all(watch.layout.dir());
+  for (const auto& watch : {second, first}) {
+    std::filesystem::rename(watch.layout.dir(), watch.layout.dir().string() + "-moved-away");
+  }
   EXPECT_TRUE(eventually([&] { return !lives(waiting.supervisor); }));
   EXPECT_TRUE(eventually([&] { return !lives(running.supervisor); }));
   EXPECT_FALSE(lives(running.script));
