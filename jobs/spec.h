@@ -58,7 +58,7 @@ struct JobSpec {
   int token_budget = 128;  // tokens in a micro-batch, at most
   bool ignore_eos = false;
   std::vector<std::int32_t> stop_token_ids;  // beside the model's own
-  std::string precision = "exact";           // exact
+  std::string precision = "fast";            // fast, high or exact
   std::string backend = "cpu";               // cpu
   int threads = 1;                           // per rank
   std::string fsync = "group";               // group | none: how results are made durable

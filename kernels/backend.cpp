@@ -83,9 +83,34 @@ void require_kv(const KvCache& cache, int layer, const Rows& rows, std::string_v
 
 }  // namespace
 
+std::string_view to_string(Precision precision) {
+  switch (precision) {
+    case Precision::fast:
+      return "fast";
+    case Precision::high:
+      return "high";
+    case Precision::exact:
+      return "exact";
+  }
+  return "";
+}
+
+std::optional<Precision> precision_named(std::string_view name) {
+  for (const auto precision : {Precision::fast, Precision::high, Precision::exact}) {
+    if (name == to_string(precision)) return precision;
+  }
+  return std::nullopt;
+}
+
+KvType kv_type_of(Precision precision) {
+  return precision == Precision::exact ? KvType::f32 : KvType::f16;
+}
+
 std::size_t kv_bytes_per_page(const KvShape& shape) {
-  return std::size_t{2} * shape.layers * shape.kv_heads * shape.head_dim * kKvPageTokens *
-         sizeof(float);
+  const std::size_t padded_dim = (static_cast<std::size_t>(shape.head_dim) + 15) / 16 * 16;
+  const std::size_t value_bytes = shape.type == KvType::f16 ? 2 : 4;
+  return 2 * static_cast<std::size_t>(shape.layers) * static_cast<std::size_t>(shape.kv_heads) *
+         padded_dim * kKvPageTokens * value_bytes;
 }
 
 int window_pages(int window, int rows) {

@@ -15,12 +15,19 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "kernels/quant.h"
 
 namespace sluice::kernels {
+
+// How products are computed. Each gives the same bits wherever it runs, but not those of another.
+enum class Precision { fast, high, exact };
+std::string_view to_string(Precision precision);
+std::optional<Precision> precision_named(std::string_view name);
 
 // A matrix or vector packed as the backend wants. (rows, cols); a vector is one row.
 class Weight {
@@ -73,11 +80,14 @@ inline constexpr int kKvPageTokens = 32;
 // Requires: window > 0, rows > 0.
 int window_pages(int window, int rows);
 
+enum class KvType { f32, f16 };
+KvType kv_type_of(Precision precision);  // f32 where products are exact
 struct KvShape {
   int layers = 0, kv_heads = 0, head_dim = 0;
   int pages = 0;
+  KvType type = KvType::f32;  // keys and values are rounded to it
 };
-std::size_t kv_bytes_per_page(const KvShape& shape);  // fp32 keys and values
+std::size_t kv_bytes_per_page(const KvShape& shape);  // heads are padded to 16 values
 
 class KvCache {
  public:
@@ -162,6 +172,7 @@ class Backend {
   virtual ~Backend() = default;
 
   virtual const char* name() const = 0;  // "cpu"
+  virtual Precision precision() const = 0;
 
   std::unique_ptr<Weight> load(const WeightSpec& spec, const RowReader& reader);
   std::unique_ptr<Buffer> allocate(std::size_t floats);

@@ -1,5 +1,5 @@
-// The CPU backend: fp32 activations, fp32 KV cache, weights kept in their file type and expanded
-// to fp32 in tiles. The same bits on every instruction set it runs on. One thread.
+// The CPU backend: weights keep the codes and scales of their file, and meet activations as the
+// precision says. The same bits on every instruction set it runs on. One thread.
 #pragma once
 
 #include <memory>
@@ -10,14 +10,18 @@
 
 namespace sluice::kernels {
 
-enum class Isa { portable, avx2, avx512 };
+enum class Isa { portable, avx2, avx512 };  // avx512: with VNNI
 const char* to_string(Isa isa);
 
 // What is compiled in and this CPU can run, best last. Never empty: portable runs everywhere (and
 // is for checking: it is some thirty times slower).
 std::vector<Isa> supported_isas();
 
-// The best instruction set, or the one that is asked for; Error when this CPU lacks it.
-std::unique_ptr<Backend> make_cpu_backend(std::optional<Isa> isa = std::nullopt);
+// Precisions differ in products with integer-coded weights only: `fast` rounds activations to 8
+// bits in blocks of 32, `high` to 15 bits, and both multiply integers; `exact`, like products with
+// float weights, is fp32 throughout. The best instruction set, or the one that is asked for; Error
+// when this CPU lacks it.
+std::unique_ptr<Backend> make_cpu_backend(Precision precision,
+                                          std::optional<Isa> isa = std::nullopt);
 
 }  // namespace sluice::kernels

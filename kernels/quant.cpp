@@ -75,6 +75,20 @@ float half_to_float(std::uint16_t half) {
   return std::bit_cast<float>(sign | widened << 23 | mantissa << 13);
 }
 
+std::uint16_t float_to_half(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const auto sign = static_cast<std::uint16_t>(bits >> 16 & 0x8000u);
+  const std::uint32_t magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return sign | 0x7e00u | (magnitude >> 13 & 0x1ffu);  // NaN
+  if (magnitude >= 0x477ff000u) return sign | 0x7c00u;  // rounds to 2^16 or is more
+  if (magnitude < 0x38800000u) {                        // subnormal: adding 0.5 rounds to 2^-24
+    const float rounded = std::bit_cast<float>(magnitude) + 0.5f;
+    return sign | static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(rounded) - 0x3f000000u);
+  }
+  const std::uint32_t odd = magnitude >> 13 & 1;
+  return sign | static_cast<std::uint16_t>((magnitude - 0x38000000u + 0xfffu + odd) >> 13);
+}
+
 float bfloat16_to_float(std::uint16_t bits) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
 }

@@ -54,6 +54,7 @@ std::size_t bytes_of(WeightType type, std::size_t values);
 void expand(WeightType type, std::span<const std::byte> blocks, std::span<float> values);
 
 float half_to_float(std::uint16_t half);
+std::uint16_t float_to_half(float value);  // to nearest, ties to even, as the hardware does
 float bfloat16_to_float(std::uint16_t bits);
 
 }  // namespace sluice::kernels

@@ -66,6 +66,10 @@ constexpr auto kKeys = std::to_array<Key>({
      1,
      1000},
 
+    {"precision", Kind::text, "fast",
+     "activations of 8 bits (fast) or 15 (high) where weights are integers, or all in fp32 (exact)",
+     Group::job, 0, "fast|high|exact"},
+
     {"nodes",
      Kind::integer,
      "1",
@@ -193,9 +197,8 @@ constexpr auto kKeys = std::to_array<Key>({
     {"chat", Kind::boolean, "false", "", Group::later, 0, {}, 0, 0, kPrompts},
     {"raw", Kind::boolean, "true", "", Group::later, 0, {}, 0, 0, kPrompts},
     {"chat-template", Kind::text, "", "", Group::later, 0, {}, 0, 0, kPrompts},
-    {"kv-dtype", Kind::text, "f32", "", Group::later, 0, "f32|f16|q8", 0, 0, "this one takes f32"},
-    {"precision", Kind::text, "exact", "", Group::later, 0, "fast|high|exact", 0, 0,
-     "this one takes exact"},
+    {"kv-dtype", Kind::text, "", "", Group::later, 0, "f32|f16|q8", 0, 0,
+     "this one takes f16, and f32 with precision exact"},
     {"backend", Kind::text, "cpu", "", Group::later, 0, "cpu|cuda", 0, 0, "this one takes cpu"},
     {"threads",
      Kind::integer,

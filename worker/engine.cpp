@@ -12,14 +12,15 @@ namespace sluice::worker {
 namespace {
 
 model::KvRoom room_on_stage(const model::ModelConfig& config, const model::StageRange& range,
-                            const pipeline::Plan& plan, const EngineSetup& setup) {
+                            const pipeline::Plan& plan, const EngineSetup& setup,
+                            kernels::KvType kv_type) {
   return model::room_wanted({.max_seq_len = plan.max_positions,
                              .max_tokens = setup.max_tokens,
                              .batch_size = plan.batch_size,
                              .stages = plan.stages(),
                              .prompts = setup.prompts,
                              .layout = kv_layout(config, plan.token_budget)},
-                            model::kv_page_bytes(config, range), setup.memory_bytes);
+                            model::kv_page_bytes(config, range, kv_type), setup.memory_bytes);
 }
 
 // What went wrong in `build`, as a sentence; empty: nothing.
@@ -49,7 +50,8 @@ Engine::Loaded Engine::load(pipeline::Link& world, const model::Model& model,
   ready.problem = problem_in(range, [&] {
     engine->backend_ = setup.make_backend();
     weights = model::load_stage(model, range, plan.max_positions, *engine->backend_);
-    ready.kv_room = room_on_stage(model.config(), range, plan, setup);
+    ready.kv_room = room_on_stage(model.config(), range, plan, setup,
+                                  kernels::kv_type_of(engine->backend_->precision()));
   });
   ready = settle(world, plan.hosts, ready);
   if (!ready.problem.empty()) return {.problem = ready.problem};

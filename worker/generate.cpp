@@ -75,9 +75,10 @@ int generate(const GenerateOptions& options, std::ostream& out) {
   rules.max_tokens = options.max_tokens;
   rules.ignore_eos = options.ignore_eos;
   rules.stop_token_ids = options.stop_token_ids;
+  const auto precision = *kernels::precision_named(options.precision);  // make_plan has seen to it
   const auto setup = [&](int) {
     return EngineSetup{
-        .make_backend = [] { return kernels::make_cpu_backend(); },
+        .make_backend = [precision] { return kernels::make_cpu_backend(precision); },
         .prompts = normalised.count(),
         .max_tokens = options.max_tokens,
         .memory_bytes = available_memory_bytes() / static_cast<std::uint64_t>(options.stages)};

@@ -46,9 +46,10 @@ std::uint64_t weight_bytes(const model::WeightFiles& file) {
   return total;
 }
 
-// Of a token that every layer sees; layers with a window forget it again.
+// Of a token that every layer sees, in halves; layers with a window forget it again.
 std::uint64_t kv_bytes_per_token(const model::ModelConfig& config) {
-  const auto page = model::kv_page_bytes(config, {.first = 0, .end = config.layers});
+  const auto page = model::kv_page_bytes(config, {.first = 0, .end = config.layers},
+                                         kernels::kv_type_of(kernels::Precision::fast));
   return (page.full + page.ring) / kernels::kKvPageTokens;
 }
 

@@ -15,7 +15,9 @@ void require_supported(const jobs::JobSpec& spec) {
   if (spec.shape.replicas != 1) {
     refuse("replicas = " + std::to_string(spec.shape.replicas), "use replicas = 1");
   }
-  if (spec.precision != "exact") refuse("precision = " + spec.precision, "use precision = exact");
+  if (!kernels::precision_named(spec.precision)) {
+    refuse("precision = " + spec.precision, "use fast, high or exact");
+  }
   if (spec.backend != "cpu") refuse("backend = " + spec.backend, "use backend = cpu");
   if (spec.threads != 1) {
     refuse("threads = " + std::to_string(spec.threads), "use threads = 1 and more ranks");

@@ -49,6 +49,16 @@ void add_run(CLI::App& app, RunOptions& options) {
                   "When the script began, in seconds since the epoch");
 }
 
+void add_precision(CLI::App& command, std::string& precision) {
+  command
+      .add_option(
+          "--precision", precision,
+          "fast: activations of 8 bits where weights are integers; high: of 15 bits; exact: "
+          "fp32")
+      ->check(CLI::IsMember({"fast", "high", "exact"}))
+      ->capture_default_str();
+}
+
 void add_generate(CLI::App& app, GenerateCommand& command) {
   GenerateOptions& options = command.options;
   CLI::App* generate =
@@ -75,7 +85,7 @@ void add_generate(CLI::App& app, GenerateCommand& command) {
   generate->add_option("--stages", options.stages, "Pipeline stages, each a thread")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  generate->add_option("--precision", options.precision, "exact")->capture_default_str();
+  add_precision(*generate, options.precision);
   generate->add_option("--stop-token-ids", options.stop_token_ids, "End an answer at these too")
       ->delimiter(',');
   generate->add_flag("--ignore-eos", options.ignore_eos, "Generate on after an end token");
@@ -128,6 +138,7 @@ void add_score(CLI::App& app, ScoreCommand& command) {
       "Example: sluice-worker score -m model.gguf -f texts.jsonl --top-logprobs 5");
   score->add_option("-m,--model", options.model, kModelHelp)->required();
   score->add_option("-f,--file", options.file, "JSONL with text or token_ids")->required();
+  add_precision(*score, options.precision);
   score->add_option("-o,--output", command.out, "Scores go here; default: standard output");
   score
       ->add_option("--top-logprobs", options.top_logprobs,

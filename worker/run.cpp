@@ -169,7 +169,8 @@ void Run::announce(const pipeline::Plan& plan) {
 }
 
 EngineSetup Run::setup(const jobs::JobSpec& spec) const {
-  return {.make_backend = [] { return kernels::make_cpu_backend(); },
+  const auto precision = *kernels::precision_named(spec.precision);  // make_plan has seen to it
+  return {.make_backend = [precision] { return kernels::make_cpu_backend(precision); },
           .prompts = spec.prompt_count,
           .max_tokens = spec.max_tokens,
           .memory_bytes = available_memory_bytes() / static_cast<std::uint64_t>(node_.local_size)};

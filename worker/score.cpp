@@ -104,7 +104,7 @@ class Scorer {
       : config_(model.config()),
         top_(options.top_logprobs),
         rows_max_(options.token_budget),
-        backend_(kernels::make_cpu_backend()),
+        backend_(kernels::make_cpu_backend(*kernels::precision_named(options.precision))),
         pages_(make_pages(positions_max)),
         forward_(
             *backend_, config_,
@@ -190,6 +190,9 @@ class Scorer {
 }  // namespace
 
 int score(const ScoreOptions& options, std::ostream& out) {
+  if (!kernels::precision_named(options.precision)) {
+    throw Error("--precision " + options.precision + ": use fast, high or exact");
+  }
   const auto model = model::Model::open(options.model);
   if (options.top_logprobs > model.config().vocab) {
     throw Error("--top-logprobs is more than the vocabulary's " +

@@ -4,14 +4,16 @@
 
 #include <filesystem>
 #include <iosfwd>
+#include <string>
 
 namespace sluice::worker {
 
 struct ScoreOptions {
   std::filesystem::path model;
-  std::filesystem::path file;  // JSONL: {"id", "token_ids" | "text", optional "context_tokens"}
-  int top_logprobs = 0;        // the likeliest tokens listed at each position
-  int token_budget = 128;      // tokens computed at once
+  std::filesystem::path file;      // JSONL: {"id", "token_ids" | "text", optional "context_tokens"}
+  int top_logprobs = 0;            // the likeliest tokens listed at each position
+  int token_budget = 128;          // tokens computed at once
+  std::string precision = "fast";  // or high, exact
 };
 
 // For each line {"id", "logprobs", "logprob_sum", "tokens_scored", "top_logprobs"}: natural

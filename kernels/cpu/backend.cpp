@@ -12,6 +12,7 @@
 #include "kernels/cpu/kv_cache.h"
 #include "kernels/cpu/memory.h"
 #include "kernels/cpu/operations.h"
+#include "kernels/cpu/product_input.h"
 #include "kernels/cpu/weight.h"
 #include "kernels/error.h"
 
@@ -79,10 +80,28 @@ const CpuWeight& own(const Weight& weight, WeightUse use, const char* operation)
   return cpu_weight;
 }
 
+// Planes of 8 bits that activations go in.
+int planes_of(Precision precision) {
+  switch (precision) {
+    case Precision::fast:
+      return 1;
+    case Precision::high:
+      return 2;
+    case Precision::exact:
+      break;
+  }
+  return 0;
+}
+
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(const Operations& operations) : operations_(operations) {}
+  CpuBackend(const Operations& operations, Precision precision)
+      : operations_(operations),
+        precision_(precision),
+        arithmetic_{
+            .operations = operations, .planes = planes_of(precision), .coded = {}, .sums = {}} {}
   const char* name() const override { return "cpu"; }
+  Precision precision() const override { return precision_; }
 
  private:
   std::unique_ptr<Weight> do_load(const WeightSpec& spec, const RowReader& reader) override {
@@ -133,23 +152,16 @@ class CpuBackend final : public Backend {
   }
 
   void do_matmul(const Tensor& x, std::span<const Product> products) override {
-    const auto sums = allocate_floats(x.rows * kStripRows);
+    ProductInput input(arithmetic_, data(x), x.rows, x.cols);
     for (const auto& product : products) {
       const auto& weight = own(*product.weight, WeightUse::product, "matmul");
-      operations_.matmul({.type = weight.type(),
-                          .strips = weight.strips(),
-                          .strip_bytes = weight.strip_bytes(),
-                          .rows = weight.rows(),
-                          .cols = weight.cols(),
-                          .x = data(x),
-                          .tokens = x.rows,
-                          .out = data(product.out),
-                          .out_stride = product.out.cols,
-                          .bias = product.bias == nullptr
-                                      ? nullptr
-                                      : own(*product.bias, WeightUse::vector, "matmul").vector(),
-                          .add = product.add,
-                          .sums = sums.get()});
+      input.multiply(weight, {0, weight.rows()},
+                     {.at = data(product.out),
+                      .stride = product.out.cols,
+                      .bias = product.bias == nullptr
+                                  ? nullptr
+                                  : own(*product.bias, WeightUse::vector, "matmul").vector(),
+                      .add = product.add});
     }
   }
 
@@ -168,16 +180,23 @@ class CpuBackend final : public Backend {
 
   void do_kv_write(KvCache& cache, int layer, const Tensor& k, const Tensor& v,
                    const Rows& rows) override {
-    for (std::size_t r = 0; r < k.rows; ++r) {
-      static_cast<CpuKvCache&>(cache).write(layer, places(rows)[r], data(k) + r * k.cols,
-                                            data(v) + r * v.cols);
-    }
+    auto& cpu_cache = static_cast<CpuKvCache&>(cache);
+    operations_.kv_write({.k = data(k),
+                          .v = data(v),
+                          .kv = cpu_cache.layer(layer),
+                          .half = cpu_cache.is_half(),
+                          .places = places(rows).data(),
+                          .rows = k.rows,
+                          .kv_heads = cache.shape().kv_heads,
+                          .head_dim = cache.shape().head_dim});
   }
 
   void do_attention(const Tensor& q, const KvCache& cache, int layer, const AttentionSpec& spec,
                     const Rows& rows, const Tensor& out) override {
+    const auto& cpu_cache = static_cast<const CpuKvCache&>(cache);
     operations_.attention({.q = data(q),
-                           .kv = static_cast<const CpuKvCache&>(cache).layer(layer),
+                           .kv = cpu_cache.layer(layer),
+                           .half = cpu_cache.is_half(),
                            .places = places(rows).data(),
                            .rows = q.rows,
                            .heads = spec.heads,
@@ -208,21 +227,24 @@ class CpuBackend final : public Backend {
     cpu::head_log_probs(head_input(x, head, "head_log_probs"), targets, softcap, out);
   }
 
-  HeadInput head_input(const Tensor& x, const Weight& head, const char* operation) const {
-    return {.operations = operations_,
+  HeadInput head_input(const Tensor& x, const Weight& head, const char* operation) {
+    return {.arithmetic = arithmetic_,
             .x = data(x),
             .rows = x.rows,
             .head = own(head, WeightUse::product, operation)};
   }
 
   const Operations& operations_;
+  const Precision precision_;
+  Arithmetic arithmetic_;
 };
 
 }  // namespace
 }  // namespace cpu
 
-std::unique_ptr<Backend> make_cpu_backend(std::optional<Isa> isa) {
-  return std::make_unique<cpu::CpuBackend>(cpu::operations(isa.value_or(supported_isas().back())));
+std::unique_ptr<Backend> make_cpu_backend(Precision precision, std::optional<Isa> isa) {
+  return std::make_unique<cpu::CpuBackend>(cpu::operations(isa.value_or(supported_isas().back())),
+                                           precision);
 }
 
 }  // namespace sluice::kernels

@@ -5,18 +5,17 @@
 #include <cstddef>
 #include <functional>
 
-#include "kernels/cpu/operations.h"
-#include "kernels/cpu/weight.h"
+#include "kernels/cpu/product_input.h"
 
 namespace sluice::kernels::cpu {
 
 // Shards of a head begin at multiples of this, so that what their blocks give merges as one head's
 // would.
 inline constexpr std::size_t kHeadBlockRows = 256;
-static_assert(kHeadBlockRows % kStripRows == 0);
+static_assert(kHeadBlockRows % kGroupRows == 0);
 
 struct HeadInput {
-  const Operations& operations;
+  Arithmetic& arithmetic;
   const float* x;  // (rows, head.cols())
   std::size_t rows;
   const CpuWeight& head;

@@ -34,9 +34,10 @@ void head_log_probs(const HeadInput& input, std::span<const std::int32_t> target
   std::vector<std::vector<ExpSum>> sums(input.rows);
   for_each_logit_block(input, [&](const LogitBlock& block) {
     if (softcap > 0) {
-      input.operations.soft_cap({.x = block.logits, .count = block.count, .cap = softcap});
+      input.arithmetic.operations.soft_cap(
+          {.x = block.logits, .count = block.count, .cap = softcap});
     }
-    sums[block.row].push_back(input.operations.exp_sum(block.logits, block.count));
+    sums[block.row].push_back(input.arithmetic.operations.exp_sum(block.logits, block.count));
     const auto target = static_cast<std::size_t>(targets[block.row]);
     if (block.first_id <= target && target < block.first_id + block.count) {
       out[block.row].logit = block.logits[target - block.first_id];

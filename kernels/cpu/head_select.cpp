@@ -65,7 +65,7 @@ void head_select(const HeadInput& input, const HeadSpec& spec, std::span<Candida
     const auto best = rankings[r].best();
     std::transform(best.begin(), best.end(), logits.begin(), [](auto& c) { return c.logit; });
     if (spec.softcap > 0) {
-      input.operations.soft_cap({.x = logits.data(), .count = k, .cap = spec.softcap});
+      input.arithmetic.operations.soft_cap({.x = logits.data(), .count = k, .cap = spec.softcap});
     }
     for (std::size_t i = 0; i < k; ++i) out[r * k + i] = {.id = best[i].id, .logit = logits[i]};
   }

@@ -25,7 +25,10 @@ std::vector<Isa> supported_isas() {
 #ifdef __x86_64__
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {  // and so f16c
     isas.push_back(Isa::avx2);
-    if (__builtin_cpu_supports("avx512f")) isas.push_back(Isa::avx512);
+    if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+      isas.push_back(Isa::avx512);
+    }
   }
 #endif
   return isas;

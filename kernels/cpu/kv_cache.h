@@ -1,5 +1,6 @@
-// Keys and values in pages of 32 positions, fp32. Of one layer: [page][kv_head], and there the
-// keys as [2][head_dim][16], so that a lane is a position, then the values as [32][head_dim].
+// Keys and values in pages of 32 positions, fp32 or halves. Of one layer: [page][kv_head], and
+// there the keys as [dim][32], so that a lane is a position, then the values as [32][dim]; dim is
+// head_dim rounded up to whole vectors.
 #pragma once
 
 #include <cstddef>
@@ -17,18 +18,15 @@ class CpuKvCache final : public KvCache {
   explicit CpuKvCache(const KvShape& shape);
 
   const KvShape& shape() const override { return shape_; }
-  float* layer(int layer) { return data_.get() + layer * layer_floats(); }
-  const float* layer(int layer) const { return data_.get() + layer * layer_floats(); }
-
-  // One token's keys and values: (kv_heads, head_dim).
-  void write(int layer, const RowPlace& place, const float* k, const float* v);
+  std::byte* layer(int layer) { return data_.get() + layer * layer_bytes(); }
+  const std::byte* layer(int layer) const { return data_.get() + layer * layer_bytes(); }
+  bool is_half() const { return shape_.type == KvType::f16; }
 
  private:
-  std::size_t head_floats() const { return std::size_t{2} * kPageTokens * shape_.head_dim; }
-  std::size_t layer_floats() const { return head_floats() * shape_.kv_heads * shape_.pages; }
+  std::size_t layer_bytes() const;
 
   KvShape shape_;
-  Floats data_;
+  Bytes data_;
 };
 
 }  // namespace sluice::kernels::cpu

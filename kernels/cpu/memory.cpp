@@ -30,4 +30,12 @@ Floats allocate_floats(std::size_t floats) {
   return Floats(static_cast<float*>(allocate(floats * sizeof(float), kCacheLine)));
 }
 
+std::byte* Scratch::bytes(std::size_t count) {
+  if (count > size_) {
+    data_ = allocate_bytes(count);
+    size_ = count;
+  }
+  return data_.get();
+}
+
 }  // namespace sluice::kernels::cpu

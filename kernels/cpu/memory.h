@@ -17,4 +17,18 @@ using Floats = std::unique_ptr<float[], Free>;
 Bytes allocate_bytes(std::size_t bytes);  // throws std::bad_alloc
 Floats allocate_floats(std::size_t floats);
 
+// Room that grows to the most that was asked for. Contents are undefined, and gone at the next
+// call.
+class Scratch {
+ public:
+  std::byte* bytes(std::size_t count);
+  float* floats(std::size_t count) {
+    return reinterpret_cast<float*>(bytes(count * sizeof(float)));
+  }
+
+ private:
+  Bytes data_;
+  std::size_t size_ = 0;
+};
+
 }  // namespace sluice::kernels::cpu

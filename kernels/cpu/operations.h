@@ -8,27 +8,50 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/cpu/packing.h"
 #include "kernels/quant.h"
 
 namespace sluice::kernels::cpu {
 
-// Weights are packed in strips of 64 rows (weight.h): four groups of 16, a lane of a vector each.
-inline constexpr int kLanes = 16;
-inline constexpr int kStripRows = 64;
 inline constexpr int kPageTokens = 32;  // kKvPageTokens of backend.h
+inline constexpr int kPanelRows = 64;   // that matmul_fp32 expands at a time
 
 struct MatmulArgs {
   WeightType type;
-  const std::byte* strips;  // the first strip to multiply
-  std::size_t strip_bytes;  // from one to the next
-  std::size_t rows, cols;   // of the weight, from the first strip on
+  const std::byte* groups;  // the first group to multiply (packing.h)
+  std::size_t group_bytes;  // from one to the next
+  std::size_t rows, cols;   // of the weight, from the first group on
   const float* x;           // (tokens, cols)
   std::size_t tokens;
   float* out;  // (tokens, rows), tokens out_stride apart
   std::size_t out_stride;
   const float* bias;  // (rows), or null
   bool add;
-  float* sums;  // scratch: tokens * kStripRows
+  float* sums;  // scratch: tokens * kPanelRows
+};
+
+// Activations as integers: one plane of 8 bits or two that make 15 (coded_tiles.h).
+inline constexpr std::size_t kCodedBlockBytes[] = {0, 48,
+                                                   80};  // of 32 columns of a token, by planes
+struct QuantiseArgs {
+  const float* x;  // (tokens, cols)
+  std::size_t tokens, cols;
+  int planes;      // 1 or 2
+  std::byte* out;  // tokens * cols / 32 * kCodedBlockBytes[planes]
+};
+
+struct CodedMatmulArgs {
+  WeightType type;          // an integer-coded one
+  const std::byte* groups;  // as in MatmulArgs
+  std::size_t group_bytes;
+  std::size_t rows, cols;
+  const std::byte* x;  // what quantise made of the same number of tokens
+  int planes;
+  std::size_t tokens;
+  float* out;
+  std::size_t out_stride;
+  const float* bias;
+  bool add;
 };
 
 struct RmsNormArgs {
@@ -54,10 +77,21 @@ struct RopeArgs {
   bool neighbours;  // pairs (2i, 2i + 1); else (i, i + head_dim / 2)
 };
 
-struct AttentionArgs {
-  const float* q;          // (rows, heads * head_dim)
-  const float* kv;         // of this layer (kv_cache.h)
+struct KvWriteArgs {
+  const float* k;  // (rows, kv_heads * head_dim)
+  const float* v;
+  std::byte* kv;           // of this layer (kv_cache.h)
+  bool half;               // what it holds; else fp32
   const RowPlace* places;  // of each row
+  std::size_t rows;
+  int kv_heads, head_dim;
+};
+
+struct AttentionArgs {
+  const float* q;       // (rows, heads * head_dim)
+  const std::byte* kv;  // of this layer (kv_cache.h)
+  bool half;
+  const RowPlace* places;  // of each row; those of a sequence are neighbours and ascend
   std::size_t rows;
   int heads, kv_heads, head_dim;
   float scale;
@@ -87,9 +121,12 @@ struct ExpSum {
 };
 
 struct Operations {
-  void (*matmul)(const MatmulArgs&);
+  void (*matmul_fp32)(const MatmulArgs&);
+  void (*quantise)(const QuantiseArgs&);
+  void (*matmul_int8)(const CodedMatmulArgs&);
   void (*rms_norm)(const RmsNormArgs&);
   void (*rope)(const RopeArgs&);
+  void (*kv_write)(const KvWriteArgs&);
   void (*attention)(const AttentionArgs&);
   void (*gated_activation)(const GatedActivationArgs&);
   void (*soft_cap)(const SoftCapArgs&);
@@ -98,9 +135,12 @@ struct Operations {
 
 #ifdef SLUICE_ISA  // being compiled for one instruction set
 namespace SLUICE_ISA {
-void matmul(const MatmulArgs& args);
+void matmul_fp32(const MatmulArgs& args);
+void quantise(const QuantiseArgs& args);
+void matmul_int8(const CodedMatmulArgs& args);
 void rms_norm(const RmsNormArgs& args);
 void rope(const RopeArgs& args);
+void kv_write(const KvWriteArgs& args);
 void attention(const AttentionArgs& args);
 void gated_activation(const GatedActivationArgs& args);
 void soft_cap(const SoftCapArgs& args);

@@ -9,7 +9,8 @@ struct Vec {
 };
 
 inline constexpr int kTileVecs = 4;
-inline constexpr int kAttentionVecs = 1;
+inline constexpr int kAttentionVecs = 6;
+inline constexpr int kAttentionQueries = 4;
 
 template <class Lane>
 inline Vec each(Lane lane) {
@@ -26,6 +27,9 @@ inline Vec load(const float* p) {
 }
 inline void store(float* p, const Vec& a) {
   for (int i = 0; i < kLanes; ++i) p[i] = a.lane[i];
+}
+inline void store_halves(std::uint16_t* p, const Vec& a) {
+  for (int i = 0; i < kLanes; ++i) p[i] = float_to_half(a.lane[i]);
 }
 
 // The first n lanes only, 0 <= n <= 16; the others read as zero and are not written.
@@ -143,6 +147,78 @@ inline Vec floats(const std::byte* p) {
     float x;
     __builtin_memcpy(&x, p + 4 * i, sizeof x);
     return x;
+  });
+}
+
+// Integers of either sign.
+inline Ints set_ints(std::int32_t x) {
+  return each_int([=](int) { return x; });
+}
+inline Ints bits_of(const Vec& a) {
+  return each_int([&](int i) { return static_cast<std::int32_t>(bits_of(a.lane[i])); });
+}
+inline Ints operator+(const Ints& a, const Ints& b) {
+  return each_int([&](int i) { return a.lane[i] + b.lane[i]; });
+}
+inline Ints operator-(const Ints& a, const Ints& b) {
+  return each_int([&](int i) { return a.lane[i] - b.lane[i]; });
+}
+inline Ints shift_right_signed(const Ints& a, int n) {
+  return each_int([&](int i) { return a.lane[i] >> n; });
+}
+inline Ints max(const Ints& a, const Ints& b) {
+  return each_int([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
+}
+inline std::int32_t max_of_lanes(const Ints& a) {
+  std::int32_t best = a.lane[0];
+  for (int i = 1; i < kLanes; ++i) best = a.lane[i] > best ? a.lane[i] : best;
+  return best;
+}
+inline void store_low_bytes(std::int8_t* p, const Ints& a) {
+  for (int i = 0; i < kLanes; ++i) p[i] = static_cast<std::int8_t>(a.lane[i]);
+}
+
+// Four columns of codes of sixteen rows (packing.h).
+struct Codes {
+  std::uint8_t byte[4 * kLanes];
+};
+inline constexpr int kDotTokens = 4;
+inline constexpr bool kSignedBytes = false;
+
+template <class Byte>
+inline Codes each_code(Byte byte) {
+  Codes r;
+  for (int i = 0; i < 4 * kLanes; ++i) r.byte[i] = static_cast<std::uint8_t>(byte(i));
+  return r;
+}
+inline Codes load_codes(const std::byte* p) {
+  return each_code([=](int i) { return p[i]; });
+}
+template <int Right>  // negative: to the left
+inline Codes field(const Codes& a, int mask) {
+  return each_code([&](int i) {
+    return (Right >= 0 ? a.byte[i] >> (Right & 7) : a.byte[i] << (-Right & 7)) & mask;
+  });
+}
+template <int Right>
+inline Codes with_field(const Codes& base, const Codes& a, int mask) {  // base | (shifted & mask)
+  const Codes more = field<Right>(a, mask);
+  return each_code([&](int i) { return base.byte[i] | more.byte[i]; });
+}
+inline Codes looked_up(const std::uint8_t* sixteen, const Codes& index) {
+  return each_code([&](int i) { return sixteen[index.byte[i]]; });
+}
+inline Ints column(const Codes& a, int c) {
+  return each_int([&](int i) { return a.byte[4 * i + c]; });
+}
+
+// sum + codes * x, over 4 * Vectors columns.
+template <int Bits, int Vectors>
+inline Ints dot(const Ints& sum, const Codes* codes, const std::int8_t* x) {
+  return each_int([&](int i) {
+    std::int32_t total = sum.lane[i];
+    for (int k = 0; k < 4 * Vectors; ++k) total += codes[k / 4].byte[4 * i + k % 4] * x[k];
+    return total;
   });
 }
 

@@ -1,11 +1,5 @@
-// A weight in the CPU's memory. Products are packed at load: 64 rows are a strip; inside a strip,
-// blocks of columns follow each other (32 or 256 columns of a quantised type, 1 of a float); a
-// block holds its four groups of 16 rows, each with every unit of the file's block (a scale, a byte
-// of codes) 16 times, row beside row. So 16 rows' worth of anything is one load, what stood at
-// offset o of a block begins at 16 o, and a matrix is one sequential stream. Rows are padded to
-// whole strips with zeros.
-//
-// Nothing is requantised: a row read back gives the file's bytes.
+// A weight in the CPU's memory. Products are packed at load in groups of 16 rows (packing.h),
+// padded with rows of zeros. Nothing is requantised: a row read back gives the file's values.
 #pragma once
 
 #include <cstddef>
@@ -28,8 +22,8 @@ class CpuWeight final : public Weight {
   WeightUse use() const { return spec_.use; }
 
   // Packed for products. Requires: use() == product.
-  const std::byte* strips() const { return data_.get(); }
-  std::size_t strip_bytes() const;
+  const std::byte* groups() const { return data_.get(); }
+  std::size_t group_bytes() const { return group_bytes_; }
 
   // One row as fp32, of any use.
   void read_row(std::size_t row, std::span<float> out) const;
@@ -43,6 +37,7 @@ class CpuWeight final : public Weight {
 
   WeightSpec spec_;
   std::size_t bytes_ = 0;
+  std::size_t group_bytes_ = 0;
   Bytes data_;
 };
 

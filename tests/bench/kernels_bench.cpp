@@ -90,7 +90,8 @@ struct MicroBatch {
     cache = b.make_kv({.layers = kLayers,
                        .kv_heads = kKvHeads,
                        .head_dim = kHeadDim,
-                       .pages = static_cast<int>(tokens) * kPages});
+                       .pages = static_cast<int>(tokens) * kPages,
+                       .type = KvType::f16});
     const std::size_t cols[] = {kHidden, kHidden, kHidden, kKvHeads * kHeadDim, kKvHeads * kHeadDim,
                                 kHidden, kFfn,    kFfn};
     Tensor* tensors[] = {&x, &normed, &q, &k, &v, &attended, &gate, &up};
@@ -139,13 +140,25 @@ struct MicroBatch {
   std::vector<Candidate> best;
 };
 
+// Calls use(precision, isa, "fast/avx512").
+template <class Use>
+void for_each_backend(Use use) {
+  constexpr std::pair<Precision, const char*> precisions[] = {
+      {Precision::fast, "fast"}, {Precision::high, "high"}, {Precision::exact, "exact"}};
+  for (const auto& [precision, name] : precisions) {
+    for (const auto isa : supported_isas()) {
+      if (isa == Isa::portable) continue;  // minutes
+      use(precision, isa, std::string(name) + "/" + to_string(isa));
+    }
+  }
+}
+
 template <class Body>
-void on_each_isa(const std::string& name, Body body) {
-  for (const auto isa : supported_isas()) {
-    if (isa == Isa::portable) continue;  // minutes
+void on_each_backend(const std::string& name, Body body) {
+  for_each_backend([&](Precision precision, Isa isa, const std::string& backend_name) {
     auto* registered = benchmark::RegisterBenchmark(
-        (name + "/" + to_string(isa)).c_str(), [=](benchmark::State& state) {
-          const auto backend = make_cpu_backend(isa);
+        (name + "/" + backend_name).c_str(), [=](benchmark::State& state) {
+          const auto backend = make_cpu_backend(precision, isa);
           const Model model(*backend);
           MicroBatch batch(*backend, state.range(0));
           batch.layer(model, 0);
@@ -156,17 +169,16 @@ void on_each_isa(const std::string& name, Body body) {
         });
     registered->ArgName("T")->Unit(benchmark::kMillisecond);
     for (const int tokens : {1, 4, 8, 16, 32, 128}) registered->Arg(tokens);
-  }
+  });
 }
 
 // A weight as large as a layer of a 1B model has, some 4 M values.
-void products_on_each_isa(WeightType type) {
-  for (const auto isa : supported_isas()) {
-    if (isa == Isa::portable) continue;
-    const auto name = "product/" + std::string(block_format(type).name) + "/" + to_string(isa);
+void products_on_each_backend(WeightType type) {
+  for_each_backend([&](Precision precision, Isa isa, const std::string& backend_name) {
+    const auto name = "product/" + std::string(block_format(type).name) + "/" + backend_name;
     auto* registered = benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
       constexpr std::size_t kSize = 2048;
-      const auto backend = make_cpu_backend(isa);
+      const auto backend = make_cpu_backend(precision, isa);
       const auto weight = random_weight(*backend, type, kSize, kSize);
       const std::size_t tokens = state.range(0);
       const auto in = backend->allocate(tokens * kSize), out = backend->allocate(tokens * kSize);
@@ -176,22 +188,22 @@ void products_on_each_isa(WeightType type) {
                             .out = {.buffer = out.get(), .rows = tokens, .cols = kSize}};
       for (auto _ : state) backend->matmul(x, {&product, 1});
     });
-    registered->ArgName("T")->Unit(benchmark::kMicrosecond)->Arg(1)->Arg(8);
-  }
+    registered->ArgName("T")->Unit(benchmark::kMicrosecond)->Arg(1)->Arg(8)->Arg(16);
+  });
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  on_each_isa("step", [](const Model& model, MicroBatch& batch) {
+  on_each_backend("step", [](const Model& model, MicroBatch& batch) {
     for (int i = 0; i < kLayers; ++i) batch.layer(model, i);
     batch.head(model);
   });
-  on_each_isa("layers", [](const Model& model, MicroBatch& batch) {
+  on_each_backend("layers", [](const Model& model, MicroBatch& batch) {
     for (int i = 0; i < kLayers; ++i) batch.layer(model, i);
   });
-  on_each_isa("head", [](const Model& model, MicroBatch& batch) { batch.head(model); });
-  for (const auto type : kWeightTypes) products_on_each_isa(type);
+  on_each_backend("head", [](const Model& model, MicroBatch& batch) { batch.head(model); });
+  for (const auto type : kWeightTypes) products_on_each_backend(type);
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
 }

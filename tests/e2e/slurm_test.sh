@@ -55,7 +55,7 @@ for line in open(sys.argv[1], encoding="utf-8"):
         print(json.dumps({"id": case["id"], "token_ids": case["prompt_token_ids"],
                           "max_tokens": case["max_tokens"]}))
 PYTHON
-  job=$(submit prompts.jsonl --nodes 2)
+  job=$(submit prompts.jsonl --nodes 2 --precision exact)
   completes "$job" 300
   sluice export "$job" -o answers.jsonl
   answers reference answers.jsonl "$2"

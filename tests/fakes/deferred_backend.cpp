@@ -82,6 +82,7 @@ class DeferredBackend final : public Backend {
  public:
   explicit DeferredBackend(std::unique_ptr<Backend> inner) : inner_(std::move(inner)) {}
   const char* name() const override { return "deferred"; }
+  Precision precision() const override { return inner_->precision(); }
 
  private:
   std::unique_ptr<Weight> do_load(const WeightSpec& spec, const RowReader& reader) override {

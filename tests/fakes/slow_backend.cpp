@@ -12,6 +12,7 @@ class SlowBackend : public Backend {
   SlowBackend(std::unique_ptr<Backend> inner, std::chrono::microseconds nap, double& slept_s)
       : inner_(std::move(inner)), nap_(nap), slept_s_(slept_s) {}
   const char* name() const override { return "slow"; }
+  Precision precision() const override { return inner_->precision(); }
 
  private:
   std::unique_ptr<Rows> do_make_rows(

@@ -1,7 +1,7 @@
 // Oracle: tests/oracle/attention.h in double. A score is within D = gamma(dim + 1) of its
 // magnitude; so a weight, over a total of such weights, is off by a factor below exp(4 D), and by
-// exp's 1e-7 and the rounding of its argument once a page; sums of n positions add gamma(n). A cap
-// adds tanh's 2e-7, a quotient and a product to the score.
+// exp's 1e-7 and the rounding of its argument once a block of positions; sums of n positions add
+// gamma(n). A cap adds tanh's 2e-7, a quotient and a product to the score.
 #include "tests/oracle/attention.h"
 
 #include <algorithm>
@@ -60,13 +60,14 @@ struct Chunk {
 
 class Session {
  public:
-  Session(Backend& backend, const Shape& shape)
+  Session(Backend& backend, const Shape& shape, KvType type = KvType::f32)
       : backend_(backend),
         shape_(shape),
         cache_(backend.make_kv({.layers = kLayers,
                                 .kv_heads = shape.kv_heads,
                                 .head_dim = shape.head_dim,
-                                .pages = kPages})) {
+                                .pages = kPages,
+                                .type = type})) {
     fill_with_nan();
   }
 
@@ -131,10 +132,10 @@ class Session {
   std::unique_ptr<KvCache> cache_;
 };
 
-std::vector<float> in_one_piece(Backend& backend, const Sequence& seq) {
+std::vector<float> in_one_piece(Backend& backend, const Sequence& seq, KvType type = KvType::f32) {
   const Chunk whole{&seq, 0, seq.length()};
   const std::vector<std::int32_t> pages = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
-  return Session(backend, seq.shape).step({&whole, 1}, {&pages, 1});
+  return Session(backend, seq.shape, type).step({&whole, 1}, {&pages, 1});
 }
 
 struct Positions {
@@ -155,7 +156,7 @@ std::vector<float> head_of(std::span<const float> rows, int heads, int dim, int 
 TEST_P(Attention, IsWithinRoundingOfTheOracle) {
   Random random(1);
   for (const auto& shape : kShapes) {
-    const int dim = shape.head_dim, length = 101;
+    const int dim = shape.head_dim, length = 301;
     const auto seq = sequence(random, shape, length);
     const auto got = in_one_piece(*backend_, seq);
     for (int p = 0; p < length; ++p) {
@@ -166,12 +167,12 @@ TEST_P(Attention, IsWithinRoundingOfTheOracle) {
         const auto want = oracle::attention(
             std::span(seq.q).subspan(at, dim), head_of(seq.k, shape.kv_heads, dim, kv_head, seen),
             head_of(seq.v, shape.kv_heads, dim, kv_head, seen), shape.scale(), shape.softcap);
-        const int pages = p / kKvPageTokens + 1;
+        const int blocks = p / 256 + 1;
         const double cap = shape.softcap > 0 ? 2e-7 + oracle::gamma(2) : 0;
         const double score = (oracle::gamma(dim + 1) + cap) * want.score_magnitude;
         const double argument = oracle::kUnitRoundoff * want.score_range;
-        const double weight = 2 * (2 * score + 2 * argument + (pages + 1) * 2.2e-7);
-        const double bound = 1.1 * (weight + 2 * oracle::gamma(p + pages + 8));
+        const double weight = 2 * (2 * score + 2 * argument + (blocks + 1) * 2.2e-7);
+        const double bound = 1.1 * (weight + 2 * oracle::gamma(p + blocks + 8));
         for (int d = 0; d < dim; ++d) {
           ASSERT_NEAR(got[at + d], want.out[d], bound * want.magnitude[d])
               << "head_dim " << dim << ", position " << p << ", head " << h;
@@ -184,10 +185,10 @@ TEST_P(Attention, IsWithinRoundingOfTheOracle) {
 TEST_P(Attention, DoesNotDependOnHowAPromptIsCut) {
   Random random(2);
   for (const auto& shape : kShapes) {
-    const auto seq = sequence(random, shape, 100);
+    const auto seq = sequence(random, shape, 300);
     const auto whole = in_one_piece(*backend_, seq);
-    const std::vector<std::int32_t> pages = {0, 1, 2, 3};
-    for (const int size : {1, 7, 32, 33, 64}) {
+    const std::vector<std::int32_t> pages = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+    for (const int size : {1, 7, 32, 33, 64, 250}) {
       Session session(*backend_, shape);
       std::vector<float> pieces;
       for (int first = 0; first < seq.length(); first += size) {
@@ -274,8 +275,20 @@ TEST(AttentionBits, AreTheSameOnEveryBackend) {
   for (const auto& shape : kShapes) {
     expect_same_bits_everywhere([&](Backend& backend) {
       Random random(4);
-      return in_one_piece(backend, sequence(random, shape, 75));
+      return in_one_piece(backend, sequence(random, shape, 300));
     });
+  }
+}
+
+TEST_P(Attention, ACacheOfHalvesHoldsKeysAndValuesRoundedToHalves) {
+  Random random(8);
+  for (const auto& shape : kShapes) {
+    auto seq = sequence(random, shape, 270);
+    const auto got = in_one_piece(*backend_, seq, KvType::f16);
+    for (auto* values : {&seq.k, &seq.v}) {
+      for (float& value : *values) value = half_to_float(float_to_half(value));
+    }
+    EXPECT_EQ(bits_of(got), bits_of(in_one_piece(*backend_, seq)));
   }
 }
 

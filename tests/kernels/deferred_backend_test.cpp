@@ -12,7 +12,8 @@ namespace {
 
 class DeferredBackend : public testing::Test {
  protected:
-  std::unique_ptr<Backend> backend_ = fakes::make_deferred_backend(make_cpu_backend());
+  std::unique_ptr<Backend> backend_ =
+      fakes::make_deferred_backend(make_cpu_backend(Precision::exact));
 };
 
 TEST_F(DeferredBackend, FillsHostMemoryOnlyWhenTheEventCompletes) {

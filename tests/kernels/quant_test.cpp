@@ -105,6 +105,23 @@ TEST(HalfToFloat, IsExactForEveryHalf) {
   }
 }
 
+TEST(FloatToHalf, IsTheNearestHalfAndTheEvenOneOfTwo) {
+  const auto value = [](int bits) { return half_to_float(static_cast<std::uint16_t>(bits)); };
+  for (int bits = 0; bits < 0x7c00; ++bits) {
+    ASSERT_EQ(float_to_half(value(bits)), bits);
+    ASSERT_EQ(float_to_half(-value(bits)), bits | 0x8000);
+    // 65520 lies between the largest half and infinity.
+    const float above = bits == 0x7bff ? 65536.0f : value(bits + 1);
+    const float middle = value(bits) + (above - value(bits)) / 2;
+    ASSERT_EQ(float_to_half(middle), bits % 2 == 0 ? bits : bits + 1) << bits;
+    ASSERT_EQ(float_to_half(std::nextafter(middle, 0.0f)), bits);
+    ASSERT_EQ(float_to_half(std::nextafter(middle, 1e9f)), bits + 1);
+  }
+  EXPECT_EQ(float_to_half(std::numeric_limits<float>::infinity()), 0x7c00);
+  EXPECT_EQ(float_to_half(-1e30f), 0xfc00);
+  EXPECT_TRUE(std::isnan(half_to_float(float_to_half(std::nanf("")))));
+}
+
 TEST(BytesOf, AreThoseOfWholeBlocks) {
   EXPECT_EQ(bytes_of(WeightType::q4_1, 576), 360u);
   EXPECT_EQ(bytes_of(WeightType::q4_0, 576), 324u);

@@ -154,8 +154,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Refusal{"stop-token-ids", "-1", "must be token ids"},
                     Refusal{"env", "A", "must be NAME=value"},
                     Refusal{"env", "1A=b", "must be NAME=value"},
-                    Refusal{"precision", "speedy", "must be one of exact"},
-                    Refusal{"precision", "fast", "belongs to a later version of Sluice"}));
+                    Refusal{"precision", "speedy", "must be one of fast|high|exact"},
+                    Refusal{"backend", "cuda", "belongs to a later version of Sluice"}));
 
 TEST(Config, EveryKeyOfALaterVersionIsRefusedAsSuch) {
   for (const Key& key : keys()) {
@@ -179,7 +179,7 @@ TEST(Config, EveryKeyOfALaterVersionIsRefusedAsSuch) {
 
 TEST(Config, WhatALaterKeyMeansAnywayIsAccepted) {
   World world;
-  world.sources.flags = {{"temperature", {"0.0"}}, {"precision", {"exact"}}, {"n", {"1"}}};
+  world.sources.flags = {{"temperature", {"0.0"}}, {"backend", {"cpu"}}, {"n", {"1"}}};
   EXPECT_EQ(world.settings().number("temperature"), 0);
 }
 

@@ -45,7 +45,7 @@ TEST(PipelineBreakdown, SlowStageIsBubbleOfTheOther) {
     SCOPED_TRACE("slow stage " + std::to_string(slow));
     double slept_s = 0;
     const auto make_backend = [&](int rank) {
-      auto backend = kernels::make_cpu_backend();
+      auto backend = kernels::make_cpu_backend(kernels::Precision::exact);
       if (rank != slow) return backend;
       return fakes::make_slow_backend(std::move(backend), std::chrono::milliseconds(5), slept_s);
     };

@@ -86,7 +86,9 @@ TEST(Job, AnswersEqualTheReferenceOnOneTwoAndThreeRanks) {
   const auto cases = read_cases(tiny("cases.jsonl"));
   for (int ranks = 1; ranks <= 3; ++ranks) {
     SCOPED_TRACE(std::to_string(ranks) + " ranks");
-    const JobDirectory job(spec_for(ranks), reference_prompts());
+    jobs::JobSpec spec = spec_for(ranks);
+    spec.precision = "exact";
+    const JobDirectory job(spec, reference_prompts());
     ASSERT_EQ(Launch(job, kFirst, ranks).wait(), kAllAnswered);
     const auto results = job.results_of(kFirst);
     ASSERT_EQ(results.size(), cases.size());
@@ -141,6 +143,7 @@ TEST_P(RealModel, GreedyAnswersEqualTheReference) {
   spec.model = real_model().string();
   spec.batch_size = GetParam().batch_size;
   spec.max_seq_len = 0;
+  spec.precision = "exact";
   const JobDirectory job(spec, prompts);
   ASSERT_EQ(Launch(job, kFirst, GetParam().ranks).wait(), kAllAnswered);
   const auto results = job.results_of(kFirst);

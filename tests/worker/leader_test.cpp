@@ -64,7 +64,7 @@ TEST(Leader, StageWithoutWorkOnlyWaitsAllTheWindow) {
 TEST(Engine, RankWithoutMemoryIsNamedAndEndsTheWorld) {
   const auto make_backend = [](int rank) {
     if (rank == 1) throw std::bad_alloc();
-    return kernels::make_cpu_backend();
+    return kernels::make_cpu_backend(kernels::Precision::exact);
   };
   try {
     answer_all(tiny(), kTwoStages, prompts(1, kGood), {.make_backend = make_backend});

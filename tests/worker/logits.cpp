@@ -11,7 +11,7 @@ namespace sluice::worker {
 
 std::vector<float> logits_of(const model::Model& model, const std::vector<std::int32_t>& prompt,
                              int chunk) {
-  const auto backend = kernels::make_cpu_backend();
+  const auto backend = kernels::make_cpu_backend(kernels::Precision::exact);
   const model::StageRange all{
       .first = 0, .end = model.config().layers, .has_embedding = true, .has_head = true};
   const int tokens = static_cast<int>(prompt.size());

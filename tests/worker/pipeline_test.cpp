@@ -70,7 +70,7 @@ INSTANTIATE_TEST_SUITE_P(Layouts, PipelineTokens,
 // Nothing above the backend reads device memory or relies on calls being done.
 TEST(Pipeline, TokensEqualTheReferenceOnADeferredDevice) {
   const PipelineHooks hooks{.make_backend = [](int) {
-    return fakes::make_deferred_backend(kernels::make_cpu_backend());
+    return fakes::make_deferred_backend(kernels::make_cpu_backend(kernels::Precision::exact));
   }};
   for (const char* name : kTinyModels) {
     const TinyCases tiny_cases(name);
@@ -149,7 +149,7 @@ TEST(Pipeline, RankThatFailsEndsTheOthersWithItsMessage) {
   const TinyCases tiny_cases("smollm-tied-f16");
   const PipelineHooks hooks{.make_backend = [](int rank) {
     if (rank == 1) throw Error("no device here");
-    return kernels::make_cpu_backend();
+    return kernels::make_cpu_backend(kernels::Precision::exact);
   }};
   try {
     answer_all(tiny_cases.model, {.stages = 3}, tiny_cases.prompts(false), hooks);

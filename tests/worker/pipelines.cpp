@@ -82,7 +82,7 @@ PipelineRun answer_all(const model::Model& model, const PipelineShape& shape,
     return EngineSetup{.make_backend =
                            [&, rank] {
                              return hooks.make_backend ? hooks.make_backend(rank)
-                                                       : kernels::make_cpu_backend();
+                                                       : kernels::make_cpu_backend(kernels::Precision::exact);
                            },
                        .prompts = static_cast<std::int64_t>(prompts.size()),
                        .max_tokens = 64,

@@ -15,13 +15,14 @@ std::size_t bytes_of(const std::unique_ptr<kernels::Weight>& weight) {
   return weight ? weight->bytes() : 0;
 }
 
-kernels::KvShape kv_shape(const ModelConfig& config, const StageRange& range, bool windowed,
-                          int pages) {
+kernels::KvShape kv_shape(const ModelConfig& config, const StageRange& range, kernels::KvType type,
+                          bool windowed, int pages) {
   const auto first = config.is_windowed.begin();
   return {.layers = static_cast<int>(std::count(first + range.first, first + range.end, windowed)),
           .kv_heads = config.kv_heads,
           .head_dim = config.head_dim,
-          .pages = pages};
+          .pages = pages,
+          .type = type};
 }
 
 // The same values as rows of `cols`.
@@ -59,7 +60,8 @@ Forward::Forward(kernels::Backend& backend, const ModelConfig& config, StageWeig
   up_ = buffer(config.ffn);
 
   const auto make_cache = [&](bool windowed, int pages, Cache& into) {
-    const kernels::KvShape shape = kv_shape(config, weights_.range, windowed, pages);
+    const kernels::KvShape shape =
+        kv_shape(config, weights_.range, kernels::kv_type_of(backend.precision()), windowed, pages);
     if (shape.layers > 0) into.kv = backend.make_kv(shape);
   };
   make_cache(false, limits.kv_room.full, full_);
@@ -208,13 +210,15 @@ std::size_t Forward::weight_bytes() const {
 }
 
 std::size_t Forward::kv_bytes() const {
-  const KvPageBytes page = kv_page_bytes(config_, weights_.range);
+  const KvPageBytes page =
+      kv_page_bytes(config_, weights_.range, kernels::kv_type_of(backend_.precision()));
   return page.full * positive(limits_.kv_room.full) + page.ring * positive(limits_.kv_room.ring);
 }
 
-KvPageBytes kv_page_bytes(const ModelConfig& config, const StageRange& range) {
-  return {.full = kernels::kv_bytes_per_page(kv_shape(config, range, false, 1)),
-          .ring = kernels::kv_bytes_per_page(kv_shape(config, range, true, 1))};
+KvPageBytes kv_page_bytes(const ModelConfig& config, const StageRange& range,
+                          kernels::KvType type) {
+  return {.full = kernels::kv_bytes_per_page(kv_shape(config, range, type, false, 1)),
+          .ring = kernels::kv_bytes_per_page(kv_shape(config, range, type, true, 1))};
 }
 
 }  // namespace sluice::worker::model

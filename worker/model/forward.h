@@ -22,7 +22,7 @@ struct ForwardLimits {
 };
 
 // What a page takes on a stage: none where the stage has no layer of that kind.
-KvPageBytes kv_page_bytes(const ModelConfig& config, const StageRange& range);
+KvPageBytes kv_page_bytes(const ModelConfig& config, const StageRange& range, kernels::KvType type);
 
 class Forward {
  public:
