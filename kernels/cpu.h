@@ -1,5 +1,6 @@
 // The CPU backend: weights keep the codes and scales of their file, and meet activations as the
-// precision says. The same bits on every instruction set it runs on. One thread.
+// precision says. The same bits on every instruction set and with any number of
+// threads.
 #pragma once
 
 #include <memory>
@@ -17,11 +18,15 @@ const char* to_string(Isa isa);
 // is for checking: it is some thirty times slower).
 std::vector<Isa> supported_isas();
 
+struct CpuOptions {
+  std::optional<Isa> isa =
+      {};           // default: the best this CPU has; Error where it lacks the one named
+  int threads = 1;  // the caller's included
+};
+
 // Precisions differ in products with integer-coded weights only: `fast` rounds activations to 8
 // bits in blocks of 32, `high` to 15 bits, and both multiply integers; `exact`, like products with
-// float weights, is fp32 throughout. The best instruction set, or the one that is asked for; Error
-// when this CPU lacks it.
-std::unique_ptr<Backend> make_cpu_backend(Precision precision,
-                                          std::optional<Isa> isa = std::nullopt);
+// float weights, is fp32 throughout.
+std::unique_ptr<Backend> make_cpu_backend(Precision precision, const CpuOptions& options = {});
 
 }  // namespace sluice::kernels

@@ -342,9 +342,11 @@ class Tiles {
 void attention(const AttentionArgs& args) {
   Tiles tiles(args);
   Tile tile, next;
+  for (int i = 0; i < args.part; ++i) tiles.next(tile);
   bool more = tiles.next(tile);
   while (more) {
-    more = tiles.next(next);
+    for (int i = 1; more && i < args.parts; ++i) more = tiles.next(next);
+    more = more && tiles.next(next);
     if (!more) next = tile;  // nothing better to ask for
     const Scoring scoring{args.scale, args.softcap};
     args.half ? attend_tile<Fp16>(tile, scoring, next) : attend_tile<Fp32>(tile, scoring, next);

@@ -12,6 +12,7 @@
 #include "kernels/cpu/kv_cache.h"
 #include "kernels/cpu/memory.h"
 #include "kernels/cpu/operations.h"
+#include "kernels/cpu/pool.h"
 #include "kernels/cpu/product_input.h"
 #include "kernels/cpu/weight.h"
 #include "kernels/error.h"
@@ -95,11 +96,11 @@ int planes_of(Precision precision) {
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(const Operations& operations, Precision precision)
+  CpuBackend(const Operations& operations, Precision precision, int threads)
       : operations_(operations),
         precision_(precision),
-        arithmetic_{
-            .operations = operations, .planes = planes_of(precision), .coded = {}, .sums = {}} {}
+        pool_(threads),
+        arithmetic_{.operations = operations, .planes = planes_of(precision), .pool = pool_} {}
   const char* name() const override { return "cpu"; }
   Precision precision() const override { return precision_; }
 
@@ -131,24 +132,29 @@ class CpuBackend final : public Backend {
 
   void do_embed(const Weight& table, std::span<const std::int32_t> tokens, float scale,
                 const Tensor& out) override {
-    for (std::size_t r = 0; r < tokens.size(); ++r) {
-      const std::span row(data(out) + r * out.cols, out.cols);
-      own(table).read_row(tokens[r], row);
-      if (scale != 1) {
-        for (float& value : row) value *= scale;
+    pool_.share(tokens.size(), 1, [&](int, std::size_t first, std::size_t count) {
+      for (std::size_t r = first; r < first + count; ++r) {
+        const std::span row(data(out) + r * out.cols, out.cols);
+        own(table).read_row(tokens[r], row);
+        if (scale != 1) {
+          for (float& value : row) value *= scale;
+        }
       }
-    }
+    });
   }
 
   void do_rms_norm(const Tensor& x, const Weight& gain, const NormSpec& spec,
                    const Tensor& out) override {
-    operations_.rms_norm({.x = data(x),
-                          .gain = own(gain, WeightUse::vector, "rms_norm").vector(),
-                          .eps = spec.eps,
-                          .add = spec.add,
-                          .out = data(out),
-                          .tokens = x.rows,
-                          .cols = x.cols});
+    const float* gains = own(gain, WeightUse::vector, "rms_norm").vector();
+    pool_.share(x.rows, 1, [&](int, std::size_t first, std::size_t count) {
+      operations_.rms_norm({.x = data(x) + first * x.cols,
+                            .gain = gains,
+                            .eps = spec.eps,
+                            .add = spec.add,
+                            .out = data(out) + first * x.cols,
+                            .tokens = count,
+                            .cols = x.cols});
+    });
   }
 
   void do_matmul(const Tensor& x, std::span<const Product> products) override {
@@ -167,54 +173,64 @@ class CpuBackend final : public Backend {
 
   void do_rope(const Tensor& x, const Weight& angles, const RopeSpec& spec,
                const Rows& rows) override {
-    std::vector<float> row_angles(spec.head_dim);
-    for (std::size_t r = 0; r < x.rows; ++r) {
-      own(angles).read_row(places(rows)[r].position, row_angles);
-      operations_.rope({.x = data(x) + r * x.cols,
-                        .angles = row_angles.data(),
-                        .heads = spec.heads,
-                        .head_dim = spec.head_dim,
-                        .neighbours = spec.pairs == RopePairs::neighbours});
-    }
+    const float* table = own(angles, WeightUse::lookup, "rope").float_rows();
+    pool_.share(x.rows, 1, [&](int, std::size_t first, std::size_t count) {
+      for (std::size_t r = first; r < first + count; ++r) {
+        operations_.rope({.x = data(x) + r * x.cols,
+                          .angles = table + places(rows)[r].position * angles.cols(),
+                          .heads = spec.heads,
+                          .head_dim = spec.head_dim,
+                          .neighbours = spec.pairs == RopePairs::neighbours});
+      }
+    });
   }
 
   void do_kv_write(KvCache& cache, int layer, const Tensor& k, const Tensor& v,
                    const Rows& rows) override {
     auto& cpu_cache = static_cast<CpuKvCache&>(cache);
-    operations_.kv_write({.k = data(k),
-                          .v = data(v),
-                          .kv = cpu_cache.layer(layer),
-                          .half = cpu_cache.is_half(),
-                          .places = places(rows).data(),
-                          .rows = k.rows,
-                          .kv_heads = cache.shape().kv_heads,
-                          .head_dim = cache.shape().head_dim});
+    pool_.share(k.rows, 1, [&](int, std::size_t first, std::size_t count) {
+      operations_.kv_write({.k = data(k) + first * k.cols,
+                            .v = data(v) + first * v.cols,
+                            .kv = cpu_cache.layer(layer),
+                            .half = cpu_cache.is_half(),
+                            .places = places(rows).data() + first,
+                            .rows = count,
+                            .kv_heads = cache.shape().kv_heads,
+                            .head_dim = cache.shape().head_dim});
+    });
   }
 
   void do_attention(const Tensor& q, const KvCache& cache, int layer, const AttentionSpec& spec,
                     const Rows& rows, const Tensor& out) override {
     const auto& cpu_cache = static_cast<const CpuKvCache&>(cache);
-    operations_.attention({.q = data(q),
-                           .kv = cpu_cache.layer(layer),
-                           .half = cpu_cache.is_half(),
-                           .places = places(rows).data(),
-                           .rows = q.rows,
-                           .heads = spec.heads,
-                           .kv_heads = spec.kv_heads,
-                           .head_dim = spec.head_dim,
-                           .scale = spec.scale,
-                           .softcap = spec.softcap,
-                           .window = spec.window,
-                           .out = data(out)});
+    pool_.run([&](int thread) {
+      operations_.attention({.q = data(q),
+                             .kv = cpu_cache.layer(layer),
+                             .half = cpu_cache.is_half(),
+                             .places = places(rows).data(),
+                             .rows = q.rows,
+                             .heads = spec.heads,
+                             .kv_heads = spec.kv_heads,
+                             .head_dim = spec.head_dim,
+                             .scale = spec.scale,
+                             .softcap = spec.softcap,
+                             .window = spec.window,
+                             .out = data(out),
+                             .part = thread,
+                             .parts = pool_.threads()});
+    });
   }
 
   void do_gated_activation(const Tensor& gate, const Tensor& up, Activation activation,
                            const Tensor& out) override {
-    operations_.gated_activation({.gate = data(gate),
-                                  .up = data(up),
-                                  .out = data(out),
-                                  .count = gate.rows * gate.cols,
-                                  .gelu = activation == Activation::gelu_tanh});
+    constexpr std::size_t enough = 1024;  // for a thread
+    pool_.share(gate.rows * gate.cols, enough, [&](int, std::size_t first, std::size_t count) {
+      operations_.gated_activation({.gate = data(gate) + first,
+                                    .up = data(up) + first,
+                                    .out = data(out) + first,
+                                    .count = count,
+                                    .gelu = activation == Activation::gelu_tanh});
+    });
   }
 
   void do_head_select(const Tensor& x, const Weight& head, const HeadSpec& spec,
@@ -236,15 +252,16 @@ class CpuBackend final : public Backend {
 
   const Operations& operations_;
   const Precision precision_;
+  Pool pool_;
   Arithmetic arithmetic_;
 };
 
 }  // namespace
 }  // namespace cpu
 
-std::unique_ptr<Backend> make_cpu_backend(Precision precision, std::optional<Isa> isa) {
-  return std::make_unique<cpu::CpuBackend>(cpu::operations(isa.value_or(supported_isas().back())),
-                                           precision);
+std::unique_ptr<Backend> make_cpu_backend(Precision precision, const CpuOptions& options) {
+  const auto& operations = cpu::operations(options.isa.value_or(supported_isas().back()));
+  return std::make_unique<cpu::CpuBackend>(operations, precision, options.threads);
 }
 
 }  // namespace sluice::kernels

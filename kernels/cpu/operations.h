@@ -31,8 +31,8 @@ struct MatmulArgs {
 };
 
 // Activations as integers: one plane of 8 bits or two that make 15 (coded_tiles.h).
-inline constexpr std::size_t kCodedBlockBytes[] = {0, 48,
-                                                   80};  // of 32 columns of a token, by planes
+inline constexpr std::size_t kCodedBlockBytes[] = {0, 48, 80};  // by planes; 32 columns, a token
+inline constexpr std::size_t kCodedTokensStep = 16;  // tokens may be coded apart in multiples of it
 struct QuantiseArgs {
   const float* x;  // (tokens, cols)
   std::size_t tokens, cols;
@@ -95,9 +95,10 @@ struct AttentionArgs {
   std::size_t rows;
   int heads, kv_heads, head_dim;
   float scale;
-  float softcap;  // 0: none
-  int window;     // 0: all positions
-  float* out;     // (rows, heads * head_dim)
+  float softcap;    // 0: none
+  int window;       // 0: all positions
+  float* out;       // (rows, heads * head_dim)
+  int part, parts;  // which share of the work to do
 };
 
 struct GatedActivationArgs {

@@ -5,42 +5,59 @@
 namespace sluice::kernels::cpu {
 
 void ProductInput::multiply(const CpuWeight& weight, const Rows& rows, const Output& out) {
-  const std::byte* groups = weight.groups() + rows.first / kGroupRows * weight.group_bytes();
-  if (arithmetic_.planes > 0 && is_coded(weight.type())) {
-    arithmetic_.operations.matmul_int8({.type = weight.type(),
-                                        .groups = groups,
-                                        .group_bytes = weight.group_bytes(),
-                                        .rows = rows.count,
-                                        .cols = cols_,
-                                        .x = coded(),
-                                        .planes = arithmetic_.planes,
-                                        .tokens = tokens_,
-                                        .out = out.at,
-                                        .out_stride = out.stride,
-                                        .bias = out.bias,
-                                        .add = out.add});
-  } else {
-    arithmetic_.operations.matmul_fp32({.type = weight.type(),
-                                        .groups = groups,
-                                        .group_bytes = weight.group_bytes(),
-                                        .rows = rows.count,
-                                        .cols = cols_,
-                                        .x = x_,
-                                        .tokens = tokens_,
-                                        .out = out.at,
-                                        .out_stride = out.stride,
-                                        .bias = out.bias,
-                                        .add = out.add,
-                                        .sums = arithmetic_.sums.floats(tokens_ * kPanelRows)});
-  }
+  auto& [operations, planes, pool, coded_scratch, sums_scratch] = arithmetic_;
+  const bool by_integers = planes > 0 && is_coded(weight.type());
+  const std::byte* const x = by_integers ? coded() : nullptr;
+  const std::size_t sums_size = tokens_ * kPanelRows;
+  float* const sums =
+      by_integers ? nullptr
+                  : sums_scratch.floats(sums_size * static_cast<std::size_t>(pool.threads()));
+  const std::size_t step = by_integers ? kGroupRows : kPanelRows;
+  pool.share(rows.count, step, [&](int thread, std::size_t first, std::size_t count) {
+    const std::byte* groups =
+        weight.groups() + (rows.first + first) / kGroupRows * weight.group_bytes();
+    const float* bias = out.bias == nullptr ? nullptr : out.bias + first;
+    if (by_integers) {
+      operations.matmul_int8({.type = weight.type(),
+                              .groups = groups,
+                              .group_bytes = weight.group_bytes(),
+                              .rows = count,
+                              .cols = cols_,
+                              .x = x,
+                              .planes = planes,
+                              .tokens = tokens_,
+                              .out = out.at + first,
+                              .out_stride = out.stride,
+                              .bias = bias,
+                              .add = out.add});
+    } else {
+      operations.matmul_fp32({.type = weight.type(),
+                              .groups = groups,
+                              .group_bytes = weight.group_bytes(),
+                              .rows = count,
+                              .cols = cols_,
+                              .x = x_,
+                              .tokens = tokens_,
+                              .out = out.at + first,
+                              .out_stride = out.stride,
+                              .bias = bias,
+                              .add = out.add,
+                              .sums = sums + static_cast<std::size_t>(thread) * sums_size});
+    }
+  });
 }
 
 const std::byte* ProductInput::coded() {
   if (coded_ != nullptr) return coded_;
-  const std::size_t bytes = tokens_ * cols_ / kBlockColumns * kCodedBlockBytes[arithmetic_.planes];
-  std::byte* out = arithmetic_.coded.bytes(bytes);
-  arithmetic_.operations.quantise(
-      {.x = x_, .tokens = tokens_, .cols = cols_, .planes = arithmetic_.planes, .out = out});
+  const std::size_t token_bytes = cols_ / kBlockColumns * kCodedBlockBytes[arithmetic_.planes];
+  std::byte* const out = arithmetic_.coded.bytes(tokens_ * token_bytes);
+  arithmetic_.pool.share(tokens_, kCodedTokensStep, [&](int, std::size_t first, std::size_t count) {
+    arithmetic_.operations.quantise({.x = x_ + first * cols_,
+                                     .tokens = count,
+                                     .cols = cols_,
+                                     .planes = arithmetic_.planes,
+                                     .out = out + first * token_bytes});
+  });
   return coded_ = out;
 }
 

@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/memory.h"
 #include "kernels/cpu/operations.h"
+#include "kernels/cpu/pool.h"
 #include "kernels/cpu/weight.h"
 
 namespace sluice::kernels::cpu {
@@ -14,7 +15,8 @@ namespace sluice::kernels::cpu {
 struct Arithmetic {
   const Operations& operations;
   int planes;  // of integer activations; 0: products are fp32
-  Scratch coded, sums;
+  Pool& pool;
+  Scratch coded = {}, sums = {};
 };
 
 class ProductInput {

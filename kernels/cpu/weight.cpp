@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "kernels/cpu/packed_rows.h"
 #include "kernels/cpu/packing.h"
+#include "kernels/error.h"
 
 namespace sluice::kernels::cpu {
 namespace {
@@ -63,6 +65,14 @@ void CpuWeight::load_vector(const RowReader& reader) {
   bytes_ = spec_.cols * sizeof(float);
   data_ = allocate_bytes(bytes_);
   expand(spec_.type, file, {reinterpret_cast<float*>(data_.get()), spec_.cols});
+}
+
+const float* CpuWeight::float_rows() const {
+  if (spec_.type != WeightType::f32 || spec_.use != WeightUse::lookup) {
+    throw Error("kernels: a lookup of floats is needed, not of " +
+                std::string(block_format(spec_.type).name));
+  }
+  return reinterpret_cast<const float*>(data_.get());
 }
 
 void CpuWeight::read_row(std::size_t row, std::span<float> out) const {

@@ -27,6 +27,8 @@ class CpuWeight final : public Weight {
 
   // One row as fp32, of any use.
   void read_row(std::size_t row, std::span<float> out) const;
+  // All rows as they lie. Throws where this is no lookup of floats.
+  const float* float_rows() const;
   // Requires: use() == vector.
   const float* vector() const { return reinterpret_cast<const float*>(data_.get()); }
 

@@ -158,7 +158,7 @@ void on_each_backend(const std::string& name, Body body) {
   for_each_backend([&](Precision precision, Isa isa, const std::string& backend_name) {
     auto* registered = benchmark::RegisterBenchmark(
         (name + "/" + backend_name).c_str(), [=](benchmark::State& state) {
-          const auto backend = make_cpu_backend(precision, isa);
+          const auto backend = make_cpu_backend(precision, {.isa = isa});
           const Model model(*backend);
           MicroBatch batch(*backend, state.range(0));
           batch.layer(model, 0);
@@ -178,7 +178,7 @@ void products_on_each_backend(WeightType type) {
     const auto name = "product/" + std::string(block_format(type).name) + "/" + backend_name;
     auto* registered = benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
       constexpr std::size_t kSize = 2048;
-      const auto backend = make_cpu_backend(precision, isa);
+      const auto backend = make_cpu_backend(precision, {.isa = isa});
       const auto weight = random_weight(*backend, type, kSize, kSize);
       const std::size_t tokens = state.range(0);
       const auto in = backend->allocate(tokens * kSize), out = backend->allocate(tokens * kSize);

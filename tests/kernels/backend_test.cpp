@@ -143,7 +143,7 @@ TEST_P(Contract, AMicroBatchMayBeEmpty) {
 
 TEST(CpuBackend, RunsEveryInstructionSetItNames) {
   for (const auto isa : supported_isas())
-    EXPECT_STREQ(make_cpu_backend(Precision::exact, isa)->name(), "cpu");
+    EXPECT_STREQ(make_cpu_backend(Precision::exact, {.isa = isa})->name(), "cpu");
   EXPECT_EQ(kv_bytes_per_page({.layers = 30, .kv_heads = 3, .head_dim = 64}),
             std::size_t{30} * 3 * 64 * 2 * kKvPageTokens * 4);
 }

@@ -27,8 +27,11 @@ std::uint16_t random_bfloat16(Random& random) {
 std::vector<BackendCase> all_backends() {
   std::vector<BackendCase> cases;
   for (const auto isa : supported_isas()) {
-    cases.push_back({to_string(isa), [isa] { return make_cpu_backend(Precision::exact, isa); }});
+    cases.push_back(
+        {to_string(isa), [isa] { return make_cpu_backend(Precision::exact, {.isa = isa}); }});
   }
+  cases.push_back(
+      {"three_threads", [] { return make_cpu_backend(Precision::exact, {.threads = 3}); }});
   cases.push_back({"deferred", [] {
                      return fakes::make_deferred_backend(make_cpu_backend(Precision::exact));
                    }});

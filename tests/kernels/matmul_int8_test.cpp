@@ -17,24 +17,28 @@ namespace {
 struct IntegerCase {
   Precision precision;
   Isa isa;
+  int threads = 1;
 };
 std::vector<IntegerCase> integer_cases() {
   std::vector<IntegerCase> cases;
   for (const auto precision : {Precision::fast, Precision::high}) {
     for (const auto isa : supported_isas()) cases.push_back({precision, isa});
+    cases.push_back({precision, supported_isas().back(), 3});
   }
   return cases;
 }
 
 class MatmulInt8 : public testing::TestWithParam<IntegerCase> {
  protected:
-  std::unique_ptr<Backend> backend_ = make_cpu_backend(GetParam().precision, GetParam().isa);
+  std::unique_ptr<Backend> backend_ = make_cpu_backend(
+      GetParam().precision, {.isa = GetParam().isa, .threads = GetParam().threads});
   float codes_max() const { return GetParam().precision == Precision::fast ? 127 : 127 * 128; }
 };
 INSTANTIATE_TEST_SUITE_P(Backends, MatmulInt8, testing::ValuesIn(integer_cases()),
                          [](const auto& test) {
                            return std::string(to_string(test.param.precision)) + "_" +
-                                  to_string(test.param.isa);
+                                  to_string(test.param.isa) +
+                                  (test.param.threads > 1 ? "_threads" : "");
                          });
 
 std::vector<WeightType> coded_types() {
@@ -159,7 +163,7 @@ TEST_P(MatmulInt8, ZerosAndSubnormalsGiveZero) {
 
 TEST_P(MatmulInt8, FloatWeightsMeetFloats) {
   Random random(6);
-  const auto exact = make_cpu_backend(Precision::exact, GetParam().isa);
+  const auto exact = make_cpu_backend(Precision::exact, {.isa = GetParam().isa});
   const auto x = random.floats(5 * 72);
   for (const auto type : {WeightType::f32, WeightType::f16, WeightType::bf16}) {
     EXPECT_EQ(bits_of(product(*backend_, *random_weight(*backend_, type, 33, 72), x)),
@@ -173,7 +177,7 @@ TEST(MatmulInt8Bits, AreTheSameOnEveryInstructionSet) {
       std::vector<std::uint32_t> first;
       for (const auto isa : supported_isas()) {
         Random random(7);
-        const auto backend = make_cpu_backend(precision, isa);
+        const auto backend = make_cpu_backend(precision, {.isa = isa});
         const auto weight = random_weight(*backend, type, 50, 512);
         auto x = random.floats(21 * 512);
         for (std::size_t k = 0; k < x.size(); k += 97) x[k] *= 1e4f;

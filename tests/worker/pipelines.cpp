@@ -81,8 +81,9 @@ PipelineRun answer_all(const model::Model& model, const PipelineShape& shape,
   const auto setup = [&](int rank) {
     return EngineSetup{.make_backend =
                            [&, rank] {
-                             return hooks.make_backend ? hooks.make_backend(rank)
-                                                       : kernels::make_cpu_backend(kernels::Precision::exact);
+                             return hooks.make_backend
+                                        ? hooks.make_backend(rank)
+                                        : kernels::make_cpu_backend(kernels::Precision::exact);
                            },
                        .prompts = static_cast<std::int64_t>(prompts.size()),
                        .max_tokens = 64,

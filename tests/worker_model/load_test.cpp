@@ -33,7 +33,8 @@ std::vector<float> values_in_file(const Model& model, const std::string& name) {
 // Gets loaded weights back out of the backend by computing with them.
 class LoadedWeights : public testing::Test {
  protected:
-  const std::unique_ptr<kernels::Backend> backend_ = kernels::make_cpu_backend(kernels::Precision::exact);
+  const std::unique_ptr<kernels::Backend> backend_ =
+      kernels::make_cpu_backend(kernels::Precision::exact);
 
   std::vector<float> download(const kernels::Tensor& from) {
     std::vector<float> values(from.rows * from.cols);
