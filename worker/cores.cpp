@@ -39,10 +39,10 @@ int lock_core(int core, const std::string& dir) {
   return fd;
 }
 
-bool pin_to(int core) {
+bool pin_to(const std::vector<int>& cores) {
   cpu_set_t set;
   CPU_ZERO(&set);
-  CPU_SET(core, &set);
+  for (const int core : cores) CPU_SET(core, &set);
   return sched_setaffinity(0, sizeof set, &set) == 0;
 }
 
@@ -68,17 +68,20 @@ std::string core_list(std::vector<int> cores) {
   return text;
 }
 
-Cores::Cores(int local_rank, int local_size, const std::string& lock_dir) {
+Cores::Cores(int local_rank, int local_size, int threads, const std::string& lock_dir) {
+  std::vector<int> cores;
   for (const int core : core_preference(allowed_cores(), local_rank, local_size)) {
-    lock_fd_ = lock_core(core, lock_dir);
-    if (lock_fd_ < 0) continue;
-    if (pin_to(core)) pinned_ = {core};
-    return;
+    if (static_cast<int>(cores.size()) == threads) break;
+    const int fd = lock_core(core, lock_dir);
+    if (fd < 0) continue;
+    lock_fds_.push_back(fd);
+    cores.push_back(core);
   }
+  if (!cores.empty() && pin_to(cores)) pinned_ = cores;
 }
 
 Cores::~Cores() {
-  if (lock_fd_ >= 0) close(lock_fd_);
+  for (const int fd : lock_fds_) close(fd);
 }
 
 }  // namespace sluice::worker

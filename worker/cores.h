@@ -18,9 +18,10 @@ std::string core_list(std::vector<int> cores);  // "0-3,8"
 // Held for the life of this object.
 class Cores {
  public:
-  // Locks one core and pins the calling thread to it; when every core is taken, pins nothing.
-  // `lock_dir` is one that all users of the machine can write to.
-  Cores(int local_rank, int local_size, const std::string& lock_dir = "/dev/shm");
+  // Locks as many cores as there are threads and pins the calling thread, and those it will start,
+  // to them; to fewer where others hold the rest, and to none where all are taken. `lock_dir` is
+  // one that all users of the machine can write to.
+  Cores(int local_rank, int local_size, int threads = 1, const std::string& lock_dir = "/dev/shm");
   ~Cores();
   Cores(const Cores&) = delete;
   Cores& operator=(const Cores&) = delete;
@@ -29,7 +30,7 @@ class Cores {
 
  private:
   std::vector<int> pinned_;
-  int lock_fd_ = -1;
+  std::vector<int> lock_fds_;
 };
 
 }  // namespace sluice::worker

@@ -78,7 +78,10 @@ int generate(const GenerateOptions& options, std::ostream& out) {
   const auto precision = *kernels::precision_named(options.precision);  // make_plan has seen to it
   const auto setup = [&](int) {
     return EngineSetup{
-        .make_backend = [precision] { return kernels::make_cpu_backend(precision); },
+        .make_backend =
+            [precision, &options] {
+              return kernels::make_cpu_backend(precision, {.threads = options.threads});
+            },
         .prompts = normalised.count(),
         .max_tokens = options.max_tokens,
         .memory_bytes = available_memory_bytes() / static_cast<std::uint64_t>(options.stages)};

@@ -19,9 +19,6 @@ void require_supported(const jobs::JobSpec& spec) {
     refuse("precision = " + spec.precision, "use fast, high or exact");
   }
   if (spec.backend != "cpu") refuse("backend = " + spec.backend, "use backend = cpu");
-  if (spec.threads != 1) {
-    refuse("threads = " + std::to_string(spec.threads), "use threads = 1 and more ranks");
-  }
 }
 
 void require_world(const jobs::Shape& shape, int ranks) {
@@ -67,6 +64,7 @@ pipeline::Plan make_plan(const jobs::JobSpec& spec, const model::Model& model,
   require_supported(spec);
   require_world(spec.shape, ranks);
   require_at_least_one(spec.batch_size, "batch-size");
+  require_at_least_one(spec.threads, "threads");
   require_at_least_one(spec.token_budget, "token-budget");
   require_at_least_one(spec.max_tokens, "max-tokens");
   const int context = model.config().context;

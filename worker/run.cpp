@@ -122,7 +122,7 @@ int Run::go() {
   if (is_rank_0()) announce(plan);
 
   phases_.begin(Phase::load);
-  const Cores cores(node_.local_rank, node_.local_size);
+  const Cores cores(node_.local_rank, node_.local_size, job.spec.threads);
   const Engine::Loaded loaded =  // collective
       Engine::load(world_, *job.model, plan, setup(job.spec));
   if (!loaded.problem.empty()) return refuse(loaded.problem, kFailed);
@@ -170,7 +170,10 @@ void Run::announce(const pipeline::Plan& plan) {
 
 EngineSetup Run::setup(const jobs::JobSpec& spec) const {
   const auto precision = *kernels::precision_named(spec.precision);  // make_plan has seen to it
-  return {.make_backend = [precision] { return kernels::make_cpu_backend(precision); },
+  return {.make_backend =
+              [precision, threads = spec.threads] {
+                return kernels::make_cpu_backend(precision, {.threads = threads});
+              },
           .prompts = spec.prompt_count,
           .max_tokens = spec.max_tokens,
           .memory_bytes = available_memory_bytes() / static_cast<std::uint64_t>(node_.local_size)};

@@ -37,15 +37,29 @@ TEST(Cores, HeldCoreIsNotGivenTwice) {
   // Threads: each has a mask of its own, which the pinning narrows.
   std::vector<std::vector<int>> pinned(3);
   std::thread([&] {
-    const Cores first(0, 1, dir);
+    const Cores first(0, 1, 1, dir);
     pinned[0] = first.pinned();
-    std::thread([&] { pinned[1] = Cores(0, 1, dir).pinned(); }).join();  // inherits the one core
+    std::thread([&] { pinned[1] = Cores(0, 1, 1, dir).pinned(); }).join();  // inherits the one core
   }).join();
-  std::thread([&] { pinned[2] = Cores(0, 1, dir).pinned(); }).join();
+  std::thread([&] { pinned[2] = Cores(0, 1, 1, dir).pinned(); }).join();
   std::filesystem::remove_all(dir);
   EXPECT_EQ(pinned[0].size(), 1U);
   EXPECT_EQ(pinned[1].size(), 0U);
   EXPECT_EQ(pinned[2], pinned[0]);  // free again
+}
+
+TEST(Cores, AsManyAreHeldAsThereAreThreads) {
+  std::string dir = (std::filesystem::temp_directory_path() / "sluice-cores-XXXXXX").string();
+  ASSERT_NE(mkdtemp(dir.data()), nullptr);
+  std::vector<int> pinned, left;
+  std::thread([&] {
+    const Cores one(0, 1, 1, dir);
+    std::thread([&] { left = Cores(0, 1, 2, dir).pinned(); }).join();  // inherits the one core
+  }).join();
+  std::thread([&] { pinned = Cores(0, 1, 2, dir).pinned(); }).join();
+  std::filesystem::remove_all(dir);
+  EXPECT_EQ(pinned.size(), std::min(2U, std::thread::hardware_concurrency()));
+  EXPECT_EQ(left.size(), 0U);
 }
 
 }  // namespace
