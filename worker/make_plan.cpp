@@ -6,7 +6,6 @@
 #include "worker/error.h"
 
 namespace sluice::worker {
-namespace {
 
 void require_supported(const jobs::JobSpec& spec) {
   const auto refuse = [](const std::string& what, const std::string& fix) {
@@ -23,6 +22,8 @@ void require_supported(const jobs::JobSpec& spec) {
     refuse("threads = " + std::to_string(spec.threads), "use threads = 1 and more ranks");
   }
 }
+
+namespace {
 
 void require_world(const jobs::Shape& shape, int ranks) {
   if (ranks == shape.replicas * shape.stages) return;
