@@ -26,12 +26,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-std::uint64_t parameters(const model::WeightFiles& file) {
-  std::uint64_t count = 0;
-  for (const auto& tensor : file.tensors()) count += tensor.rows * tensor.cols;
-  return count;
-}
-
 std::map<std::string_view, std::uint64_t> bytes_by_type(const model::WeightFiles& file) {
   std::map<std::string_view, std::uint64_t> bytes;
   for (const auto& tensor : file.tensors()) {
@@ -112,7 +106,7 @@ ordered_json facts(const model::Model& model) {
           {"hidden", config.hidden},
           {"vocab", config.vocab},
           {"context", config.context},
-          {"parameters", parameters(model.weights())},
+          {"parameters", model.weights().parameters()},
           {"weight_bytes", weight_bytes(model.weights())},
           {"weight_types", types},
           {"file_bytes", model.weights().bytes()},
@@ -209,7 +203,7 @@ void print_table(const model::Model& model, std::ostream& out) {
   if (config.window_rope != config.rope) out << "; in windows " << rope_text(config.window_rope);
   out << '\n';
   if (const auto more = extras(config); !more.empty()) line("also") << more << '\n';
-  line("weights") << millions(static_cast<double>(parameters(model.weights()))) << " parameters";
+  line("weights") << millions(static_cast<double>(model.weights().parameters())) << " parameters";
   for (const auto& [type, bytes] : bytes_by_type(model.weights())) {
     out << ", " << type << ' ' << megabytes(bytes);
   }

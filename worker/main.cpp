@@ -1,11 +1,15 @@
+#include <unistd.h>
+
 #include <csignal>
 #include <exception>
 #include <fstream>
 #include <iostream>
 
+#include "worker/bench_report.h"
 #include "worker/error.h"
 #include "worker/options.h"
 #include "worker/pipeline/mpi_link.h"
+#include "worker/read_bandwidth.h"
 #include "worker/stop_signal.h"
 
 namespace sluice::worker {
@@ -45,6 +49,40 @@ int execute(const GenerateCommand& command) {
 
 int execute(const ScoreCommand& command) {
   return with_output(command.out, [&](std::ostream& out) { return score(command.options, out); });
+}
+
+// A line on the terminal that comes and goes; none where standard error is no terminal.
+class ProgressLine {
+ public:
+  ~ProgressLine() {
+    if (shown_) std::cerr << "\r\033[K" << std::flush;
+  }
+  void show(const std::string& line) {
+    if (!isatty(STDERR_FILENO)) return;
+    std::cerr << "\r\033[K" << line << std::flush;
+    shown_ = true;
+  }
+
+ private:
+  bool shown_ = false;
+};
+
+int execute(const BenchCommand& command) {
+  try {
+    BenchReport report;
+    {
+      ProgressLine progress;
+      report = bench(command.options, [&](const std::string& line) { progress.show(line); });
+      report.read_bytes_per_s = measure_read_bandwidth();
+    }
+    print(report, command.format, std::cout);
+  } catch (const Error& error) {
+    if (command.format == "json") print_json_error(error.what(), std::cout);
+    throw;
+  }
+  std::cout.flush();
+  if (!std::cout) throw Error("writing the figures failed: is the disk full?");
+  return 0;
 }
 
 int execute(const InspectCommand& command) { return inspect(command.options, std::cout); }

@@ -6,7 +6,6 @@
 #include "worker/error.h"
 
 namespace sluice::worker {
-namespace {
 
 void require_supported(const jobs::JobSpec& spec) {
   const auto refuse = [](const std::string& what, const std::string& fix) {
@@ -20,6 +19,8 @@ void require_supported(const jobs::JobSpec& spec) {
   }
   if (spec.backend != "cpu") refuse("backend = " + spec.backend, "use backend = cpu");
 }
+
+namespace {
 
 void require_world(const jobs::Shape& shape, int ranks) {
   if (ranks == shape.replicas * shape.stages) return;

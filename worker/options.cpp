@@ -31,7 +31,7 @@ constexpr std::array kLaterOptions = std::to_array<std::string_view>({"--tempera
                                                                       "--layout",
                                                                       "--prefix-sharing",
                                                                       "--task"});
-constexpr std::array kLaterCommands = std::to_array<std::string_view>({"plan", "bench"});
+constexpr std::array kLaterCommands = std::to_array<std::string_view>({"plan"});
 
 constexpr const char* kModelHelp =
     "Model: a GGUF file (of a split one the first part) or a Hugging Face folder";
@@ -150,6 +150,37 @@ void add_score(CLI::App& app, ScoreCommand& command) {
       ->capture_default_str();
 }
 
+void add_bench(CLI::App& app, BenchCommand& command) {
+  BenchOptions& options = command.options;
+  CLI::App* bench = app.add_subcommand("bench", "How fast the engine alone is, in one process");
+  bench->footer(
+      "Prefills B prompts of PP tokens, then decodes TG tokens of each, for every combination.\n"
+      "Lists are separated by commas.\n"
+      "Example: sluice-worker bench -m model.gguf -p 512 -n 128 -B 1,4,16,32");
+  const auto list = [&](const char* names, std::vector<int>& values, const char* help) {
+    return bench->add_option(names, values, help)->delimiter(',')->capture_default_str();
+  };
+  const auto tokens = CLI::Range(0, kTokensMax);
+  bench->add_option("-m,--model", options.model, kModelHelp)->required();
+  list("-p,--n-prompt", options.prompt_tokens, "PP: tokens of each prompt; 0: decode only")
+      ->check(tokens);
+  list("-n,--n-gen", options.output_tokens, "TG: tokens decoded of each; 0: prefill only")
+      ->check(tokens);
+  list("-B,--batch-size", options.batch_sizes, "B: sequences side by side")
+      ->check(CLI::Range(1, kBatchSizeMax));
+  bench->add_option("-r,--repetitions", options.repeats, "How often each is measured")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  bench->add_option("--token-budget", options.token_budget, "Tokens in a pass of prefill, at most")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  bench->add_option("-t,--threads", options.threads, "Threads")->capture_default_str();
+  bench->add_option("--precision", options.precision, "exact")->capture_default_str();
+  bench->add_option("-o,--format", command.format, "table, md, json, jsonl or csv")
+      ->check(CLI::IsMember({"table", "md", "json", "jsonl", "csv"}))
+      ->capture_default_str();
+}
+
 // What CLI11 would print, and its exit status made ours.
 Say say(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream out, err;
@@ -192,6 +223,7 @@ Command parse_command_line(int argc, const char* const* argv) {
   CheckCommand check;
   TokenizeOptions tokenize;
   ScoreCommand score;
+  BenchCommand bench;
   DetokenizeOptions detokenize;
   add_run(app, run);
   add_generate(app, generate);
@@ -202,6 +234,7 @@ Command parse_command_line(int argc, const char* const* argv) {
   add_model_command(app, "check", "Whether this version can run a model", check.options);
   add_tokenize(app, tokenize);
   add_score(app, score);
+  add_bench(app, bench);
   add_detokenize(app, detokenize);
   try {
     app.parse(argc, argv);
@@ -213,6 +246,7 @@ Command parse_command_line(int argc, const char* const* argv) {
   if (app.got_subcommand("inspect")) return inspect;
   if (app.got_subcommand("check")) return check;
   if (app.got_subcommand("score")) return score;
+  if (app.got_subcommand("bench")) return bench;
   if (app.got_subcommand("tokenize")) {
     if (tokenize.text || !tokenize.file.empty()) return tokenize;
     return Say{.exit_code = jobs::kBadInput, .text = "error: tokenize needs --text or -f\n"};

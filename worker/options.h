@@ -5,6 +5,7 @@
 #include <string>
 #include <variant>
 
+#include "worker/bench.h"
 #include "worker/generate.h"
 #include "worker/inspect.h"
 #include "worker/run.h"
@@ -21,6 +22,10 @@ struct ScoreCommand {
   ScoreOptions options;
   std::filesystem::path out;  // empty: standard output
 };
+struct BenchCommand {
+  BenchOptions options;
+  std::string format = "table";  // bench_report.h
+};
 struct InspectCommand {
   InspectOptions options;
 };
@@ -34,8 +39,8 @@ struct Say {
   std::string text;
 };
 
-using Command = std::variant<RunOptions, GenerateCommand, ScoreCommand, InspectCommand,
-                             CheckCommand, TokenizeOptions, DetokenizeOptions, Say>;
+using Command = std::variant<RunOptions, GenerateCommand, ScoreCommand, BenchCommand,
+                             InspectCommand, CheckCommand, TokenizeOptions, DetokenizeOptions, Say>;
 
 Command parse_command_line(int argc, const char* const* argv);
 

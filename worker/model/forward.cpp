@@ -209,6 +209,13 @@ std::size_t Forward::weight_bytes() const {
   return bytes;
 }
 
+std::size_t Forward::pass_weight_bytes() const {
+  std::size_t bytes = bytes_of(weights_.final_norm);
+  if (range().has_head) bytes += weights_.head_weight().bytes();
+  for (const LayerWeights& layer : weights_.layers) bytes += layer.bytes();
+  return bytes;
+}
+
 std::size_t Forward::kv_bytes() const {
   const KvPageBytes page =
       kv_page_bytes(config_, weights_.range, kernels::kv_type_of(backend_.precision()));

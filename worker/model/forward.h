@@ -53,7 +53,8 @@ class Forward {
 
   const StageRange& range() const { return weights_.range; }
   int hidden() const { return config_.hidden; }
-  std::size_t weight_bytes() const;  // on the device
+  std::size_t weight_bytes() const;       // on the device
+  std::size_t pass_weight_bytes() const;  // of those, what a pass up to its select() reads whole
   std::size_t kv_bytes() const;
 
  private:

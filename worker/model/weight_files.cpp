@@ -41,6 +41,12 @@ std::uint64_t WeightFiles::bytes() const {
       [](std::uint64_t sum, const ReadOnlyFile& file) { return sum + file.bytes(); });
 }
 
+std::uint64_t WeightFiles::parameters() const {
+  return std::accumulate(
+      tensors_.begin(), tensors_.end(), std::uint64_t{0},
+      [](std::uint64_t sum, const TensorInfo& tensor) { return sum + tensor.rows * tensor.cols; });
+}
+
 const std::filesystem::path& WeightFiles::path_of(const TensorInfo& tensor) const {
   return files_[tensor.file].path();
 }

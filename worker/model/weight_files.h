@@ -34,6 +34,7 @@ class WeightFiles {
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
   const TensorInfo* find(std::string_view name) const;  // nullptr: absent
   std::uint64_t bytes() const;                          // of all files
+  std::uint64_t parameters() const;
   const std::filesystem::path& path_of(const TensorInfo& tensor) const;
 
   // Sequential pread of bytes [offset, offset + out.size()) of the tensor; throws when they are not

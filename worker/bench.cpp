@@ -1,0 +1,260 @@
+#include "worker/bench.h"
+
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <random>
+#include <span>
+
+#include "jobs/files.h"
+#include "jobs/spec.h"
+#include "kernels/cpu.h"
+#include "worker/error.h"
+#include "worker/machine.h"
+#include "worker/make_plan.h"
+#include "worker/model/forward.h"
+#include "worker/model/model.h"
+
+namespace sluice::worker {
+namespace {
+
+constexpr double kSilent_s = 2;  // shorter runs need no progress
+constexpr const char* kUseLess = "lower -B, -p or -n, or take a smaller model";
+
+using Tell = std::function<void(const std::string&)>;
+
+std::string megabytes(std::uint64_t bytes) { return std::to_string(bytes / 1000000) + " MB"; }
+
+model::StageRange all_of(const model::ModelConfig& config) {
+  return {.first = 0, .end = config.layers, .has_embedding = true, .has_head = true};
+}
+
+std::vector<BenchShape> shapes_of(const BenchOptions& options) {
+  std::vector<BenchShape> shapes;
+  for (const int pp : options.prompt_tokens) {
+    for (const int tg : options.output_tokens) {
+      if (pp == 0 && tg == 0) continue;
+      for (const int batch : options.batch_sizes) {
+        shapes.push_back({.pp = pp, .tg = tg, .batch = batch});
+      }
+    }
+  }
+  if (shapes.empty()) throw Error("-p 0 with -n 0 leaves nothing to measure");
+  return shapes;
+}
+
+// As large as any shape in each respect.
+BenchShape largest_of(const BenchOptions& options) {
+  return {.pp = std::ranges::max(options.prompt_tokens),
+          .tg = std::ranges::max(options.output_tokens),
+          .batch = std::ranges::max(options.batch_sizes)};
+}
+
+void require_context(const BenchShape& most, const model::ModelConfig& config) {
+  if (std::int64_t{most.pp} + most.tg <= config.context) return;
+  throw Error("-p " + std::to_string(most.pp) + " and -n " + std::to_string(most.tg) +
+              " are more than the model's context of " + std::to_string(config.context) +
+              " positions");
+}
+
+// For most.batch sequences.
+model::KvRoom room_for(const BenchShape& most, const model::ModelConfig& config, int token_budget) {
+  const auto one = pages_of_sequence(kv_layout(config, token_budget), most.pp + most.tg);
+  return {.full = one.full * most.batch, .ring = one.ring * most.batch};
+}
+
+void require_memory(const model::Model& model, const model::KvRoom& room) {
+  const auto page = model::kv_page_bytes(model.config(), all_of(model.config()));
+  const std::uint64_t kv_bytes = page.full * static_cast<std::uint64_t>(room.full) +
+                                 page.ring * static_cast<std::uint64_t>(room.ring);
+  const std::uint64_t weights = model.weight_bytes(all_of(model.config()));
+  const std::uint64_t available = available_memory_bytes();
+  if (available == 0 || weights + kv_bytes <= available) return;
+  throw Error(model.path().string() + ": " + megabytes(weights) + " of weights and " +
+              megabytes(kv_bytes) + " of KV cache are more than the " + megabytes(available) +
+              " of memory that are free here: " + kUseLess);
+}
+
+// Bytes of keys and values that a decode step reads, on average over the steps.
+double kv_bytes_of_step(const model::ModelConfig& config, const BenchShape& shape) {
+  const auto page = model::kv_page_bytes(config, all_of(config));
+  double bytes = 0;
+  for (int step = 0; step < shape.tg; ++step) {
+    const int seen = shape.pp + step + 1;
+    bytes += static_cast<double>(page.full) * seen;
+    if (page.ring > 0) bytes += static_cast<double>(page.ring) * std::min(seen, config.window);
+  }
+  return shape.tg == 0 ? 0 : bytes / kernels::kKvPageTokens / shape.tg * shape.batch;
+}
+
+BenchRow row_of(const model::Model& model, const BenchShape& shape, double weight_bytes) {
+  double layers = 0;
+  for (int i = 0; i < model.config().layers; ++i) layers += model.layer_cost(i);
+  const double head = model.head_cost();
+  return {.shape = shape,
+          .weight_bytes = weight_bytes,
+          .kv_bytes = kv_bytes_of_step(model.config(), shape),
+          .prefill_ops = 2 * (layers * static_cast<double>(shape.prompt_tokens()) +
+                              head * (shape.pp > 0 ? shape.batch : 0)),
+          .decode_ops = 2 * (layers + head) * static_cast<double>(shape.output_tokens())};
+}
+
+// A model on one device, with room for shapes up to `most`.
+class Runner {
+ public:
+  Runner(const model::Model& model, const BenchOptions& options, const BenchShape& most,
+         const model::KvRoom& room, const Tell& tell)
+      : config_(model.config()),
+        budget_(options.token_budget),
+        next_(static_cast<std::size_t>(most.batch)) {
+    const int positions = most.pp + most.tg;
+    model::PagePool pool(room, kv_layout(config_, budget_));
+    for (int i = 0; i < most.batch; ++i) pages_.push_back(pool.reserve(positions));
+    for (const model::SequencePages& pages : pages_) {
+      tables_.emplace_back(pages.full);
+      rings_.emplace_back(pages.ring);
+    }
+    std::mt19937 random(1);
+    prompts_.resize(static_cast<std::size_t>(most.batch) *
+                    static_cast<std::size_t>(std::max(most.pp, 1)));
+    for (auto& id : prompts_) {
+      id = static_cast<std::int32_t>(random() % static_cast<std::uint32_t>(config_.vocab));
+    }
+    backend_ = kernels::make_cpu_backend();
+    forward_ = std::make_unique<model::Forward>(
+        *backend_, config_,
+        load_stage(model, all_of(config_), positions, *backend_,
+                   [&](std::uint64_t done, std::uint64_t total) {
+                     tell("loading " + megabytes(done) + " of " + megabytes(total));
+                   }),
+        model::ForwardLimits{.rows_max = std::max(budget_, most.batch), .kv_room = room});
+  }
+
+  const char* backend() const { return backend_->name(); }
+  std::size_t pass_weight_bytes() const { return forward_->pass_weight_bytes(); }
+
+  // `meanwhile` is called before each pass.
+  void prefill(const BenchShape& shape, const std::function<void()>& meanwhile) {
+    for (std::size_t i = 0; i < next_.size(); ++i) next_[i].id = prompts_[i];  // of empty prompts
+    std::size_t done = 0;                                                      // sequences
+    for (std::int64_t first = 0, end; first < shape.prompt_tokens(); first = end) {
+      meanwhile();
+      end = std::min(shape.prompt_tokens(), first + budget_);
+      begin_pass();
+      for (std::int64_t i = first; i < end; ++i) {
+        const auto position = static_cast<int>(i % shape.pp);
+        if (position == shape.pp - 1) selected_.push_back(static_cast<int>(rows_.size()));
+        rows_.push_back({.sequence = static_cast<int>(i / shape.pp), .position = position});
+        tokens_.push_back(prompts_[static_cast<std::size_t>(i)]);
+      }
+      compute(std::span(next_).subspan(done, selected_.size()));
+      done += selected_.size();
+    }
+  }
+
+  // Each step decodes what the one before it selected.
+  void decode(const BenchShape& shape, const std::function<void()>& meanwhile) {
+    for (int step = 0; step < shape.tg; ++step) {
+      meanwhile();
+      begin_pass();
+      for (int i = 0; i < shape.batch; ++i) {
+        rows_.push_back({.sequence = i, .position = shape.pp + step});
+        tokens_.push_back(next_[static_cast<std::size_t>(i)].id);
+        selected_.push_back(i);
+      }
+      compute(std::span(next_).first(selected_.size()));
+    }
+  }
+
+ private:
+  void begin_pass() {
+    rows_.clear();
+    tokens_.clear();
+    selected_.clear();
+  }
+
+  void compute(std::span<kernels::Candidate> next) {
+    forward_->begin(rows_, tables_, rings_);
+    forward_->embed(tokens_);
+    forward_->layers([] {});
+    forward_->select(selected_, 1, next);
+    forward_->finish([] {});
+  }
+
+  const model::ModelConfig& config_;
+  const int budget_;
+  std::unique_ptr<kernels::Backend> backend_;
+  std::unique_ptr<model::Forward> forward_;
+  std::vector<model::SequencePages> pages_;                    // by sequence
+  std::vector<std::span<const std::int32_t>> tables_, rings_;  // of them
+  std::vector<std::int32_t> prompts_;                          // of all sequences
+  std::vector<kernels::Candidate> next_;                       // by sequence
+  // Of the pass at work.
+  std::vector<kernels::Row> rows_;
+  std::vector<std::int32_t> tokens_;
+  std::vector<int> selected_;
+};
+
+double seconds_of(const std::function<void()>& work) {
+  const double begun_s = jobs::steady_time_s();
+  work();
+  return jobs::steady_time_s() - begun_s;
+}
+
+BenchReport measure(const model::Model& model, const BenchOptions& options, const Tell& tell) {
+  const auto shapes = shapes_of(options);
+  const BenchShape most = largest_of(options);
+  require_context(most, model.config());
+  const model::KvRoom room = room_for(most, model.config(), options.token_budget);
+  require_memory(model, room);
+
+  Runner runner(model, options, most, room, tell);
+  // Memory that nobody has written yet is slow: once, all of it.
+  const auto warming_up = [&] { tell("warming up"); };
+  runner.prefill(most, warming_up);
+  runner.decode(most, warming_up);
+
+  BenchReport report{.model = options.model,
+                     .architecture = model.config().architecture,
+                     .weight_bytes = model.weight_bytes(all_of(model.config())),
+                     .parameters = model.weights().parameters(),
+                     .backend = runner.backend(),
+                     .precision = options.precision,
+                     .threads = options.threads};
+  for (const BenchShape& shape : shapes) {
+    BenchRow row = row_of(model, shape, static_cast<double>(runner.pass_weight_bytes()));
+    for (int i = 1; i <= options.repeats; ++i) {
+      const auto meanwhile = [&] {
+        tell("PP " + std::to_string(shape.pp) + ", TG " + std::to_string(shape.tg) + ", B " +
+             std::to_string(shape.batch) + ": repeat " + std::to_string(i) + " of " +
+             std::to_string(options.repeats));
+      };
+      row.prefill_s.push_back(seconds_of([&] { runner.prefill(shape, meanwhile); }));
+      row.decode_s.push_back(seconds_of([&] { runner.decode(shape, meanwhile); }));
+    }
+    report.rows.push_back(std::move(row));
+  }
+  return report;
+}
+
+}  // namespace
+
+BenchReport bench(const BenchOptions& options, const Tell& progress) {
+  jobs::JobSpec spec;
+  spec.precision = options.precision;
+  spec.threads = options.threads;
+  require_supported(spec);
+  const auto model = model::Model::open(options.model);
+  std::string told;
+  const auto tell = [&, begun_s = jobs::steady_time_s()](const std::string& line) {
+    if (line == told || jobs::steady_time_s() - begun_s < kSilent_s) return;
+    progress(told = line);
+  };
+  try {
+    return measure(model, options, tell);
+  } catch (const std::bad_alloc&) {
+    throw Error(options.model.string() + ": there is not enough memory here: " + kUseLess);
+  }
+}
+
+}  // namespace sluice::worker
