@@ -63,8 +63,8 @@ model::KvRoom room_for(const BenchShape& most, const model::ModelConfig& config,
   return {.full = one.full * most.batch, .ring = one.ring * most.batch};
 }
 
-void require_memory(const model::Model& model, const model::KvRoom& room) {
-  const auto page = model::kv_page_bytes(model.config(), all_of(model.config()));
+void require_memory(const model::Model& model, const model::KvRoom& room, kernels::KvType kv_type) {
+  const auto page = model::kv_page_bytes(model.config(), all_of(model.config()), kv_type);
   const std::uint64_t kv_bytes = page.full * static_cast<std::uint64_t>(room.full) +
                                  page.ring * static_cast<std::uint64_t>(room.ring);
   const std::uint64_t weights = model.weight_bytes(all_of(model.config()));
@@ -76,8 +76,9 @@ void require_memory(const model::Model& model, const model::KvRoom& room) {
 }
 
 // Bytes of keys and values that a decode step reads, on average over the steps.
-double kv_bytes_of_step(const model::ModelConfig& config, const BenchShape& shape) {
-  const auto page = model::kv_page_bytes(config, all_of(config));
+double kv_bytes_of_step(const model::ModelConfig& config, const BenchShape& shape,
+                        kernels::KvType kv_type) {
+  const auto page = model::kv_page_bytes(config, all_of(config), kv_type);
   double bytes = 0;
   for (int step = 0; step < shape.tg; ++step) {
     const int seen = shape.pp + step + 1;
@@ -87,13 +88,14 @@ double kv_bytes_of_step(const model::ModelConfig& config, const BenchShape& shap
   return shape.tg == 0 ? 0 : bytes / kernels::kKvPageTokens / shape.tg * shape.batch;
 }
 
-BenchRow row_of(const model::Model& model, const BenchShape& shape, double weight_bytes) {
+BenchRow row_of(const model::Model& model, const BenchShape& shape, double weight_bytes,
+                kernels::KvType kv_type) {
   double layers = 0;
   for (int i = 0; i < model.config().layers; ++i) layers += model.layer_cost(i);
   const double head = model.head_cost();
   return {.shape = shape,
           .weight_bytes = weight_bytes,
-          .kv_bytes = kv_bytes_of_step(model.config(), shape),
+          .kv_bytes = kv_bytes_of_step(model.config(), shape, kv_type),
           .prefill_ops = 2 * (layers * static_cast<double>(shape.prompt_tokens()) +
                               head * (shape.pp > 0 ? shape.batch : 0)),
           .decode_ops = 2 * (layers + head) * static_cast<double>(shape.output_tokens())};
@@ -120,7 +122,8 @@ class Runner {
     for (auto& id : prompts_) {
       id = static_cast<std::int32_t>(random() % static_cast<std::uint32_t>(config_.vocab));
     }
-    backend_ = kernels::make_cpu_backend();
+    backend_ = kernels::make_cpu_backend(*kernels::precision_named(options.precision),
+                                         {.threads = options.threads});
     forward_ = std::make_unique<model::Forward>(
         *backend_, config_,
         load_stage(model, all_of(config_), positions, *backend_,
@@ -206,7 +209,8 @@ BenchReport measure(const model::Model& model, const BenchOptions& options, cons
   const BenchShape most = largest_of(options);
   require_context(most, model.config());
   const model::KvRoom room = room_for(most, model.config(), options.token_budget);
-  require_memory(model, room);
+  const auto kv_type = kernels::kv_type_of(*kernels::precision_named(options.precision));
+  require_memory(model, room, kv_type);
 
   Runner runner(model, options, most, room, tell);
   // Memory that nobody has written yet is slow: once, all of it.
@@ -222,7 +226,7 @@ BenchReport measure(const model::Model& model, const BenchOptions& options, cons
                      .precision = options.precision,
                      .threads = options.threads};
   for (const BenchShape& shape : shapes) {
-    BenchRow row = row_of(model, shape, static_cast<double>(runner.pass_weight_bytes()));
+    BenchRow row = row_of(model, shape, static_cast<double>(runner.pass_weight_bytes()), kv_type);
     for (int i = 1; i <= options.repeats; ++i) {
       const auto meanwhile = [&] {
         tell("PP " + std::to_string(shape.pp) + ", TG " + std::to_string(shape.tg) + ", B " +

@@ -23,7 +23,7 @@ struct BenchOptions {
   int repeats = 3;
   int token_budget = 512;  // rows of a prefill pass, at most
   int threads = 1;
-  std::string precision = "exact";
+  std::string precision = "fast";  // or high, exact
 };
 
 struct BenchShape {

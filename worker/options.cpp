@@ -175,7 +175,7 @@ void add_bench(CLI::App& app, BenchCommand& command) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   bench->add_option("-t,--threads", options.threads, "Threads")->capture_default_str();
-  bench->add_option("--precision", options.precision, "exact")->capture_default_str();
+  add_precision(*bench, options.precision);
   bench->add_option("-o,--format", command.format, "table, md, json, jsonl or csv")
       ->check(CLI::IsMember({"table", "md", "json", "jsonl", "csv"}))
       ->capture_default_str();

@@ -106,7 +106,7 @@ class CpuBackend final : public Backend {
 
  private:
   std::unique_ptr<Weight> do_load(const WeightSpec& spec, const RowReader& reader) override {
-    return std::make_unique<CpuWeight>(spec, reader);
+    return std::make_unique<CpuWeight>(spec, reader, arena_);
   }
   std::unique_ptr<Buffer> do_allocate(std::size_t floats) override {
     return std::make_unique<CpuBuffer>(floats);
@@ -253,6 +253,7 @@ class CpuBackend final : public Backend {
   const Operations& operations_;
   const Precision precision_;
   Pool pool_;
+  Arena arena_;  // of weights
   Arithmetic arithmetic_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <cstring>
 #include <new>
 
 namespace sluice::kernels::cpu {
@@ -28,6 +29,24 @@ Bytes allocate_bytes(std::size_t bytes) {
 
 Floats allocate_floats(std::size_t floats) {
   return Floats(static_cast<float*>(allocate(floats * sizeof(float), kCacheLine)));
+}
+
+std::shared_ptr<std::byte[]> Arena::allocate(std::size_t bytes) {
+  constexpr std::size_t chunk_bytes = 16 * kHugePage;
+  const std::size_t whole = (bytes + kCacheLine - 1) / kCacheLine * kCacheLine;
+  std::shared_ptr<std::byte[]> memory;
+  if (whole > chunk_bytes / 4) {
+    memory = allocate_bytes(bytes);
+  } else {
+    if (chunk_ == nullptr || used_ + whole > chunk_bytes) {
+      chunk_ = allocate_bytes(chunk_bytes);
+      used_ = 0;
+    }
+    memory = {chunk_, chunk_.get() + used_};
+    used_ += whole;
+  }
+  std::memset(memory.get(), 0, bytes);
+  return memory;
 }
 
 std::byte* Scratch::bytes(std::size_t count) {

@@ -17,6 +17,17 @@ using Floats = std::unique_ptr<float[], Free>;
 Bytes allocate_bytes(std::size_t bytes);  // throws std::bad_alloc
 Floats allocate_floats(std::size_t floats);
 
+// Memory for what stays, side by side in 2 MiB pages: most weights are smaller than such a page,
+// and in small ones each step would look up tens of thousands of addresses.
+class Arena {
+ public:
+  std::shared_ptr<std::byte[]> allocate(std::size_t bytes);  // zeros
+
+ private:
+  std::shared_ptr<std::byte[]> chunk_;
+  std::size_t used_ = 0;
+};
+
 // Room that grows to the most that was asked for. Contents are undefined, and gone at the next
 // call.
 class Scratch {

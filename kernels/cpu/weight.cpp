@@ -16,10 +16,10 @@ constexpr std::size_t kReadBytes = std::size_t{4} << 20;  // a piece that suits 
 
 }  // namespace
 
-CpuWeight::CpuWeight(const WeightSpec& spec, const RowReader& reader) : spec_(spec) {
+CpuWeight::CpuWeight(const WeightSpec& spec, const RowReader& reader, Arena& arena) : spec_(spec) {
   switch (spec.use) {
     case WeightUse::product:
-      load_packed(reader);
+      load_packed(reader, arena);
       break;
     case WeightUse::lookup:
       load_rows(reader);
@@ -30,12 +30,11 @@ CpuWeight::CpuWeight(const WeightSpec& spec, const RowReader& reader) : spec_(sp
   }
 }
 
-void CpuWeight::load_packed(const RowReader& reader) {
+void CpuWeight::load_packed(const RowReader& reader, Arena& arena) {
   const std::size_t row_bytes = bytes_of(spec_.type, spec_.cols);
   group_bytes_ = cpu::group_bytes(spec_.type, spec_.cols);
   bytes_ = (spec_.rows + kGroupRows - 1) / kGroupRows * group_bytes_;
-  data_ = allocate_bytes(bytes_);
-  std::memset(data_.get(), 0, bytes_);
+  data_ = arena.allocate(bytes_);
   const std::size_t piece_rows = std::clamp<std::size_t>(kReadBytes / row_bytes, 1, spec_.rows);
   std::vector<std::byte> piece(piece_rows * row_bytes);
   for (std::size_t first = 0; first < spec_.rows; first += piece_rows) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <span>
 
 #include "kernels/backend.h"
@@ -12,7 +13,7 @@ namespace sluice::kernels::cpu {
 
 class CpuWeight final : public Weight {
  public:
-  CpuWeight(const WeightSpec& spec, const RowReader& reader);
+  CpuWeight(const WeightSpec& spec, const RowReader& reader, Arena& arena);
 
   std::size_t rows() const override { return spec_.rows; }
   std::size_t cols() const override { return spec_.cols; }
@@ -33,14 +34,14 @@ class CpuWeight final : public Weight {
   const float* vector() const { return reinterpret_cast<const float*>(data_.get()); }
 
  private:
-  void load_packed(const RowReader& reader);
+  void load_packed(const RowReader& reader, Arena& arena);
   void load_rows(const RowReader& reader);
   void load_vector(const RowReader& reader);
 
   WeightSpec spec_;
   std::size_t bytes_ = 0;
   std::size_t group_bytes_ = 0;
-  Bytes data_;
+  std::shared_ptr<std::byte[]> data_;
 };
 
 }  // namespace sluice::kernels::cpu
