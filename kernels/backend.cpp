@@ -133,6 +133,8 @@ std::unique_ptr<Buffer> Backend::allocate(std::size_t floats) { return do_alloca
 std::unique_ptr<KvCache> Backend::make_kv(const KvShape& kv) {
   require(kv.layers >= 0 && kv.kv_heads > 0 && kv.head_dim > 0 && kv.pages >= 0, "make_kv",
           "a size is negative or a head is empty");
+  require(kv.head_dim <= kHeadDimMax, "make_kv", "heads of ", kv.head_dim, ", more than ",
+          kHeadDimMax);
   return do_make_kv(kv);
 }
 

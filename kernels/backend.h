@@ -89,6 +89,8 @@ struct KvShape {
 };
 std::size_t kv_bytes_per_page(const KvShape& shape);  // heads are padded to 16 values
 
+inline constexpr int kHeadDimMax = 512;
+
 class KvCache {
  public:
   virtual ~KvCache() = default;

@@ -66,8 +66,9 @@ struct Lines {
   void ask(int line) const { __builtin_prefetch(at + 64 * line, 0, 2); }
 };
 
+// `q`: (dim, Queries), so that one pointer serves all.
 template <class Element, int Queries>
-void score(const Head& head, int page, const Query* queries, const Scoring& scoring,
+void score(const Head& head, int page, const float* q, const Scoring& scoring,
            Block<Queries>& block) {
   const std::byte* keys = head.keys(page);
   const Lines values{head.values<Element>(page)};
@@ -77,14 +78,14 @@ void score(const Head& head, int page, const Query* queries, const Scoring& scor
     for (int j = 0; j < kPageVecs; ++j) sum[i][j] = set(0.0f);
   }
   constexpr int line_bytes = kPageTokens * Element::kBytes;
-  for (int d = 0; d < head.dim; ++d, keys += line_bytes) {
+  for (int d = 0; d < head.dim; ++d, keys += line_bytes, q += Queries) {
     for (int line = 0; line < line_bytes / 64; ++line) values.ask(d * (line_bytes / 64) + line);
     Vec key[kPageVecs];
 #pragma GCC unroll 2
     for (int j = 0; j < kPageVecs; ++j) key[j] = Element::load(keys + j * kLanes * Element::kBytes);
 #pragma GCC unroll 16
     for (int i = 0; i < Queries; ++i) {
-      const Vec value = set(queries[i].q[d]);
+      const Vec value = set(q[i]);
 #pragma GCC unroll 2
       for (int j = 0; j < kPageVecs; ++j) sum[i][j] = fma(value, key[j], sum[i][j]);
     }
@@ -218,16 +219,20 @@ __attribute__((noinline)) void attend(const Tile& tile, const Scoring& scoring, 
   const auto& [head, queries, count, begin, end] = tile;
   Block<Queries> block;
   Softmax soft[Queries];
+  float transposed[Queries * kAttentionDimMax];
   for (int i = 0; i < Queries; ++i) {
     soft[i] = {-__builtin_inff(), set(0.0f)};
-    for (int d = 0; d < head.dim; ++d) queries[i].out[d] = 0.0f;
+    for (int d = 0; d < head.dim; ++d) {
+      transposed[d * Queries + i] = queries[i].q[d];
+      queries[i].out[d] = 0.0f;
+    }
   }
   for (int first = begin / kBlockPositions * kBlockPositions; first < end;
        first += kBlockPositions) {
     block.first = first;
     const int last = at_most(end, first + kBlockPositions);
     for (int page = at_least(begin, first) / kPageTokens; page * kPageTokens < last; ++page) {
-      score<Element>(head, page, queries, scoring, block);
+      score<Element>(head, page, transposed, scoring, block);
     }
     for (int i = 0; i < Queries; ++i) {
       block.begin[i] = at_least(queries[i].begin - first, 0);

@@ -18,10 +18,14 @@ bool ranks_before(const Candidate& a, const Candidate& b) {
 // The best of one row so far, best first.
 class Ranking {
  public:
-  explicit Ranking(std::size_t k) : k_(k) {}
+  Ranking(const Operations& operations, std::size_t k) : operations_(operations), k_(k) {}
 
   void merge(std::span<const float> logits, std::size_t first_id) {
-    if (best_.size() == k_ && !any_enters(logits)) return;
+    // Ids ascend, so an equal logit comes too late.
+    if (best_.size() == k_ &&
+        !operations_.any_above(logits.data(), logits.size(), best_.back().logit)) {
+      return;
+    }
     entering_.clear();
     for (std::size_t i = 0; i < logits.size(); ++i) {
       const Candidate candidate{static_cast<std::int32_t>(first_id + i), logits[i]};
@@ -40,14 +44,7 @@ class Ranking {
   std::span<const Candidate> best() const { return best_; }
 
  private:
-  // Ids ascend, so an equal logit comes too late.
-  bool any_enters(std::span<const float> logits) const {
-    const float worst = best_.back().logit;
-    bool any = false;
-    for (const float logit : logits) any |= !(logit <= worst);
-    return any;
-  }
-
+  const Operations& operations_;
   std::size_t k_;
   std::vector<Candidate> best_, entering_, merged_;
 };
@@ -56,7 +53,7 @@ class Ranking {
 
 void head_select(const HeadInput& input, const HeadSpec& spec, std::span<Candidate> out) {
   const auto k = static_cast<std::size_t>(spec.k);
-  std::vector<Ranking> rankings(input.rows, Ranking(k));
+  std::vector<Ranking> rankings(input.rows, Ranking(input.arithmetic.operations, k));
   for_each_logit_block(input, [&](const LogitBlock& block) {
     rankings[block.row].merge({block.logits, block.count}, block.first_id);
   });

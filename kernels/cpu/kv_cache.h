@@ -11,7 +11,7 @@
 
 namespace sluice::kernels::cpu {
 
-static_assert(kPageTokens == kKvPageTokens);
+static_assert(kPageTokens == kKvPageTokens && kAttentionDimMax == kHeadDimMax);
 
 class CpuKvCache final : public KvCache {
  public:

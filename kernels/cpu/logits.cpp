@@ -27,4 +27,14 @@ ExpSum exp_sum(const float* x, std::size_t count) {
   return {max_of_lanes(best), sum_of_lanes(sum)};
 }
 
+bool any_above(const float* x, std::size_t count, float limit) {
+  const Vec limits = set(limit);
+  std::size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    if (any_above(load(x + i), limits)) return true;
+  }
+  const int n = static_cast<int>(count - i);
+  return any_above(keep_first(n, load_first(x + i, n), limits), limits);
+}
+
 }  // namespace sluice::kernels::cpu::SLUICE_ISA

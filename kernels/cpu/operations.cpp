@@ -13,6 +13,7 @@ const Operations kOperations = {
     .gated_activation = gated_activation,
     .soft_cap = soft_cap,
     .exp_sum = exp_sum,
+    .any_above = any_above,
 };
 
 }  // namespace sluice::kernels::cpu::SLUICE_ISA

@@ -13,8 +13,9 @@
 
 namespace sluice::kernels::cpu {
 
-inline constexpr int kPageTokens = 32;  // kKvPageTokens of backend.h
-inline constexpr int kPanelRows = 64;   // that matmul_fp32 expands at a time
+inline constexpr int kPageTokens = 32;        // kKvPageTokens of backend.h
+inline constexpr int kAttentionDimMax = 512;  // kHeadDimMax of backend.h
+inline constexpr int kPanelRows = 64;         // that matmul_fp32 expands at a time
 
 struct MatmulArgs {
   WeightType type;
@@ -132,6 +133,8 @@ struct Operations {
   void (*gated_activation)(const GatedActivationArgs&);
   void (*soft_cap)(const SoftCapArgs&);
   ExpSum (*exp_sum)(const float* x, std::size_t count);
+  // Is some value not at most `limit`, or no number?
+  bool (*any_above)(const float* x, std::size_t count, float limit);
 };
 
 #ifdef SLUICE_ISA  // being compiled for one instruction set
@@ -146,6 +149,7 @@ void attention(const AttentionArgs& args);
 void gated_activation(const GatedActivationArgs& args);
 void soft_cap(const SoftCapArgs& args);
 ExpSum exp_sum(const float* x, std::size_t count);
+bool any_above(const float* x, std::size_t count, float limit);
 }  // namespace SLUICE_ISA
 #endif
 

@@ -18,13 +18,6 @@ struct BlockNumbers {
   std::int32_t sum, sum_low;  // of its 32 codes, of the first 16
 };
 
-inline std::int32_t sum_of_lanes(Ints a) {
-  std::int32_t lane[kLanes], sum = 0;
-  __builtin_memcpy(lane, &a, sizeof lane);
-  for (int i = 0; i < kLanes; ++i) sum += lane[i];
-  return sum;
-}
-
 // The codes go to `codes`, those of the second plane `plane_stride` further on.
 template <int Planes>
 BlockNumbers quantise_block(const float* x, std::int8_t* codes, int plane_stride) {
@@ -41,13 +34,12 @@ BlockNumbers quantise_block(const float* x, std::int8_t* codes, int plane_stride
     Ints code = bits_of(add(mul(values[half], set(per_unit)), set(kMagic))) - kMagicBits;
     if (!is_finite) code = set_ints(0);
     std::int8_t* to = codes + half * kLanes;
-    sum[half] = sum_of_lanes(code);
     if constexpr (Planes == 1) {
-      store_low_bytes(to, code);
+      sum[half] = store_low_bytes(to, code);
     } else {  // 128 * high + low, both of eight bits
       const Ints high = shift_right_signed(code + set_ints(64), 7);
-      store_low_bytes(to, high);
-      store_low_bytes(to + plane_stride, code - (high << 7));
+      sum[half] = 128 * store_low_bytes(to, high);
+      sum[half] += store_low_bytes(to + plane_stride, code - (high << 7));
     }
   }
   const float scale = is_finite ? largest / kCodeMax<Planes> : __builtin_nanf("");

@@ -10,8 +10,12 @@
 
 #if defined(__AVX512F__)
 #include "kernels/cpu/simd_avx512.h"
+// clang-format off: after it
+#include "kernels/cpu/simd_x86.h"
 #elif defined(__AVX2__)
 #include "kernels/cpu/simd_avx2.h"
+#include "kernels/cpu/simd_x86.h"
+// clang-format on
 #else
 #include "kernels/cpu/simd_portable.h"
 #endif

@@ -72,6 +72,12 @@ inline float max_of_lanes(Vec a) {
   const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
+// Is some lane of a not at most b's, or no number?
+inline bool any_above(Vec a, Vec b) {
+  const __m256 low = _mm256_cmp_ps(a.low, b.low, _CMP_NLE_UQ);
+  const __m256 high = _mm256_cmp_ps(a.high, b.high, _CMP_NLE_UQ);
+  return _mm256_movemask_ps(_mm256_or_ps(low, high)) != 0;
+}
 
 // a * 2^n, n in the low bits of `shifted`.
 inline __m256 times_power_of_two(__m256 a, __m256 shifted) {
@@ -163,7 +169,7 @@ inline std::int32_t max_of_lanes(Ints a) {
   best = _mm_max_epi32(best, _mm_shuffle_epi32(best, 0xb1));
   return _mm_cvtsi128_si32(best);
 }
-inline void store_low_bytes(std::int8_t* p, Ints a) {
+inline __m128i low_bytes(Ints a) {
   const auto four_of_each = [](__m256i ints) {  // each half's in its first 32 bits
     return _mm256_shuffle_epi8(
         ints, _mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 4, 8,
@@ -173,7 +179,7 @@ inline void store_low_bytes(std::int8_t* p, Ints a) {
     const __m256i fours = four_of_each(ints);
     return _mm_unpacklo_epi32(_mm256_castsi256_si128(fours), _mm256_extracti128_si256(fours, 1));
   };
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_unpacklo_epi64(eight(a.low), eight(a.high)));
+  return _mm_unpacklo_epi64(eight(a.low), eight(a.high));
 }
 
 // Four columns of codes of sixteen rows (packing.h).

@@ -38,6 +38,8 @@ inline Vec fms(Vec a, Vec b, Vec c) { return {_mm512_fmsub_ps(a.v, b.v, c.v)}; }
 inline Vec max(Vec a, Vec b) { return {_mm512_max_ps(a.v, b.v)}; }
 inline Vec min(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
 inline float max_of_lanes(Vec a) { return _mm512_reduce_max_ps(a.v); }
+// Is some lane of a not at most b's, or no number?
+inline bool any_above(Vec a, Vec b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_NLE_UQ) != 0; }
 
 // a * 2^n, n in the low bits of `shifted`.
 inline Vec times_power_of_two(Vec a, Vec shifted) {
@@ -82,9 +84,7 @@ inline Ints operator-(Ints a, Ints b) { return {_mm512_sub_epi32(a.v, b.v)}; }
 inline Ints shift_right_signed(Ints a, unsigned n) { return {_mm512_srai_epi32(a.v, n)}; }
 inline Ints max(Ints a, Ints b) { return {_mm512_max_epi32(a.v, b.v)}; }
 inline std::int32_t max_of_lanes(Ints a) { return _mm512_reduce_max_epi32(a.v); }
-inline void store_low_bytes(std::int8_t* p, Ints a) {
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a.v));
-}
+inline __m128i low_bytes(Ints a) { return _mm512_cvtepi32_epi8(a.v); }
 
 // Four columns of codes of sixteen rows (packing.h).
 struct Codes {

@@ -10,7 +10,7 @@ struct Vec {
 
 inline constexpr int kTileVecs = 4;
 inline constexpr int kAttentionVecs = 6;
-inline constexpr int kAttentionQueries = 4;
+inline constexpr int kAttentionQueries = 1;
 
 template <class Lane>
 inline Vec each(Lane lane) {
@@ -82,6 +82,13 @@ inline float float_of(std::uint32_t bits) {
   float x;
   __builtin_memcpy(&x, &bits, sizeof x);
   return x;
+}
+
+// Is some lane of a not at most b's, or no number?
+inline bool any_above(const Vec& a, const Vec& b) {
+  bool any = false;
+  for (int i = 0; i < kLanes; ++i) any |= !(a.lane[i] <= b.lane[i]);
+  return any;
 }
 
 // a * 2^n, n in the low bits of `shifted`.
@@ -174,15 +181,20 @@ inline std::int32_t max_of_lanes(const Ints& a) {
   for (int i = 1; i < kLanes; ++i) best = a.lane[i] > best ? a.lane[i] : best;
   return best;
 }
-inline void store_low_bytes(std::int8_t* p, const Ints& a) {
-  for (int i = 0; i < kLanes; ++i) p[i] = static_cast<std::int8_t>(a.lane[i]);
+inline std::int32_t store_low_bytes(std::int8_t* p, const Ints& a) {  // returns their sum
+  std::int32_t sum = 0;
+  for (int i = 0; i < kLanes; ++i) {
+    p[i] = static_cast<std::int8_t>(a.lane[i]);
+    sum += p[i];
+  }
+  return sum;
 }
 
 // Four columns of codes of sixteen rows (packing.h).
 struct Codes {
   std::uint8_t byte[4 * kLanes];
 };
-inline constexpr int kDotTokens = 4;
+inline constexpr int kDotTokens = 1;
 inline constexpr bool kSignedBytes = false;
 
 template <class Byte>
