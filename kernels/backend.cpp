@@ -1,6 +1,7 @@
 #include "kernels/backend.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <sstream>
 #include <string_view>
@@ -82,6 +83,13 @@ void require_kv(const KvCache& cache, int layer, const Rows& rows, std::string_v
 }
 
 }  // namespace
+
+bool ranks_before(const Candidate& a, const Candidate& b) {
+  if (std::isnan(a.logit) || std::isnan(b.logit)) {
+    return std::isnan(a.logit) == std::isnan(b.logit) ? a.id < b.id : std::isnan(b.logit);
+  }
+  return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+}
 
 std::string_view to_string(Precision precision) {
   switch (precision) {
@@ -259,7 +267,12 @@ void Backend::gated_activation(const Tensor& gate, const Tensor& up, Activation 
 void Backend::head_select(const Tensor& x, const Weight& head, const HeadSpec& spec,
                           std::span<Candidate> out) {
   require_head(x, head, spec.softcap, "head_select");
-  require(1 <= spec.k && static_cast<std::size_t>(spec.k) <= head.rows(), "head_select", spec.k,
+  require(spec.first_row % kHeadBlockRows == 0 && spec.first_row < head.rows() &&
+              spec.row_count <= head.rows() - spec.first_row,
+          "head_select", "rows ", spec.first_row, " + ", spec.row_count, " of a head ",
+          shape(head));
+  const std::size_t rows = spec.row_count > 0 ? spec.row_count : head.rows() - spec.first_row;
+  require(1 <= spec.k && static_cast<std::size_t>(spec.k) <= rows, "head_select", spec.k,
           " candidates of a head ", shape(head));
   require(out.size() == x.rows * spec.k, "head_select", "room for ", out.size(), " candidates of ",
           x.rows, " rows, ", spec.k, " each");

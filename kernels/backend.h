@@ -150,13 +150,22 @@ enum class Activation { silu, gelu_tanh };
 struct HeadSpec {
   int k = 1;          // candidates of a row
   float softcap = 0;  // of logits: softcap * tanh(logit / softcap); 0: none
+  // The rows of the weight to choose from, beginning at a multiple of kHeadBlockRows; a count of 0:
+  // all that follow.
+  std::size_t first_row = 0, row_count = 0;
 };
+
+// What the rows of a head are divided by where several devices share them.
+inline constexpr std::size_t kHeadBlockRows = 256;
 
 // One candidate for the next token of a row.
 struct Candidate {
   std::int32_t id = -1;
   float logit = 0;
 };
+
+// The order of candidates: higher logits first, equal ones by lowest id, what is no number last.
+bool ranks_before(const Candidate& a, const Candidate& b);
 
 // The natural logarithm of a token's probability is logit - log_sum_exp.
 struct LogProb {
@@ -227,7 +236,7 @@ class Backend {
   // The k best tokens of each row of x by logit x.w, best first, equal logits by lowest id:
   // out[r * k + i]. A softcap (Gemma 2) changes the logits that are reported, not the choice.
   // Streams blocks of rows of `head`: the logits are never stored whole. `out` is filled at the
-  // next event. Requires: 1 <= k <= head.rows().
+  // next event. An id is the row of `head`. Requires: 1 <= k <= the rows to choose from.
   void head_select(const Tensor& x, const Weight& head, const HeadSpec& spec,
                    std::span<Candidate> out);
 

@@ -235,7 +235,10 @@ class CpuBackend final : public Backend {
 
   void do_head_select(const Tensor& x, const Weight& head, const HeadSpec& spec,
                       std::span<Candidate> out) override {
-    cpu::head_select(head_input(x, head, "head_select"), spec, out);
+    HeadInput input = head_input(x, head, "head_select");
+    input.begin = spec.first_row;
+    if (spec.row_count > 0) input.end = spec.first_row + spec.row_count;
+    cpu::head_select(input, spec, out);
   }
 
   void do_head_log_probs(const Tensor& x, const Weight& head, std::span<const std::int32_t> targets,
@@ -247,7 +250,9 @@ class CpuBackend final : public Backend {
     return {.arithmetic = arithmetic_,
             .x = data(x),
             .rows = x.rows,
-            .head = own(head, WeightUse::product, operation)};
+            .head = own(head, WeightUse::product, operation),
+            .begin = 0,
+            .end = head.rows()};
   }
 
   const Operations& operations_;

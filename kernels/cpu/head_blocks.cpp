@@ -6,12 +6,12 @@ namespace sluice::kernels::cpu {
 
 void for_each_logit_block(const HeadInput& input,
                           const std::function<void(const LogitBlock&)>& use) {
-  const auto& [arithmetic, x, rows, head] = input;
+  const auto& [arithmetic, x, rows, head, head_begin, head_end] = input;
   const std::size_t together = static_cast<std::size_t>(arithmetic.pool.threads()) * kHeadBlockRows;
   const auto logits = allocate_floats(rows * together);
   ProductInput hidden(arithmetic, x, rows, head.cols());
-  for (std::size_t begin = 0; begin < head.rows(); begin += together) {
-    const std::size_t end = std::min(head.rows(), begin + together);
+  for (std::size_t begin = head_begin; begin < head_end; begin += together) {
+    const std::size_t end = std::min(head_end, begin + together);
     hidden.multiply(head, {begin, end - begin}, {.at = logits.get(), .stride = together});
     for (std::size_t first = begin; first < end; first += kHeadBlockRows) {
       for (std::size_t r = 0; r < rows; ++r) {

@@ -5,20 +5,19 @@
 #include <cstddef>
 #include <functional>
 
+#include "kernels/backend.h"
 #include "kernels/cpu/product_input.h"
 
 namespace sluice::kernels::cpu {
 
-// Shards of a head begin at multiples of this, so that what their blocks give merges as one head's
-// would.
-inline constexpr std::size_t kHeadBlockRows = 256;
-static_assert(kHeadBlockRows % kGroupRows == 0);
+static_assert(kHeadBlockRows % kGroupRows == 0 && kHeadBlockRows % kPanelRows == 0);
 
 struct HeadInput {
   Arithmetic& arithmetic;
   const float* x;  // (rows, head.cols())
   std::size_t rows;
   const CpuWeight& head;
+  std::size_t begin, end;  // rows of the head, i.e. tokens
 };
 
 // Tokens [first_id, first_id + count) of one row. The logits may be changed.

@@ -7,14 +7,6 @@
 namespace sluice::kernels::cpu {
 namespace {
 
-// A total order: higher logits first, equal ones by id, what is not a number last.
-bool ranks_before(const Candidate& a, const Candidate& b) {
-  if (std::isnan(a.logit) || std::isnan(b.logit)) {
-    return std::isnan(a.logit) == std::isnan(b.logit) ? a.id < b.id : std::isnan(b.logit);
-  }
-  return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
-}
-
 // The best of one row so far, best first.
 class Ranking {
  public:

@@ -2,6 +2,7 @@
 // tests/oracle/head_select.h. The choice has no tolerance: the same ids and the same bits.
 #include "tests/oracle/head_select.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -51,6 +52,32 @@ TEST_P(HeadSelect, EqualsAFullSortForAnyK) {
     for (const int k : {1, 2, 40, 300, static_cast<int>(vocabulary)}) {
       if (k > static_cast<int>(vocabulary)) continue;
       expect_the_sorted_logits(*backend_, *head, x, k);
+    }
+  }
+}
+
+TEST_P(HeadSelect, WhatPartsOfAHeadGiveMergesToWhatTheWholeGives) {
+  Random random(9);
+  constexpr std::size_t kVocabulary = 1100;
+  const auto head = load(*backend_, {.type = WeightType::q8_0, .rows = kVocabulary, .cols = kCols},
+                         random.weight(WeightType::q8_0, kVocabulary * kCols));
+  const auto x = random.floats(2 * kCols);
+  constexpr std::size_t kFour = 4;
+  const auto whole = select(*backend_, *head, x, {.k = kFour});
+  std::vector<std::vector<Candidate>> merged(2);
+  for (const auto& [first, count] :
+       {std::pair<std::size_t, std::size_t>{0, 256}, {256, 512}, {768, 0}}) {
+    const auto part =
+        select(*backend_, *head, x, {.k = kFour, .first_row = first, .row_count = count});
+    for (std::size_t r = 0; r < 2; ++r) {
+      merged[r].insert(merged[r].end(), part.begin() + r * kFour, part.begin() + (r + 1) * kFour);
+    }
+  }
+  for (std::size_t r = 0; r < 2; ++r) {
+    std::ranges::sort(merged[r], ranks_before);
+    for (std::size_t i = 0; i < kFour; ++i) {
+      EXPECT_EQ(merged[r][i].id, whole[r * kFour + i].id);
+      EXPECT_EQ(merged[r][i].logit, whole[r * kFour + i].logit);
     }
   }
 }
