@@ -94,7 +94,7 @@ class Run {
   int refuse(const std::string& problem, int exit_code);
   void announce(const pipeline::Plan& plan);
   EngineSetup setup(const jobs::JobSpec& spec) const;
-  Led lead(const Job& job, const pipeline::Plan& plan, Engine& engine);
+  Led lead(const Job& job, const pipeline::Plan& plan, const Cores& cores, Engine& engine);
   jobs::ExitRecord conclude(const jobs::JobSpec& spec, const LeaderReport& report) const;
   int farewell(const pipeline::Plan& plan, Engine& engine, const Cores& cores,
                const std::optional<Led>& led);
@@ -131,7 +131,7 @@ int Run::go() {
   phases_.begin(Phase::preprocess);
   std::optional<Led> led;
   if (is_rank_0()) {
-    led = lead(job, plan, engine);
+    led = lead(job, plan, cores, engine);
   } else {
     engine.stage().serve();
   }
@@ -179,7 +179,7 @@ EngineSetup Run::setup(const jobs::JobSpec& spec) const {
           .memory_bytes = available_memory_bytes() / static_cast<std::uint64_t>(node_.local_size)};
 }
 
-Led Run::lead(const Job& job, const pipeline::Plan& plan, Engine& engine) {
+Led Run::lead(const Job& job, const pipeline::Plan& plan, const Cores& cores, Engine& engine) {
   const jobs::JobSpec& spec = job.spec;
   const jobs::DoneSet earlier = jobs::read_done(layout_.results_dir(), spec.uid, spec.prompt_count);
   if (earlier.useless_lines() > 0) {
@@ -218,7 +218,7 @@ Led Run::lead(const Job& job, const pipeline::Plan& plan, Engine& engine) {
                  .ignore_eos = spec.ignore_eos,
                  .stop_token_ids = spec.stop_token_ids},
                 engine,
-                {.next_prompt = next_prompt,
+                {.prompts = {.next = next_prompt, .begin = [&] { cores.unpin_thread(); }},
                  .answer = [&](const jobs::Result& result) { writer_->add(result); },
                  .generated = [&](int tokens) { writer_->count_output(tokens); },
                  .should_stop = [&] { return stop_signal_seen() || writer_->cancel_requested(); },

@@ -1,0 +1,39 @@
+#include "worker/batch/prompt_window.h"
+
+#include <cassert>
+#include <utility>
+
+#include "worker/batch/sequence.h"
+
+namespace sluice::worker::batch {
+namespace {
+
+constexpr std::size_t kBytesPerToken = 4;  // of text, about; nothing is tokenised to be sorted
+
+std::size_t bytes_of(const jobs::Prompt& prompt) {
+  const std::size_t ids =
+      prompt.stop_token_ids.size() + (prompt.token_ids ? prompt.token_ids->size() : 0);
+  return sizeof prompt + prompt.id.size() + prompt.text.size() + ids * sizeof(std::int32_t);
+}
+
+}  // namespace
+
+void PromptWindow::add(jobs::Prompt prompt) {
+  assert(has_room());
+  const std::size_t tokens =
+      prompt.token_ids ? prompt.token_ids->size() : prompt.text.size() / kBytesPerToken;
+  bytes_ += bytes_of(prompt);
+  const std::int64_t steps =
+      expected_steps({.prompt_tokens = static_cast<std::int64_t>(tokens),
+                      .output_tokens = prompt.max_tokens.value_or(max_tokens_)});
+  prompts_.emplace(steps, std::move(prompt));
+}
+
+std::optional<jobs::Prompt> PromptWindow::take() {
+  if (prompts_.empty()) return std::nullopt;
+  auto longest = prompts_.extract(prompts_.begin());
+  bytes_ -= bytes_of(longest.mapped());
+  return std::move(longest.mapped());
+}
+
+}  // namespace sluice::worker::batch
