@@ -1,6 +1,7 @@
-// The prompts that come next, the longest expected one first: a long answer that begins last would
-// leave stages, and places in micro-batches, idle at the end. Bounded in prompts and in bytes: a
-// job may have millions. Pure.
+// The prompts that come next, the one of the most expected steps first (a step for each token of
+// its answer, as far as it may go, and for each micro-batch that its prompt fills): a long answer
+// that begins last would leave stages, and places in micro-batches, idle at the end. Bounded in
+// prompts and in bytes: a job may have millions. Pure.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +28,8 @@ class PromptWindow {
   bool has_room() const { return prompts_.size() < limits_.prompts && bytes_ < limits_.bytes; }
   // Requires: has_room().
   void add(jobs::Prompt prompt);
-  // The longest; of equals the one that came first.
+  // The longest; of nearly equals the one that came first. For if all are sorted by the last step,
+  // those of one length begin together, end together, and leave their micro-batches half empty.
   std::optional<jobs::Prompt> take();
 
   std::size_t bytes() const { return bytes_; }
@@ -35,7 +37,7 @@ class PromptWindow {
  private:
   const int max_tokens_;
   const WindowLimits limits_;
-  std::multimap<std::int64_t, jobs::Prompt, std::greater<>> prompts_;  // by expected steps
+  std::multimap<std::int64_t, jobs::Prompt, std::greater<>> prompts_;  // by expected steps, about
   std::size_t bytes_ = 0;
 };
 

@@ -4,11 +4,6 @@
 
 namespace sluice::worker::batch {
 
-std::int64_t expected_steps(const ExpectedTokens& tokens) {
-  constexpr std::int64_t kPromptTokensPerStep = 16;  // a share of the usual token budget
-  return tokens.output_tokens + tokens.prompt_tokens / kPromptTokensPerStep;
-}
-
 std::optional<jobs::FinishReason> Sequence::accept(std::int32_t token, double now_s) {
   tokens.push_back(token);
   last_token_s = now_s;

@@ -11,13 +11,6 @@
 
 namespace sluice::worker::batch {
 
-// How many steps such a sequence is expected to take: one for each token of its answer, as far as
-// it may go, and few for its prompt, which is read in pieces.
-struct ExpectedTokens {
-  std::int64_t prompt_tokens = 0, output_tokens = 0;
-};
-std::int64_t expected_steps(const ExpectedTokens& tokens);
-
 struct Sequence {
   std::int64_t index = 0;  // the prompt's
   std::string id;
