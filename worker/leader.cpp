@@ -27,6 +27,7 @@ Leader::Leader(const model::Model& model, const pipeline::Plan& plan, const Inta
                 .token_budget = plan.token_budget,
                 .stages = plan.stages()},
                model::PagePool(engine.kv_room(), kv_layout(model.config(), plan.token_budget))),
+      prompts_enough_((plan.stages() + 1) * plan.batch_size),
       ports_(std::move(ports)),
       ready_({.tokenizer = model.tokenizer(),
               .vocab = model.config().vocab,
@@ -39,7 +40,7 @@ LeaderReport Leader::run() {
   clock_.open(clock_.now());
   while (!stopping() && step()) continue;
   // What is under way comes back even when the run stops: the stages owe it, and it may finish.
-  while (batcher_.steps_under_way() > 0) deliver(stage_.wait_tokens());
+  while (batcher_.steps_under_way() > 0) deliver(wait_tokens());
   report_.wasted_tokens = batcher_.unfinished_output_tokens();
 
   clock_.switch_to(Category::output);
@@ -54,16 +55,21 @@ bool Leader::stopping() {
   return report_.stopped;
 }
 
+bool Leader::hungry() const {
+  return batcher_.in_hand() + static_cast<int>(ready_.size()) < prompts_enough_;
+}
+
 // One thing after another that keeps the stages fed; false: nothing is left to do.
 bool Leader::step() {
   clock_.switch_to(Category::communication);  // making plans and taking messages apart is packing
   while (const auto tokens = stage_.receive_tokens()) deliver(*tokens);
+  ports_.attend(hungry());
   refill();
   auto micro_batch = batcher_.next(clock_.now());
   if (micro_batch) {
     stage_.run(*std::move(micro_batch));
   } else if (batcher_.steps_under_way() > 0) {
-    deliver(stage_.wait_tokens());
+    deliver(wait_tokens());
   } else {
     if (batcher_.idle() && ready_.ended()) return false;
     wait_for_sequences();
@@ -76,6 +82,7 @@ void Leader::read_ahead() {
   for (Patience patience; ready_.at_work() || (ready_.size() == 0 && !ready_.ended());
        patience.pause()) {
     if (stopping()) return;
+    ports_.attend(hungry());
   }
 }
 
@@ -95,7 +102,14 @@ void Leader::refill() {
 void Leader::wait_for_sequences() {
   clock_.switch_to(Category::bubble);
   for (Patience patience; ready_.size() == 0 && !ready_.ended() && !stopping(); patience.pause()) {
+    ports_.attend(hungry());
   }
+}
+
+// Takes no other prompts meanwhile: one range a step at most, or the replica whose messages take
+// the shortest way would have them all.
+pipeline::Tokens Leader::wait_tokens() {
+  return stage_.wait_tokens([this] { ports_.attend(/*hungry=*/false); });
 }
 
 void Leader::deliver(const pipeline::Tokens& tokens) {

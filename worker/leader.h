@@ -22,6 +22,9 @@ struct LeaderPorts {
   std::function<void(int tokens)> generated;        // progress
   std::function<bool()> should_stop;   // asked before each prompt is taken and each micro-batch
   std::function<void()> make_durable;  // returns when all answers are
+  // Called between steps and while it waits: what else this thread has to see to. hungry: too few
+  // prompts are in hand to keep the stages fed.
+  std::function<void(bool hungry)> attend = [](bool) {};
 };
 
 struct LeaderReport {
@@ -43,6 +46,7 @@ class Leader {
 
  private:
   bool stopping();
+  bool hungry() const;
   void read_ahead();
   void refill();
   bool step();
@@ -50,11 +54,13 @@ class Leader {
   void answer(const batch::Finished& finished);
   void refuse(const RefusedPrompt& refused);
   void wait_for_sequences();
+  pipeline::Tokens wait_tokens();
 
   const model::Model& model_;
   pipeline::Stage& stage_;
   pipeline::StageClock& clock_;
   batch::Batcher batcher_;
+  const int prompts_enough_;
   LeaderPorts ports_;
   LeaderReport report_;
   ReadySequences ready_;

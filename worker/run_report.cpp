@@ -20,7 +20,7 @@ jobs::StageMetrics measure_stage(int rank, const pipeline::Plan& plan, const Eng
   const model::StageRange& range = engine.forward().range();
   jobs::StageMetrics m;
   m.rank = rank;
-  m.replica = rank / plan.stages();
+  m.replica = plan.replica(rank);
   m.stage = plan.place(rank).stage;
   m.host = plan.hosts[static_cast<std::size_t>(rank)];
   m.first_layer = range.first;

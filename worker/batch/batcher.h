@@ -54,6 +54,7 @@ class Batcher {
 
   bool idle() const { return waiting_.empty() && in_flight_ == 0; }
   int in_flight() const { return in_flight_; }  // admitted sequences
+  int in_hand() const { return in_flight_ + static_cast<int>(waiting_.size()); }
   int steps_under_way() const { return static_cast<int>(under_way_.size()); }
   // Tokens generated for sequences that are not finished: lost when the run stops now.
   std::int64_t unfinished_output_tokens() const;

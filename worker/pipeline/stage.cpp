@@ -165,7 +165,7 @@ std::optional<Tokens> Stage::receive_tokens() {
   return read_tokens(*message);
 }
 
-Tokens Stage::wait_tokens() {
+Tokens Stage::wait_tokens(const std::function<void()>& meanwhile) {
   clock_.switch_to(Category::bubble);
   for (Patience patience;; patience.pause()) {
     if (auto message = link_.receive(place_.leader + place_.stages - 1, Channel::tokens)) {
@@ -173,6 +173,7 @@ Tokens Stage::wait_tokens() {
       clock_.end_wait(tokens.sent_s);
       return tokens;
     }
+    meanwhile();
   }
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -32,8 +33,8 @@ class Stage {
 
   // The leader's side. Each run() is answered by one Tokens, in order.
   void run(batch::MicroBatch micro_batch);
-  std::optional<Tokens> receive_tokens();  // if they have come
-  Tokens wait_tokens();
+  std::optional<Tokens> receive_tokens();                      // if they have come
+  Tokens wait_tokens(const std::function<void()>& meanwhile);  // called again and again
   // Tells the others. Requires: the window is closed; all micro-batches have come back.
   void stop();
 
