@@ -250,8 +250,9 @@ Table stage_table(const std::vector<jobs::StageMetrics>& stages, StageSum shown)
   };
   const bool pinned = shown == StageSum::elapsed &&
                       std::ranges::any_of(stages, [](const auto& s) { return !s.cores.empty(); });
+  const bool replicas = std::ranges::any_of(stages, [](const auto& s) { return s.replica > 0; });
   Table table{.columns = {{"rank", ""},
-                          {"replica", ""},
+                          {"replica", replicas ? "replica" : "", true},
                           {"stage", "stage", true},
                           {"host", shown == StageSum::elapsed ? "host" : ""},
                           {"layers", ""},
