@@ -270,7 +270,9 @@ Table stage_table(const std::vector<jobs::StageMetrics>& stages, StageSum shown)
                           {"wall_clock_s", "wall", true},
                           elapsed("teardown_s", "teardown"),
                           elapsed("elapsed_unattributed_s", "other"),
-                          elapsed("elapsed_s", "elapsed")},
+                          elapsed("elapsed_s", "elapsed"),
+                          window("micro_batches", "micro-batches"),
+                          window("micro_batch_occupancy", "occupancy")},
               .rows = {}};
   for (const auto& stage : stages) {
     std::string layers = std::to_string(stage.first_layer) + "-" + std::to_string(stage.last_layer);
@@ -295,7 +297,9 @@ Table stage_table(const std::vector<jobs::StageMetrics>& stages, StageSum shown)
                           seconds(stage.wall_clock_s),
                           seconds(stage.teardown_s),
                           seconds(stage.elapsed_unattributed_s),
-                          seconds(stage.elapsed_s)});
+                          seconds(stage.elapsed_s),
+                          count(stage.micro_batches),
+                          number(stage.micro_batch_occupancy, 2)});
   }
   return table;
 }

@@ -128,6 +128,10 @@ void Stage::begin_forward() {
   }
   forward_.begin(rows, page_tables, rings);
   ++counts_.micro_batches;
+  if (plan.decode_rows() > 0) {
+    ++counts_.decode_micro_batches;
+    counts_.decode_sequences += static_cast<std::int64_t>(plan.segments.size());
+  }
   counts_.decode_tokens += plan.decode_rows();
   counts_.prefill_tokens += plan.rows() - plan.decode_rows();
 }

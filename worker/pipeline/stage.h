@@ -19,6 +19,7 @@ namespace sluice::worker::pipeline {
 
 struct StageCounts {
   std::int64_t micro_batches = 0, prefill_tokens = 0, decode_tokens = 0;
+  std::int64_t decode_micro_batches = 0, decode_sequences = 0;  // those that continue an answer
   std::int64_t messages_sent = 0, bytes_sent = 0;
 };
 
