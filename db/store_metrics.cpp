@@ -37,6 +37,8 @@ void columns(RunRow& row, const Visit& visit) {
   visit("wasted_tokens", m.wasted_tokens);
   visit("output_tokens_per_s", m.output_tokens_per_s);
   visit("total_tokens_per_s", m.total_tokens_per_s);
+  visit("micro_batches", m.micro_batches);
+  visit("micro_batch_occupancy", m.micro_batch_occupancy);
   visit("queue_p50_s", m.queue_s.p50);
   visit("queue_p90_s", m.queue_s.p90);
   visit("queue_p99_s", m.queue_s.p99);
@@ -84,6 +86,8 @@ void columns(StageRow& row, const Visit& visit) {
   visit("micro_batches", m.micro_batches);
   visit("prefill_tokens", m.prefill_tokens);
   visit("decode_tokens", m.decode_tokens);
+  visit("decode_micro_batches", m.decode_micro_batches);
+  visit("micro_batch_occupancy", m.micro_batch_occupancy);
   visit("weight_bytes", m.weight_bytes);
   visit("kv_bytes", m.kv_bytes);
   visit("bytes_sent", m.bytes_sent);

@@ -38,7 +38,9 @@ path Layout::stage(RunId run, int rank) const {
 }
 path Layout::metrics(RunId run) const { return run_dir(run) / "metrics.json"; }
 path Layout::exit(RunId run) const { return run_dir(run) / "exit.json"; }
-path Layout::worker_log(RunId run) const { return run_dir(run) / "worker.log"; }
+path Layout::worker_log(RunId run, int rank) const {
+  return run_dir(run) / (rank == 0 ? "worker.log" : numbered("worker", rank, ".log"));
+}
 path Layout::script_log(int attempt) const {
   return run_dir({.attempt = attempt, .restart = 0}) / "slurm-%j.out";
 }

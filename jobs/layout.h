@@ -34,7 +34,7 @@ class Layout {
   path stage(RunId run, int rank) const;
   path metrics(RunId run) const;
   path exit(RunId run) const;
-  path worker_log(RunId run) const;
+  path worker_log(RunId run, int rank = 0) const;  // rank 0's is the run's own
   // Where the script's own output goes. Slurm opens it before the script runs and keeps it over
   // requeues, so it lies in the folder of the attempt's first run, which must exist at submission.
   path script_log(int attempt) const;  // "runs/<attempt>.0/slurm-%j.out": %j is Slurm's job id

@@ -50,6 +50,8 @@ static void fields(io::Record& record, StageMetrics& stage) {
   record("micro_batches", stage.micro_batches);
   record("prefill_tokens", stage.prefill_tokens);
   record("decode_tokens", stage.decode_tokens);
+  record("decode_micro_batches", stage.decode_micro_batches);
+  record("micro_batch_occupancy", stage.micro_batch_occupancy);
   record("weight_bytes", stage.weight_bytes);
   record("kv_bytes", stage.kv_bytes);
   record("bytes_sent", stage.bytes_sent);
@@ -75,6 +77,8 @@ static void fields(io::Record& record, RunMetrics& metrics) {
   record("wasted_tokens", metrics.wasted_tokens);
   record("output_tokens_per_s", metrics.output_tokens_per_s);
   record("total_tokens_per_s", metrics.total_tokens_per_s);
+  record("micro_batches", metrics.micro_batches);
+  record("micro_batch_occupancy", metrics.micro_batch_occupancy);
   record.object("queue_s", metrics.queue_s);
   record.object("ttft_s", metrics.ttft_s);
   record.object("tpot_s", metrics.tpot_s);

@@ -49,6 +49,8 @@ struct StageMetrics {
          output_s = 0, unattributed_s = 0;
   double clock_error_s = 0;  // of the alignment that divides waits into communication and bubble
   std::int64_t micro_batches = 0, prefill_tokens = 0, decode_tokens = 0;
+  std::int64_t decode_micro_batches = 0;        // those that continue an answer
+  double micro_batch_occupancy = kNotMeasured;  // their sequences / batch_size, the mean
   std::int64_t weight_bytes = 0, kv_bytes = 0, bytes_sent = 0, messages_sent = 0;
 };
 
@@ -66,6 +68,8 @@ struct RunMetrics {
   std::int64_t prompts_ok = 0, prompts_failed = 0;  // answered by this run
   std::int64_t prompt_tokens = 0, output_tokens = 0, wasted_tokens = 0;
   double output_tokens_per_s = 0, total_tokens_per_s = 0;
+  std::int64_t micro_batches = 0;               // of all replicas
+  double micro_batch_occupancy = kNotMeasured;  // of those that continue an answer
   Quantiles queue_s, ttft_s, tpot_s, latency_s;
 };
 

@@ -196,9 +196,27 @@ PromptSummary normalise_prompts(const NormaliseOptions& options) {
   return summary;
 }
 
+PromptIndex::PromptIndex(const std::filesystem::path& path) {
+  io::LineReader reader(path, 0);  // keeps nothing of a line
+  for (; const auto line = reader.next(); ++prompts_) {
+    if (prompts_ % kStride == 0) offsets_.push_back(line->begin);
+  }
+}
+
 PromptReader::PromptReader(const std::filesystem::path& path)
     : file_(path, std::ios::binary), path_(path.string()) {
   if (!file_) throw Error("cannot open " + path_);
+}
+
+void PromptReader::skip() {
+  std::getline(file_, line_);
+  ++index_;
+}
+
+void PromptReader::seek(std::int64_t index, std::int64_t offset) {
+  file_.clear();
+  file_.seekg(offset);
+  index_ = index;
 }
 
 std::optional<Prompt> PromptReader::next() {

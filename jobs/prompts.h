@@ -62,11 +62,33 @@ struct NormaliseOptions {
 };
 PromptSummary normalise_prompts(const NormaliseOptions& options);
 
+// Where lines of prompts.jsonl begin, found without reading what is in them: 8 bytes for each
+// kStride of them.
+class PromptIndex {
+ public:
+  static constexpr std::int64_t kStride = 64;
+
+  explicit PromptIndex(const std::filesystem::path& path);  // throws jobs::Error
+
+  std::int64_t prompts() const { return prompts_; }
+  // Of a line whose index is a multiple of kStride, and below prompts().
+  std::int64_t offset(std::int64_t index) const {
+    return offsets_[static_cast<std::size_t>(index / kStride)];
+  }
+
+ private:
+  std::vector<std::int64_t> offsets_;
+  std::int64_t prompts_ = 0;
+};
+
 // Reads prompts.jsonl line by line. Not thread-safe.
 class PromptReader {
  public:
   explicit PromptReader(const std::filesystem::path& path);
   std::optional<Prompt> next();  // nullopt at the end; throws jobs::Error with the line number
+  void skip();                   // passes over a line, whatever is in it
+  // The next line is the one of that index, and begins at that byte.
+  void seek(std::int64_t index, std::int64_t offset);
 
  private:
   std::ifstream file_;

@@ -30,13 +30,6 @@ jobs::Shape make_shape(const Settings& settings) {
     shape.stages = static_cast<int>(
         std::clamp<std::int64_t>(shape.ranks() / shape.replicas, 1, jobs::kRanksMax));
   }
-  if (shape.replicas == 1 && shape.stages != shape.ranks() && shape.ranks() <= jobs::kRanksMax) {
-    throw Error(ExitStatus::usage, "stages " + std::to_string(shape.stages) +
-                                       ": every rank is a stage, and there are " +
-                                       std::to_string(shape.ranks()) +
-                                       " (nodes x ranks-per-node); leave --stages out, "
-                                       "or ask for as many ranks");
-  }
   if (const auto problem = jobs::shape_problem(shape); !problem.empty()) {
     throw Error(ExitStatus::usage, problem);
   }

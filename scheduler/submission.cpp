@@ -58,7 +58,7 @@ void check_against_model(const jobs::JobSpec& spec, const ModelFacts& model) {
   if (model.layers > 0 && spec.shape.stages > stages_max) {
     throw usage(spec.model + " has " + std::to_string(model.layers) + " layers, too few for " +
                 std::to_string(spec.shape.stages) + " stages; use at most " +
-                std::to_string(stages_max) + " ranks");
+                std::to_string(stages_max) + " ranks, or more --replicas");
   }
   if (model.context > 0 && spec.max_seq_len > model.context) {
     throw usage("max-seq-len " + std::to_string(spec.max_seq_len) + ": " + spec.model +

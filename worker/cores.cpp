@@ -68,9 +68,10 @@ std::string core_list(std::vector<int> cores) {
   return text;
 }
 
-Cores::Cores(int local_rank, int local_size, int threads, const std::string& lock_dir) {
+Cores::Cores(int local_rank, int local_size, int threads, const std::string& lock_dir)
+    : allowed_(allowed_cores()) {
   std::vector<int> cores;
-  for (const int core : core_preference(allowed_cores(), local_rank, local_size)) {
+  for (const int core : core_preference(allowed_, local_rank, local_size)) {
     if (static_cast<int>(cores.size()) == threads) break;
     const int fd = lock_core(core, lock_dir);
     if (fd < 0) continue;
@@ -78,6 +79,10 @@ Cores::Cores(int local_rank, int local_size, int threads, const std::string& loc
     cores.push_back(core);
   }
   if (!cores.empty() && pin_to(cores)) pinned_ = cores;
+}
+
+void Cores::unpin_thread() const {
+  if (!pinned_.empty()) pin_to(allowed_);
 }
 
 Cores::~Cores() {

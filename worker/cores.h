@@ -28,7 +28,12 @@ class Cores {
 
   const std::vector<int>& pinned() const { return pinned_; }  // empty: not pinned
 
+  // Lets the calling thread, which has inherited the pin, run on any core that the process may:
+  // beside the pinned thread, not in its place.
+  void unpin_thread() const;
+
  private:
+  std::vector<int> allowed_;
   std::vector<int> pinned_;
   std::vector<int> lock_fds_;
 };

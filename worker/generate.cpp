@@ -91,7 +91,7 @@ int generate(const GenerateOptions& options, std::ostream& out) {
   jobs::PromptReader reader(normalised.path());
   const LeaderReport report =
       run_locally(world, {.model = model, .plan = plan, .rules = rules, .setup = setup},
-                  {.next_prompt = [&] { return reader.next(); },
+                  {.prompts = {.next = [&] { return reader.next(); }},
                    .answer = [&](const jobs::Result& result) { out << to_line(result) << '\n'; },
                    .generated = [](int) {},
                    .should_stop = [] { return false; },

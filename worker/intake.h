@@ -18,7 +18,7 @@ struct IntakeRules {
   int max_positions = 0;  // prompt + output tokens
   int max_tokens = 256;
   bool ignore_eos = false;
-  std::vector<std::int32_t> stop_token_ids;  // beside the model's own
+  std::vector<std::int32_t> stop_token_ids = {};  // beside the model's own
 };
 
 // max_tokens is cut to what fits into max_positions (the answer then ends with reason "length"); a

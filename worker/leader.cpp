@@ -4,29 +4,43 @@
 #include <utility>
 #include <variant>
 
+#include "worker/pipeline/patience.h"
+
 namespace sluice::worker {
 
 using pipeline::Category;
 using pipeline::Charge;
+using pipeline::Patience;
+
+namespace {
+
+constexpr std::size_t kMicroBatchesReady = 4;  // full ones, made ahead of need
+
+}  // namespace
 
 Leader::Leader(const model::Model& model, const pipeline::Plan& plan, const IntakeRules& rules,
                Engine& engine, LeaderPorts ports)
     : model_(model),
-      rules_(rules),
       stage_(engine.stage()),
       clock_(engine.clock()),
       batcher_({.batch_size = plan.batch_size,
                 .token_budget = plan.token_budget,
                 .stages = plan.stages()},
                model::PagePool(engine.kv_room(), kv_layout(model.config(), plan.token_budget))),
-      ports_(std::move(ports)) {}
+      prompts_enough_((plan.stages() + 1) * plan.batch_size),
+      ports_(std::move(ports)),
+      ready_({.tokenizer = model.tokenizer(),
+              .vocab = model.config().vocab,
+              .rules = rules,
+              .ready_max = kMicroBatchesReady * static_cast<std::size_t>(plan.batch_size)},
+             ports_.prompts) {}
 
 LeaderReport Leader::run() {
-  refill();
+  read_ahead();
   clock_.open(clock_.now());
   while (!stopping() && step()) continue;
   // What is under way comes back even when the run stops: the stages owe it, and it may finish.
-  while (batcher_.steps_under_way() > 0) deliver(stage_.wait_tokens());
+  while (batcher_.steps_under_way() > 0) deliver(wait_tokens());
   report_.wasted_tokens = batcher_.unfinished_output_tokens();
 
   clock_.switch_to(Category::output);
@@ -41,39 +55,61 @@ bool Leader::stopping() {
   return report_.stopped;
 }
 
+bool Leader::hungry() const {
+  return batcher_.in_hand() + static_cast<int>(ready_.size()) < prompts_enough_;
+}
+
 // One thing after another that keeps the stages fed; false: nothing is left to do.
 bool Leader::step() {
   clock_.switch_to(Category::communication);  // making plans and taking messages apart is packing
   while (const auto tokens = stage_.receive_tokens()) deliver(*tokens);
+  ports_.attend(hungry());
   refill();
   auto micro_batch = batcher_.next(clock_.now());
   if (micro_batch) {
     stage_.run(*std::move(micro_batch));
   } else if (batcher_.steps_under_way() > 0) {
-    deliver(stage_.wait_tokens());
+    deliver(wait_tokens());
   } else {
-    return !batcher_.idle() || more_prompts_;
+    if (batcher_.idle() && ready_.ended()) return false;
+    wait_for_sequences();
   }
   return true;
 }
 
-// Tokenises ahead of need. Counted as prefill: it is work on the prompt.
-void Leader::refill() {
-  const Charge charge(clock_, Category::prefill);
-  while (more_prompts_ && batcher_.wants_sequences() && !stopping()) {
-    const std::optional<jobs::Prompt> prompt = ports_.next_prompt();
-    if (!prompt) {
-      more_prompts_ = false;
-      return;
-    }
-    auto taken = take_in(*prompt, model_.tokenizer(), model_.config().vocab, rules_);
-    if (const auto* error = std::get_if<jobs::ItemError>(&taken)) {
-      refuse(*prompt, *error);
-      return;  // thousands of these must not keep the stages waiting
-    } else {
-      batcher_.add(std::get<batch::Sequence>(std::move(taken)));
-    }
+// Until all that can be made ahead of need is: no window opens to wait for a tokenizer.
+void Leader::read_ahead() {
+  for (Patience patience; ready_.at_work() || (ready_.size() == 0 && !ready_.ended());
+       patience.pause()) {
+    if (stopping()) return;
+    ports_.attend(hungry());
   }
+}
+
+void Leader::refill() {
+  while (batcher_.wants_sequences() && !stopping()) {
+    auto taken = ready_.take();
+    if (!taken) return;
+    if (const auto* refused = std::get_if<RefusedPrompt>(&*taken)) {
+      refuse(*refused);
+      return;  // thousands of these must not keep the stages waiting
+    }
+    batcher_.add(std::get<batch::Sequence>(*std::move(taken)));
+  }
+}
+
+// Nothing is under way, and no sequence is ready.
+void Leader::wait_for_sequences() {
+  clock_.switch_to(Category::bubble);
+  for (Patience patience; ready_.size() == 0 && !ready_.ended() && !stopping(); patience.pause()) {
+    ports_.attend(hungry());
+  }
+}
+
+// Takes no other prompts meanwhile: one range a step at most, or the replica whose messages take
+// the shortest way would have them all.
+pipeline::Tokens Leader::wait_tokens() {
+  return stage_.wait_tokens([this] { ports_.attend(/*hungry=*/false); });
 }
 
 void Leader::deliver(const pipeline::Tokens& tokens) {
@@ -111,12 +147,13 @@ void Leader::answer(const batch::Finished& finished) {
   ports_.answer(result);
 }
 
-void Leader::refuse(const jobs::Prompt& prompt, const jobs::ItemError& error) {
+void Leader::refuse(const RefusedPrompt& refused) {
+  const Charge charge(clock_, Category::output);
   jobs::Result result;
-  result.id = prompt.id;
-  result.index = prompt.index;
+  result.id = refused.id;
+  result.index = refused.index;
   result.finish_reason = jobs::FinishReason::error;
-  result.error = error;
+  result.error = refused.error;
   ++report_.prompts_failed;
   ports_.answer(result);
 }

@@ -1,27 +1,30 @@
 // The first stage of a replica, driving it: prompts in, answers out, every stage fed. Knows nothing
-// of files: where prompts come from and where answers go is handed in. One thread.
+// of files: where prompts come from and where answers go is handed in. One thread, beside the one
+// that makes sequences of prompts.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <vector>
 
-#include "jobs/prompts.h"
 #include "jobs/results.h"
 #include "worker/batch/batcher.h"
 #include "worker/engine.h"
 #include "worker/intake.h"
 #include "worker/model/model.h"
+#include "worker/ready_sequences.h"
 
 namespace sluice::worker {
 
 struct LeaderPorts {
-  std::function<std::optional<jobs::Prompt>()> next_prompt;  // not answered yet; nothing: no more
+  PromptSource prompts;                             // those that are not answered yet
   std::function<void(const jobs::Result&)> answer;  // job, run and replica are not filled in
   std::function<void(int tokens)> generated;        // progress
   std::function<bool()> should_stop;   // asked before each prompt is taken and each micro-batch
   std::function<void()> make_durable;  // returns when all answers are
+  // Called between steps and while it waits: what else this thread has to see to. hungry: too few
+  // prompts are in hand to keep the stages fed.
+  std::function<void(bool hungry)> attend = [](bool) {};
 };
 
 struct LeaderReport {
@@ -43,20 +46,24 @@ class Leader {
 
  private:
   bool stopping();
+  bool hungry() const;
+  void read_ahead();
   void refill();
   bool step();
   void deliver(const pipeline::Tokens& tokens);
   void answer(const batch::Finished& finished);
-  void refuse(const jobs::Prompt& prompt, const jobs::ItemError& error);
+  void refuse(const RefusedPrompt& refused);
+  void wait_for_sequences();
+  pipeline::Tokens wait_tokens();
 
   const model::Model& model_;
-  const IntakeRules rules_;
   pipeline::Stage& stage_;
   pipeline::StageClock& clock_;
   batch::Batcher batcher_;
+  const int prompts_enough_;
   LeaderPorts ports_;
-  bool more_prompts_ = true;
   LeaderReport report_;
+  ReadySequences ready_;
 };
 
 }  // namespace sluice::worker

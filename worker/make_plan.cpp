@@ -11,9 +11,6 @@ void require_supported(const jobs::JobSpec& spec) {
   const auto refuse = [](const std::string& what, const std::string& fix) {
     throw Error(what + " belongs to a later version of sluice-worker: " + fix);
   };
-  if (spec.shape.replicas != 1) {
-    refuse("replicas = " + std::to_string(spec.shape.replicas), "use replicas = 1");
-  }
   if (!kernels::precision_named(spec.precision)) {
     refuse("precision = " + spec.precision, "use fast, high or exact");
   }

@@ -29,7 +29,8 @@ struct WriterSetup {
   int replica = 0;
   jobs::ResultLog::Sync sync = jobs::ResultLog::Sync::group;
   std::int64_t prompts_total = 0;
-  std::int64_t done_before = 0, failed_before = 0;    // durable, of earlier runs
+  // Durable, of earlier runs; on one replica, for the progress of all is summed.
+  std::int64_t done_before = 0, failed_before = 0;
   std::function<void(const std::string&)> warn = {};  // called on the writer's thread
 };
 
@@ -47,7 +48,7 @@ class ResultWriter {
 
   void count_output(int tokens) { output_tokens_ += tokens; }
   bool cancel_requested() const { return cancel_requested_; }
-  std::int64_t prompts_done() const { return done_; }      // durable, of all runs
+  std::int64_t prompts_done() const { return done_; }      // durable: before, and here
   std::int64_t prompts_failed() const { return failed_; }  // of those
 
  private:

@@ -1,5 +1,6 @@
 #include "worker/run.h"
 
+#include <algorithm>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -24,9 +25,13 @@
 #include "worker/phase_clock.h"
 #include "worker/pipeline/agreement.h"
 #include "worker/pipeline/collective.h"
+#include "worker/pipeline/messages.h"
+#include "worker/ranged_prompts.h"
+#include "worker/replica_report.h"
 #include "worker/result_writer.h"
 #include "worker/run_report.h"
 #include "worker/stop_signal.h"
+#include "worker/supply.h"
 #include "worker/wire.h"
 
 namespace sluice::worker {
@@ -71,10 +76,29 @@ struct Job {
   }
 };
 
-// What only the leader knows at the end.
-struct Led {
-  LeaderReport report;
-  jobs::ExitRecord exit;
+// What the runs so far have left to do.
+struct Remainder {
+  jobs::DoneSet done;
+  jobs::PromptIndex lines;
+
+  Remainder(const jobs::Layout& layout, const jobs::JobSpec& spec)
+      : done(jobs::read_done(layout.results_dir(), spec.uid, spec.prompt_count)),
+        lines(layout.prompts()) {
+    if (lines.prompts() > spec.prompt_count) {
+      throw Error(layout.prompts().string() + " has more than the " +
+                  std::to_string(spec.prompt_count) +
+                  " prompts that were submitted: the file has been changed since");
+    }
+  }
+
+  batch::RangeDealer dealer(int replicas) const {
+    return batch::RangeDealer({.prompts = lines.prompts(),
+                               .to_do = lines.prompts() - done.count(),
+                               .replicas = replicas,
+                               .is_done = [this](std::int64_t i) { return done.contains(i); },
+                               .stride = jobs::PromptIndex::kStride,
+                               .offset = [this](std::int64_t i) { return lines.offset(i); }});
+  }
 };
 
 class Run {
@@ -94,10 +118,13 @@ class Run {
   int refuse(const std::string& problem, int exit_code);
   void announce(const pipeline::Plan& plan);
   EngineSetup setup(const jobs::JobSpec& spec) const;
-  Led lead(const Job& job, const pipeline::Plan& plan, Engine& engine);
-  jobs::ExitRecord conclude(const jobs::JobSpec& spec, const LeaderReport& report) const;
-  int farewell(const pipeline::Plan& plan, Engine& engine, const Cores& cores,
-               const std::optional<Led>& led);
+  ReplicaReport lead(const Job& job, const pipeline::Plan& plan, const Cores& cores,
+                     Engine& engine);
+  jobs::ExitRecord conclude(const jobs::JobSpec& spec, const ReplicaReport& report) const;
+  int farewell(const Job& job, const pipeline::Plan& plan, Engine& engine, const Cores& cores,
+               const std::optional<ReplicaReport>& led);
+  void take_the_runs_window(pipeline::StageClock& clock);
+  Log& log();
   void keep_measurement(const std::filesystem::path& path, const std::string& json);
   void write_exit(const jobs::ExitRecord& exit);
 
@@ -106,8 +133,8 @@ class Run {
   const pipeline::NodePlace& node_;
   const jobs::Layout layout_;
   PhaseClock phases_;
-  std::optional<Log> log_;              // rank 0
-  std::optional<ResultWriter> writer_;  // rank 0: answers, progress, requests to cancel
+  std::optional<Log> log_;              // leaders; others when they have something to say
+  std::optional<ResultWriter> writer_;  // leaders: answers, progress, requests to cancel
 };
 
 // Where ranks wait for each other is marked: all of them come there, or none.
@@ -129,13 +156,19 @@ int Run::go() {
   Engine& engine = *loaded.engine;
 
   phases_.begin(Phase::preprocess);
-  std::optional<Led> led;
-  if (is_rank_0()) {
-    led = lead(job, plan, engine);
+  std::optional<ReplicaReport> led;
+  if (plan.leads(world_.rank())) {
+    led = lead(job, plan, cores, engine);
   } else {
     engine.stage().serve();
   }
-  return farewell(plan, engine, cores, led);  // collective
+  return farewell(job, plan, engine, cores, led);  // collective
+}
+
+// On the thread that runs this; the writer's may use it once it is there.
+Log& Run::log() {
+  if (!log_) log_.emplace(layout_.worker_log(options_.run, world_.rank()));
+  return *log_;
 }
 
 pipeline::Plan Run::decide(const Job& job) const {
@@ -147,8 +180,7 @@ pipeline::Plan Run::decide(const Job& job) const {
 int Run::refuse(const std::string& problem, int exit_code) {
   if (is_rank_0()) {
     record_failure(options_, exit_code, problem);
-    if (!log_) log_.emplace(layout_.worker_log(options_.run));
-    log_->warn("refused: " + problem);
+    log().warn("refused: " + problem);
   }
   return exit_code;
 }
@@ -163,9 +195,9 @@ void Run::announce(const pipeline::Plan& plan) {
   started.hosts = plan.hosts;
   started.partition_text = pipeline::to_string(plan.ranges);
   jobs::write_file_whole(layout_.started(options_.run), to_json(started));
-  log_.emplace(layout_.worker_log(options_.run));
-  log_->info("run " + to_string(options_.run) + ": " + std::to_string(world_.size()) +
-             " rank(s), layers " + started.partition_text);
+  log().info("run " + to_string(options_.run) + ": " + std::to_string(world_.size()) +
+             " rank(s), " + std::to_string(world_.size() / plan.stages()) + " replica(s), layers " +
+             started.partition_text);
 }
 
 EngineSetup Run::setup(const jobs::JobSpec& spec) const {
@@ -179,60 +211,68 @@ EngineSetup Run::setup(const jobs::JobSpec& spec) const {
           .memory_bytes = available_memory_bytes() / static_cast<std::uint64_t>(node_.local_size)};
 }
 
-Led Run::lead(const Job& job, const pipeline::Plan& plan, Engine& engine) {
+ReplicaReport Run::lead(const Job& job, const pipeline::Plan& plan, const Cores& cores,
+                        Engine& engine) {
   const jobs::JobSpec& spec = job.spec;
-  const jobs::DoneSet earlier = jobs::read_done(layout_.results_dir(), spec.uid, spec.prompt_count);
-  if (earlier.useless_lines() > 0) {
-    log_->warn(std::to_string(earlier.useless_lines()) +
+  const int replica = plan.replica(world_.rank());
+  std::optional<Remainder> left;
+  if (is_rank_0()) left.emplace(layout_, spec);
+  if (left && left->done.useless_lines() > 0) {
+    log().warn(std::to_string(left->done.useless_lines()) +
                " result line(s) of earlier runs are damaged or another job's: their prompts are "
                "answered again");
   }
-  log_->info(std::to_string(earlier.count()) + " of " + std::to_string(spec.prompt_count) +
-             " prompts are done; KV room for " + to_string(engine.kv_room()));
+  if (left) {
+    log().info(std::to_string(left->done.count()) + " of " + std::to_string(spec.prompt_count) +
+               " prompts are done");
+  }
+  log().info("replica " + std::to_string(replica) + ": KV room for " + to_string(engine.kv_room()));
   writer_.emplace(WriterSetup{
       .layout = layout_,
       .job_uid = spec.uid,
       .run = options_.run,
-      .replica = 0,
+      .replica = replica,
       .sync = spec.fsync == "none" ? jobs::ResultLog::Sync::none : jobs::ResultLog::Sync::group,
       .prompts_total = spec.prompt_count,
-      .done_before = earlier.count(),
-      .failed_before = earlier.failed(),
-      .warn = [this](const std::string& line) { log_->warn(line); }});
+      .done_before = left ? left->done.count() : 0,
+      .failed_before = left ? left->done.failed() : 0,
+      .warn = [this](const std::string& line) { log().warn(line); }});
 
-  jobs::PromptReader prompts(layout_.prompts());
-  const auto next_prompt = [&]() -> std::optional<jobs::Prompt> {
-    while (auto prompt = prompts.next()) {
-      if (prompt->index >= spec.prompt_count) {
-        throw Error(layout_.prompts().string() + " has more than the " +
-                    std::to_string(spec.prompt_count) +
-                    " prompts that were submitted: the file has been changed since");
-      }
-      if (!earlier.contains(prompt->index)) return prompt;
-    }
-    return std::nullopt;
+  RangedPrompts prompts(layout_.prompts());
+  Supply supply(world_, plan.stages(), prompts,
+                left ? std::optional(left->dealer(world_.size() / plan.stages())) : std::nullopt);
+  const auto should_stop = [&] {
+    if (stop_signal_seen() || writer_->cancel_requested()) supply.stop();
+    return supply.stopped();
   };
-  Leader leader(*job.model, plan,
-                {.max_positions = plan.max_positions,
-                 .max_tokens = spec.max_tokens,
-                 .ignore_eos = spec.ignore_eos,
-                 .stop_token_ids = spec.stop_token_ids},
-                engine,
-                {.next_prompt = next_prompt,
-                 .answer = [&](const jobs::Result& result) { writer_->add(result); },
-                 .generated = [&](int tokens) { writer_->count_output(tokens); },
-                 .should_stop = [&] { return stop_signal_seen() || writer_->cancel_requested(); },
-                 .make_durable = [&] { writer_->finish(); }});
-  Led led{.report = leader.run(), .exit = {}};
-  led.exit = conclude(spec, led.report);
-  return led;
+  Leader leader(
+      *job.model, plan,
+      {.max_positions = plan.max_positions,
+       .max_tokens = spec.max_tokens,
+       .ignore_eos = spec.ignore_eos,
+       .stop_token_ids = spec.stop_token_ids},
+      engine,
+      {.prompts = {.next = [&] { return prompts.next(); },
+                   .wait = [&](const std::stop_token& stop) { return prompts.wait(stop); },
+                   .begin = [&] { cores.unpin_thread(); }},
+       .answer = [&](const jobs::Result& result) { writer_->add(result); },
+       .generated = [&](int tokens) { writer_->count_output(tokens); },
+       .should_stop = should_stop,
+       .make_durable = [&] { writer_->finish(); },
+       .attend = [&](bool hungry) { supply.attend(hungry); }});
+  ReplicaReport report{.leader = leader.run()};
+  supply.leave();
+  report.prompts_done = writer_->prompts_done();
+  report.prompts_failed = writer_->prompts_failed();
+  report.cancelled = writer_->cancel_requested();
+  return report;
 }
 
-jobs::ExitRecord Run::conclude(const jobs::JobSpec& spec, const LeaderReport& report) const {
+jobs::ExitRecord Run::conclude(const jobs::JobSpec& spec, const ReplicaReport& report) const {
   jobs::ExitRecord exit;
   exit.run = options_.run;
-  exit.prompts_done = writer_->prompts_done();
-  exit.prompts_failed = writer_->prompts_failed();
+  exit.prompts_done = report.prompts_done;
+  exit.prompts_failed = report.prompts_failed;
   const std::string failed =
       exit.prompts_failed == 0 ? "" : ", " + std::to_string(exit.prompts_failed) + " failed";
   const std::string count = std::to_string(exit.prompts_done - exit.prompts_failed) + " of " +
@@ -241,11 +281,11 @@ jobs::ExitRecord Run::conclude(const jobs::JobSpec& spec, const LeaderReport& re
     exit.exit_code = kAllAnswered;
     exit.outcome = "completed";
     exit.message = count;
-  } else if (report.stopped) {
+  } else if (report.leader.stopped) {
     exit.exit_code = kStoppedEarly;
     exit.outcome = "stopped";
     exit.message = std::string("stopped early ") +
-                   (writer_->cancel_requested() ? "(cancelled)" : "(by a signal)") + ": " + count;
+                   (report.cancelled ? "(cancelled)" : "(by a signal)") + ": " + count;
   } else {
     exit.exit_code = kFailed;
     exit.outcome = "failed";
@@ -257,9 +297,10 @@ jobs::ExitRecord Run::conclude(const jobs::JobSpec& spec, const LeaderReport& re
 
 // Every rank writes what it measured; then rank 0 writes the run's metrics, and last of all its
 // end. Collective.
-int Run::farewell(const pipeline::Plan& plan, Engine& engine, const Cores& cores,
-                  const std::optional<Led>& led) {
+int Run::farewell(const Job& job, const pipeline::Plan& plan, Engine& engine, const Cores& cores,
+                  const std::optional<ReplicaReport>& led) {
   engine.realign_clocks();                                 // collective
+  take_the_runs_window(engine.clock());                    // collective
   const double offset_s = engine.clock_offset().offset_s;  // the window is told in world time
   phases_.begin(Phase::window, engine.clock().opened_s() - offset_s);
   phases_.begin(Phase::teardown, engine.clock().closed_s() - offset_s);
@@ -276,15 +317,39 @@ int Run::farewell(const pipeline::Plan& plan, Engine& engine, const Cores& cores
   for (const Bytes& bytes : gather(world_, words.take())) {  // collective
     stages.push_back(jobs::parse_stage_metrics(ByteReader(bytes).get_text()));
   }
+  ReplicaReport all;
+  for (const Bytes& bytes : gather_large(world_, led ? write(*led) : Bytes{})) {  // collective
+    if (!bytes.empty()) add(all, read_replica_report(bytes));
+  }
   ByteWriter code;
-  if (led) {
-    const jobs::RunMetrics metrics = measure_run(options_.run, led->report, stages);
+  if (is_rank_0()) {
+    const jobs::RunMetrics metrics = measure_run(options_.run, all.leader, stages);
     keep_measurement(layout_.metrics(options_.run), to_json(metrics));
-    write_exit(led->exit);
-    code.put(led->exit.exit_code);
+    const jobs::ExitRecord exit = conclude(job.spec, all);
+    write_exit(exit);
+    code.put(exit.exit_code);
   }
   const Bytes common = broadcast(world_, code.take());  // collective
   return ByteReader(common).get<int>();
+}
+
+// From the first replica's first prompt to the last one's last answer. Collective.
+void Run::take_the_runs_window(pipeline::StageClock& clock) {
+  ByteWriter mine;
+  mine.put(pipeline::Window{.opened_s = clock.opened_s(), .closed_s = clock.closed_s()});
+  Bytes common = mine.take();
+  const std::vector<Bytes> all = gather(world_, common);  // collective
+  auto window = ByteReader(common).get<pipeline::Window>();
+  for (const Bytes& bytes : all) {
+    const auto other = ByteReader(bytes).get<pipeline::Window>();
+    window.opened_s = std::min(window.opened_s, other.opened_s);
+    window.closed_s = std::max(window.closed_s, other.closed_s);
+  }
+  ByteWriter out;
+  out.put(window);
+  common = broadcast(world_, out.take());  // collective
+  window = ByteReader(common).get<pipeline::Window>();
+  clock.widen(window.opened_s, window.closed_s);
 }
 
 // The answers are there: a run does not fail for want of its measurements.
@@ -292,7 +357,7 @@ void Run::keep_measurement(const std::filesystem::path& path, const std::string&
   try {
     jobs::write_file_whole(path, json);
   } catch (const std::exception& error) {
-    log_->warn(std::string("a measurement is lost: ") + error.what());
+    log().warn(std::string("a measurement is lost: ") + error.what());
   }
 }
 
@@ -300,7 +365,7 @@ void Run::write_exit(const jobs::ExitRecord& exit) {
   jobs::ExitRecord record = exit;
   record.ended_unix_s = jobs::unix_time_s();
   jobs::write_file_whole(layout_.exit(options_.run), to_json(record));
-  log_->info(record.outcome + ": " + record.message);
+  log().info(record.outcome + ": " + record.message);
 }
 
 // Prompts that all runs have answered, where that can still be read.

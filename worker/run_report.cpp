@@ -20,7 +20,7 @@ jobs::StageMetrics measure_stage(int rank, const pipeline::Plan& plan, const Eng
   const model::StageRange& range = engine.forward().range();
   jobs::StageMetrics m;
   m.rank = rank;
-  m.replica = rank / plan.stages();
+  m.replica = plan.replica(rank);
   m.stage = plan.place(rank).stage;
   m.host = plan.hosts[static_cast<std::size_t>(rank)];
   m.first_layer = range.first;
@@ -42,6 +42,11 @@ jobs::StageMetrics measure_stage(int rank, const pipeline::Plan& plan, const Eng
   m.micro_batches = counts.micro_batches;
   m.prefill_tokens = counts.prefill_tokens;
   m.decode_tokens = counts.decode_tokens;
+  m.decode_micro_batches = counts.decode_micro_batches;
+  if (counts.decode_micro_batches > 0) {
+    m.micro_batch_occupancy = static_cast<double>(counts.decode_sequences) /
+                              (static_cast<double>(counts.decode_micro_batches) * plan.batch_size);
+  }
   m.bytes_sent = counts.bytes_sent;
   m.messages_sent = counts.messages_sent;
   m.weight_bytes = static_cast<std::int64_t>(engine.forward().weight_bytes());
@@ -85,6 +90,16 @@ jobs::RunMetrics measure_run(jobs::RunId run, const LeaderReport& report,
   m.wasted_tokens = report.wasted_tokens;
   m.output_tokens_per_s = per_second(m.output_tokens, m.wall_clock_s);
   m.total_tokens_per_s = per_second(m.prompt_tokens + m.output_tokens, m.wall_clock_s);
+  double full = 0, decoding = 0;
+  for (const jobs::StageMetrics& stage : stages) {
+    if (stage.stage > 0) continue;  // a micro-batch passes all stages of its replica
+    m.micro_batches += stage.micro_batches;
+    if (stage.decode_micro_batches == 0) continue;
+    const auto count = static_cast<double>(stage.decode_micro_batches);
+    full += stage.micro_batch_occupancy * count;
+    decoding += count;
+  }
+  if (decoding > 0) m.micro_batch_occupancy = full / decoding;
   m.queue_s = quantiles_of(&jobs::Timing::queue_s);
   m.ttft_s = quantiles_of(&jobs::Timing::ttft_s);
   m.tpot_s = quantiles_of(&jobs::Timing::tpot_s);

@@ -255,4 +255,62 @@ SELECT job, prompt_index, sample, id, status, text, token_ids, finish_reason,
  ORDER BY job, prompt_index, sample;
 )sql";
 
+const char* const kTablesV2 = R"sql(
+ALTER TABLE stage_metrics ADD COLUMN decode_micro_batches INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE stage_metrics ADD COLUMN micro_batch_occupancy REAL;
+ALTER TABLE metrics ADD COLUMN micro_batches INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE metrics ADD COLUMN micro_batch_occupancy REAL;
+)sql";
+
+const char* const kViewsV2 = R"sql(
+DROP VIEW v_runs;
+DROP VIEW v_stages;
+
+CREATE VIEW v_stages AS
+SELECT job, attempt || '.' || restart AS run, rank, replica, stage, host, cores,
+       first_layer, last_layer, has_embedding, has_head,
+       elapsed_s, launch_s, load_s, preprocess_s, wall_clock_s, teardown_s, elapsed_unattributed_s,
+       launch_s + load_s + preprocess_s + wall_clock_s + teardown_s + elapsed_unattributed_s
+         AS elapsed_sum_s,
+       prefill_s, decode_s, sampling_s, communication_s, bubble_s, output_s, unattributed_s,
+       prefill_s + decode_s + sampling_s + communication_s + bubble_s + output_s + unattributed_s
+         AS wall_sum_s,
+       bubble_s / nullif(wall_clock_s, 0) AS bubble_share,
+       clock_error_s, micro_batches, prefill_tokens, decode_tokens,
+       weight_bytes, kv_bytes, bytes_sent, messages_sent,
+       attempt, restart, decode_micro_batches, micro_batch_occupancy
+  FROM stage_metrics
+ ORDER BY job, stage_metrics.attempt, restart, rank;
+
+-- Parts of the two sums are means over the run's ranks; io_s and preprocess_s the longest rank's.
+CREATE VIEW v_runs AS
+SELECT runs.job, runs.attempt || '.' || runs.restart AS run, cluster_id, partition_text,
+       nullif(started_unix_s, 0) AS started_unix_s, nullif(ended_unix_s, 0) AS ended_unix_s,
+       exit_code, outcome, message,
+       prompts_ok, prompts_failed, prompt_tokens, output_tokens, wasted_tokens,
+       metrics.wall_clock_s, output_tokens_per_s, total_tokens_per_s,
+       metrics.elapsed_s, io_s, metrics.preprocess_s,
+       launch_mean_s, load_mean_s, preprocess_mean_s, teardown_mean_s, elapsed_unattributed_mean_s,
+       elapsed_sum_s,
+       prefill_s, decode_s, sampling_s, communication_s, bubble_s, output_s, unattributed_s,
+       wall_sum_s,
+       bubble_s / nullif(metrics.wall_clock_s, 0) AS bubble_share,
+       queue_p50_s, queue_p90_s, queue_p99_s, ttft_p50_s, ttft_p90_s, ttft_p99_s,
+       tpot_p50_s, tpot_p90_s, tpot_p99_s, latency_p50_s, latency_p90_s, latency_p99_s,
+       ranks, runs.attempt, runs.restart, micro_batches, micro_batch_occupancy
+  FROM runs
+  LEFT JOIN metrics USING (job, attempt, restart)
+  LEFT JOIN (SELECT job, attempt, restart, count(*) AS ranks,
+                    avg(launch_s) AS launch_mean_s, avg(load_s) AS load_mean_s,
+                    avg(preprocess_s) AS preprocess_mean_s, avg(teardown_s) AS teardown_mean_s,
+                    avg(elapsed_unattributed_s) AS elapsed_unattributed_mean_s,
+                    avg(elapsed_sum_s) AS elapsed_sum_s,
+                    avg(prefill_s) AS prefill_s, avg(decode_s) AS decode_s,
+                    avg(sampling_s) AS sampling_s, avg(communication_s) AS communication_s,
+                    avg(bubble_s) AS bubble_s, avg(output_s) AS output_s,
+                    avg(unattributed_s) AS unattributed_s, avg(wall_sum_s) AS wall_sum_s
+               FROM v_stages GROUP BY job, attempt, restart) USING (job, attempt, restart)
+ ORDER BY runs.job, runs.attempt, runs.restart;
+)sql";
+
 }  // namespace sluice::db::sqlite

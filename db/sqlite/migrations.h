@@ -6,5 +6,7 @@ namespace sluice::db::sqlite {
 
 extern const char* const kTablesV1;
 extern const char* const kViewsV1;
+extern const char* const kTablesV2;
+extern const char* const kViewsV2;
 
 }  // namespace sluice::db::sqlite

@@ -17,7 +17,7 @@ namespace {
 struct Step {
   const char *tables, *views;
 };
-const std::array<Step, 1> kSteps = {{{kTablesV1, kViewsV1}}};
+const std::array<Step, 2> kSteps = {{{kTablesV1, kViewsV1}, {kTablesV2, kViewsV2}}};
 
 int pragma(SQLite::Database& database, const char* name) {
   return database.execAndGet("PRAGMA " + std::string(name)).getInt();

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -16,6 +17,18 @@ namespace fs = std::filesystem;
 
 constexpr double kFollowInterval_s = 0.5;
 
+// Leaders of other replicas than the first write each their own.
+std::vector<fs::path> logs_of_other_ranks(const fs::path& run_dir) {
+  std::vector<fs::path> paths;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(run_dir, ignored)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with("worker-") && name.ends_with(".log")) paths.push_back(entry.path());
+  }
+  std::ranges::sort(paths);
+  return paths;
+}
+
 // The script's own output and each run's worker log, of the newest attempt.
 std::vector<fs::path> logs_of(Session& session, const db::Job& job) {
   const jobs::Layout layout(job.directory);
@@ -27,6 +40,7 @@ std::vector<fs::path> logs_of(Session& session, const db::Job& job) {
   paths.push_back(local_log(layout, attempt->attempt, attempt->cluster_id));
   for (const auto& run : read_runs(layout, attempt->attempt, [](const auto&) {})) {
     paths.push_back(layout.worker_log(run.run));
+    for (const auto& path : logs_of_other_ranks(layout.run_dir(run.run))) paths.push_back(path);
   }
   std::erase_if(paths,
                 [](const fs::path& path) { return !fs::exists(path) || fs::is_empty(path); });

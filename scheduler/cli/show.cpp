@@ -1,3 +1,4 @@
+#include <cmath>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -132,6 +133,10 @@ void print_run(Session& session, jobs::JobId id, const db::Run& run, double now_
               fixed(metrics->total_tokens_per_s, 1) + " tok/s   " +
               with_commas(metrics->output_tokens) + " tokens in " +
               with_commas(metrics->prompts_ok) + " answers");
+  if (std::isfinite(metrics->micro_batch_occupancy)) {
+    session.say("  micro_batch_occupancy " + fixed(metrics->micro_batch_occupancy, 2) + " in " +
+                with_commas(metrics->micro_batches) + " micro-batches");
+  }
   const auto stages = session.store().stage_metrics(id, run.run);
   if (!stages.empty()) {
     session.say("\n  seconds of each rank, from the script's start to its end");

@@ -34,7 +34,9 @@ std::string summary(const Submission& submission, const std::string& head) {
       model.name.empty() ? fs::path(spec.model).filename().string() : model.name;
   text += "\n" + indent + name + " (" + model.architecture + ", " + plural(model.layers, "layer") +
           ", " + model.weight_types + ", " + bytes_size(model.weight_bytes) + ")   " +
-          plural(spec.shape.ranks(), "rank") + ": " + plural(spec.shape.stages, "pipeline stage");
+          plural(spec.shape.ranks(), "rank") + ": ";
+  if (spec.shape.replicas > 1) text += plural(spec.shape.replicas, "replica") + " of ";
+  text += plural(spec.shape.stages, "pipeline stage");
   return text;
 }
 

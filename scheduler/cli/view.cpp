@@ -250,8 +250,9 @@ Table stage_table(const std::vector<jobs::StageMetrics>& stages, StageSum shown)
   };
   const bool pinned = shown == StageSum::elapsed &&
                       std::ranges::any_of(stages, [](const auto& s) { return !s.cores.empty(); });
+  const bool replicas = std::ranges::any_of(stages, [](const auto& s) { return s.replica > 0; });
   Table table{.columns = {{"rank", ""},
-                          {"replica", ""},
+                          {"replica", replicas ? "replica" : "", true},
                           {"stage", "stage", true},
                           {"host", shown == StageSum::elapsed ? "host" : ""},
                           {"layers", ""},
@@ -269,7 +270,9 @@ Table stage_table(const std::vector<jobs::StageMetrics>& stages, StageSum shown)
                           {"wall_clock_s", "wall", true},
                           elapsed("teardown_s", "teardown"),
                           elapsed("elapsed_unattributed_s", "other"),
-                          elapsed("elapsed_s", "elapsed")},
+                          elapsed("elapsed_s", "elapsed"),
+                          window("micro_batches", "micro-batches"),
+                          window("micro_batch_occupancy", "occupancy")},
               .rows = {}};
   for (const auto& stage : stages) {
     std::string layers = std::to_string(stage.first_layer) + "-" + std::to_string(stage.last_layer);
@@ -294,7 +297,9 @@ Table stage_table(const std::vector<jobs::StageMetrics>& stages, StageSum shown)
                           seconds(stage.wall_clock_s),
                           seconds(stage.teardown_s),
                           seconds(stage.elapsed_unattributed_s),
-                          seconds(stage.elapsed_s)});
+                          seconds(stage.elapsed_s),
+                          count(stage.micro_batches),
+                          number(stage.micro_batch_occupancy, 2)});
   }
   return table;
 }

@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 
 #include "db/error.h"
 #include "db/sqlite/file_system.h"
+#include "db/sqlite/migrations.h"
 #include "db/sqlite/schema.h"
 #include "tests/db/fixture.h"
 
@@ -30,7 +32,7 @@ TEST(Open, CreatesFoldersAndTablesOnce) {
     return tests::add_job(store);
   }();
   EXPECT_EQ(Store::open(path).job(id)->name, "demo");
-  EXPECT_EQ(tests::query(path, "PRAGMA user_version"), "1");
+  EXPECT_EQ(tests::query(path, "PRAGMA user_version"), "2");
   EXPECT_EQ(tests::query(path, "PRAGMA integrity_check"), "ok");
   EXPECT_EQ(tests::query(path, "PRAGMA foreign_key_check"), "");
 }
@@ -45,15 +47,34 @@ TEST(Open, ADatabaseThatMovedToANetworkFileSystemLosesItsWal) {
   EXPECT_FALSE(std::filesystem::exists(dir / "sluice.db-wal"));
 }
 
+TEST(Open, MigratesWhatAnOlderSluiceMade) {
+  const tests::TempDir dir;
+  const auto path = dir / "sluice.db";
+  tests::execute(path, std::string(sqlite::kTablesV1) + sqlite::kViewsV1 +
+                           "PRAGMA application_id = " + std::to_string(sqlite::kApplicationId) +
+                           "; PRAGMA user_version = 1;");
+  tests::execute(path,
+                 "PRAGMA foreign_keys = OFF;"
+                 "INSERT INTO metrics (job, attempt, restart, wall_clock_s, prompts_ok, "
+                 "prompts_failed, prompt_tokens, output_tokens, wasted_tokens) "
+                 "VALUES (1, 1, 0, 2.5, 3, 0, 4, 5, 0)");
+  const auto store = Store::open(path);
+  EXPECT_EQ(tests::query(path, "PRAGMA user_version"), "2");
+  const auto metrics = store.run_metrics(1, {1, 0});
+  EXPECT_EQ(metrics->wall_clock_s, 2.5);
+  EXPECT_TRUE(std::isnan(metrics->micro_batch_occupancy)) << "nobody measured it";
+  EXPECT_EQ(tests::query(path, "SELECT count(micro_batch_occupancy) FROM v_stages"), "0");
+}
+
 TEST(Open, RefusesWhatANewerSluiceMade) {
   const tests::TempDir dir;
   const auto path = dir / "sluice.db";
   Store::open(path);
-  tests::execute(path, "PRAGMA user_version = 2");
+  tests::execute(path, "PRAGMA user_version = 3");
   EXPECT_THAT([&] { Store::open(path); },
-              ThrowsMessage<Error>(AllOf(HasSubstr(path.string()), HasSubstr("schema version 2"),
+              ThrowsMessage<Error>(AllOf(HasSubstr(path.string()), HasSubstr("schema version 3"),
                                          HasSubstr("newer Sluice"))));
-  EXPECT_EQ(tests::query(path, "PRAGMA user_version"), "2");
+  EXPECT_EQ(tests::query(path, "PRAGMA user_version"), "3");
 }
 
 TEST(Open, LeavesOtherProgramsFilesAlone) {

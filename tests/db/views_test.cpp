@@ -54,6 +54,8 @@ TEST_F(ViewsTest, AJobIsTheSumOfItsRuns) {
 TEST_F(ViewsTest, BothSumsStandBesideWhatTheyShouldEqual) {
   jobs::RunMetrics metrics;
   metrics.wall_clock_s = 64;
+  metrics.micro_batches = 11;
+  metrics.micro_batch_occupancy = 0.75;
   put_run({1, 0}, metrics);
   for (int rank = 0; rank < 2; ++rank) {
     jobs::StageMetrics stage;
@@ -72,11 +74,17 @@ TEST_F(ViewsTest, BothSumsStandBesideWhatTheyShouldEqual) {
     stage.bubble_s = rank == 0 ? 16 : 0;
     stage.output_s = 0.5;
     stage.unattributed_s = rank == 0 ? 32.5 : 48.5;
+    stage.decode_micro_batches = 10;
+    stage.micro_batch_occupancy = 0.75;
     store_.put_stage_metrics(id_, {1, 0}, stage);
   }
   EXPECT_EQ(number("SELECT elapsed_sum_s FROM v_stages WHERE rank = 1"), 100);
   EXPECT_EQ(number("SELECT wall_sum_s FROM v_stages WHERE rank = 1"), 64);
   EXPECT_EQ(number("SELECT bubble_share FROM v_stages WHERE rank = 0"), 0.25);
+  EXPECT_EQ(number("SELECT micro_batch_occupancy FROM v_stages WHERE rank = 1"), 0.75);
+  EXPECT_EQ(number("SELECT decode_micro_batches FROM v_stages WHERE rank = 1"), 10);
+  EXPECT_EQ(number("SELECT micro_batch_occupancy FROM v_runs"), 0.75);
+  EXPECT_EQ(number("SELECT micro_batches FROM v_runs"), 11);
   for (const auto* view : {"v_runs", "v_jobs"}) {
     const auto from = std::string(" FROM ") + view;
     EXPECT_EQ(number("SELECT elapsed_sum_s" + from), 100);

@@ -3,6 +3,7 @@
 #include <span>
 
 #include "tests/fuzz/fuzz.h"
+#include "worker/batch/prompt_ranges.h"
 #include "worker/error.h"
 #include "worker/pipeline/messages.h"
 
@@ -45,6 +46,21 @@ void check_tokens(const Bytes& message) {
   if (tokens) require(pipeline::make_tokens(*tokens) == message, "tokens survive the wire");
 }
 
+void check_range(const Bytes& message) {
+  const auto read = [&] {
+    worker::ByteReader in(message);
+    const auto range = worker::batch::read_range(in);
+    in.finish();
+    return range;
+  };
+  const auto range = tests::parse_or_refuse<worker::Error>(kMemory, message.size(), read);
+  if (!range) return;
+  require(range->wanted.size() <= worker::batch::kRangeLinesMax, "a range is within its limit");
+  worker::ByteWriter out;
+  write(*range, out);
+  require(out.take() == message, "a range survives the wire");
+}
+
 }  // namespace
 }  // namespace sluice
 
@@ -53,5 +69,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const sluice::worker::pipeline::Bytes message(bytes.begin(), bytes.end());
   sluice::check_work(message);
   sluice::check_tokens(message);
+  sluice::check_range(message);
   return 0;
 }

@@ -251,6 +251,34 @@ TEST_F(Normalise, DamagedBytesAreNeverMoreThanProblems) {
   }
 }
 
+TEST(PromptIndex, LeadsToEveryLineWhateverItsLength) {
+  const tests::TempDir dir;
+  std::mt19937 random(7);
+  for (const std::int64_t lines : {0, 1, 63, 64, 65, 500}) {
+    std::string text;
+    for (std::int64_t i = 0; i < lines; ++i) {
+      Prompt prompt;
+      prompt.id = std::to_string(i);
+      prompt.text.assign(random() % (i % 50 == 0 ? 200'000 : 300), 'x');
+      text += to_line(prompt) + "\n";
+    }
+    const auto path = dir.write("prompts.jsonl", text);
+    const PromptIndex index(path);
+    ASSERT_EQ(index.prompts(), lines);
+    PromptReader reader(path);
+    for (std::int64_t first = (lines - 1) / PromptIndex::kStride * PromptIndex::kStride;
+         lines > 0 && first >= 0; first -= PromptIndex::kStride) {
+      reader.seek(first, index.offset(first));
+      const auto prompt = reader.next();
+      ASSERT_EQ(prompt->id, std::to_string(first));
+      ASSERT_EQ(prompt->index, first);
+      if (first + 2 >= lines) continue;
+      reader.skip();
+      ASSERT_EQ(reader.next()->index, first + 2);
+    }
+  }
+}
+
 // Its last line may be half of a prompt.
 TEST(NormalisePrompts, AFileThatGrowsWhileItIsReadIsRefused) {
   const tests::TempDir dir;

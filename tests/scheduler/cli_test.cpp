@@ -107,6 +107,13 @@ TEST_F(Cli, JsonInATextFileIsWarnedOf) {
               StartsWith("warning: " + (site_.dir / "prompts.txt").string() + " looks like JSONL"));
 }
 
+TEST_F(Cli, ReplicasAreAccepted) {
+  const auto submitted = submit({"--nodes", "4", "--replicas", "2", "--wait"});
+  EXPECT_EQ(submitted.exit_code, 0) << submitted.err;
+  EXPECT_THAT(submitted.out, HasSubstr("4 ranks: 2 replicas of 2 pipeline stages"));
+  EXPECT_THAT(sluice({"show", "1"}).out, HasSubstr("2 replicas x 2 stages  "));
+}
+
 TEST_F(Cli, ADryRunPrintsTheScriptAndChangesNothing) {
   const auto dry = submit({"--dry-run"});
   EXPECT_EQ(dry.exit_code, 0) << dry.err;
@@ -133,7 +140,7 @@ TEST_F(Cli, ErrorsAreOneLineAStatusAndForProgramsOneValue) {
   };
   later(submit({"--top-p", "0.9"}));
   later(submit({"--logit-bias", "15:-100"}));
-  later(sluice({"config", "--replicas", "2"}));
+  later(sluice({"config", "--top-k", "2"}));
   later(sluice({"status", "--top-k", "3"}));
   later(sluice({"study", "strong", "--nodes", "1,2"}));
   later(sluice({"doctor"}));

@@ -264,13 +264,17 @@ TEST(JobSpec, TheShapeMultipliesOutOrIsRefused) {
   };
   EXPECT_EQ(shape({{"nodes", {"3"}}}).stages, 3);
   EXPECT_EQ(shape({{"nodes", {"2"}}, {"gpus-per-node", {"t4:2"}}}).stages, 4);
-  EXPECT_THAT(
-      [&] {
-        shape({{"nodes", {"3"}}, {"stages", {"2"}}});
-      },
-      testing::ThrowsMessage<Error>(
-          "stages 2: every rank is a stage, and there are 3 (nodes x ranks-per-node); "
-          "leave --stages out, or ask for as many ranks"));
+  EXPECT_EQ(shape({{"nodes", {"4"}}, {"replicas", {"2"}}}).stages, 2);
+  EXPECT_EQ(shape({{"nodes", {"4"}}, {"replicas", {"4"}}}).stages, 1);
+  EXPECT_EQ(shape({{"nodes", {"4"}}, {"replicas", {"2"}}, {"stages", {"2"}}}).replicas, 2);
+  for (const char* key : {"stages", "replicas"}) {
+    EXPECT_THAT(
+        [&] {
+          shape({{"nodes", {"3"}}, {key, {"2"}}});
+        },
+        testing::ThrowsMessage<Error>(
+            testing::EndsWith("possible replicas x stages: 1 x 3, 3 x 1")));
+  }
 }
 
 TEST(JobSpec, CarriesEachSettingWithItsOrigin) {

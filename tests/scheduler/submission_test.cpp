@@ -14,6 +14,7 @@
 namespace sluice::scheduler {
 namespace {
 
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::StartsWith;
 using tests::LocalSite;
@@ -90,11 +91,12 @@ TEST(Submission, RefusesWhatCannotRun) {
             missing + ": there is no such model");
   EXPECT_EQ(refusal(site, {{"model", {bad_model}}}),
             "architecture 'bad' is not supported; supported: llama");
-  EXPECT_THAT(refusal(site, {{"nodes", {"6"}}}),
-              HasSubstr("has 4 layers, too few for 6 stages; use at most 5"));
+  EXPECT_THAT(
+      refusal(site, {{"nodes", {"6"}}}),
+      HasSubstr("has 4 layers, too few for 6 stages; use at most 5 ranks, or more --replicas"));
   EXPECT_THAT(refusal(site, {{"max-seq-len", {"65"}}}), HasSubstr("has a context of 64 tokens"));
   EXPECT_THAT(refusal(site, {{"nodes", {"3"}}, {"stages", {"2"}}}),
-              StartsWith("stages 2: every rank is a stage, and there are 3 (nodes x ranks"));
+              EndsWith("possible replicas x stages: 1 x 3, 3 x 1"));
   EXPECT_EQ(refusal(site, {{"name", {"a\nb"}}}),
             "the job's name holds a control character at byte 1; give another with --name");
   EXPECT_EQ(refusal(site, {{"input", {"-"}}}),

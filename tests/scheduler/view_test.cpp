@@ -55,6 +55,36 @@ TEST_F(ViewTest, AJobLastedAsLongAsItsRunsWheneverATickLooked) {
   EXPECT_EQ(view_of(store_, *store_.job(id_)).elapsed_s, 15) << "without the gap between";
 }
 
+TEST_F(ViewTest, ProgressIsTheSumOfTheReplicas) {
+  const auto id = site_.queue({{"nodes", {"2"}}, {"replicas", {"2"}}});
+  db::Attempt attempt;
+  attempt.job = id;
+  attempt.attempt = 1;
+  attempt.token = jobs::new_token();
+  ASSERT_TRUE(store_.begin_attempt(attempt));
+  ASSERT_TRUE(store_.finish_submission(attempt, "42", 1));
+  ASSERT_TRUE(store_.append_event(id, JobState::pending,
+                                  {.kind = EventKind::seen_running, .time_s = 5, .attempt = 1}));
+  const auto layout = site_.layout(id);
+  const jobs::RunId run{.attempt = 1, .restart = 0};
+  std::filesystem::create_directories(layout.run_dir(run));
+  jobs::Started started;
+  started.run = run;
+  jobs::write_file_whole(layout.started(run), to_json(started));
+  for (int replica = 0; replica < 2; ++replica) {
+    jobs::Progress progress;
+    progress.prompts_total = 3;
+    progress.prompts_done = 1 + replica;
+    progress.output_tokens_per_s = 10 + replica;
+    progress.wall_clock_s = 4 - replica;
+    jobs::write_file_whole(layout.progress(run, replica), to_json(progress));
+  }
+  const JobView view = view_of(store_, *store_.job(id));
+  EXPECT_EQ(view.prompts_done, 3);
+  EXPECT_EQ(view.output_tokens_per_s, 21);
+  EXPECT_EQ(view.progress->wall_clock_s, 4);
+}
+
 TEST_F(ViewTest, ARetryIsNamedBeforeALongReason) {
   attempt(1, from_to(100, 110), 111, 5000);
   EXPECT_EQ(view_of(store_, *store_.job(id_)).note, "sluice retry 1 does the rest; gone; see LOG");

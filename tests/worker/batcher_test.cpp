@@ -209,6 +209,20 @@ TEST(Batcher, DecodingMicroBatchesGrowTogetherAgain) {
   EXPECT_EQ(batcher.next(3)->plan.segments.size(), 2U);
 }
 
+TEST(Batcher, LongAnswersDoNotEndAloneWhereAllFindRoom) {
+  Batcher batcher({.batch_size = 8, .token_budget = 64, .stages = 1},
+                  model::PagePool({.full = 1000}));
+  for (int i = 0; i < 24; ++i) batcher.add(sequence(i, 1, i % 6 == 0 ? 200 : 40));
+  int steps = 0;  // of a lone stage
+  for (; const auto micro_batch = batcher.next(0); ++steps) {
+    const std::vector<std::int32_t> tokens(
+        static_cast<std::size_t>(micro_batch->plan.tokens_wanted()), 7);
+    batcher.deliver(micro_batch->plan.step, tokens, 0);
+  }
+  EXPECT_TRUE(batcher.idle());
+  EXPECT_LE(steps, 220) << "4 of 200 and 20 of 40 tokens, 8 at a time: 200 would do";
+}
+
 TEST(Batcher, SequenceThatNeverFitsIsRefused) {
   Batcher batcher({.batch_size = 1, .token_budget = 8, .stages = 1}, model::PagePool({.full = 1}));
   EXPECT_THROW(batcher.add(sequence(0, 30, 3)), Error);

@@ -62,5 +62,28 @@ TEST(PipelineBreakdown, SlowStageIsBubbleOfTheOther) {
   }
 }
 
+// Reading prompts takes a good part of the window, on a thread beside the pipeline's.
+TEST(PipelineBreakdown, StepsDoNotWaitForThePromptsOfLaterOnes) {
+  double slept_s = 0;
+  const auto make_backend = [&](int) {
+    return fakes::make_slow_backend(kernels::make_cpu_backend(), std::chrono::milliseconds(5),
+                                    slept_s);
+  };
+  constexpr int kPrompts = 64;
+  constexpr std::chrono::milliseconds kReading{10};
+  std::vector<jobs::Prompt> prompts(kPrompts, lone_prompt());
+  for (int i = 0; i < kPrompts; ++i) prompts[static_cast<std::size_t>(i)].index = i;
+  for (jobs::Prompt& prompt : prompts) prompt.max_tokens = 10;
+  const PipelineRun run =
+      answer_all(tiny(), {.stages = 1, .batch_size = 4, .token_budget = 16}, prompts,
+                 {.make_backend = make_backend, .prompt_delay = kReading});
+  const auto& leader = run.ranks.at(0);
+  const double computing_s =
+      leader.seconds.at(Category::prefill) + leader.seconds.at(Category::decode);
+  const double reading_s = kPrompts * std::chrono::duration<double>(kReading).count();
+  EXPECT_GE(slept_s, reading_s) << "there are steps enough to read beside";
+  EXPECT_NEAR(leader.wall_s, computing_s, 0.1 * reading_s);
+}
+
 }  // namespace
 }  // namespace sluice::worker

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include <filesystem>
@@ -31,9 +32,37 @@ TEST(Cores, ListsAreShort) {
   EXPECT_EQ(core_list({8, 2, 0, 1, 3}), "0-3,8");
 }
 
-TEST(Cores, HeldCoreIsNotGivenTwice) {
+std::string new_lock_dir() {
   std::string dir = (std::filesystem::temp_directory_path() / "sluice-cores-XXXXXX").string();
-  ASSERT_NE(mkdtemp(dir.data()), nullptr);
+  EXPECT_NE(mkdtemp(dir.data()), nullptr);
+  return dir;
+}
+
+int cores_of_this_thread() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  sched_getaffinity(0, sizeof set, &set);
+  return CPU_COUNT(&set);
+}
+
+TEST(Cores, HelperMayLeaveThePinnedCore) {
+  const std::string dir = new_lock_dir();
+  std::thread([&] {
+    const int before = cores_of_this_thread();
+    const Cores cores(0, 1, 1, dir);
+    EXPECT_EQ(cores_of_this_thread(), 1);
+    std::thread([&] {
+      EXPECT_EQ(cores_of_this_thread(), 1) << "inherited";
+      cores.unpin_thread();
+      EXPECT_EQ(cores_of_this_thread(), before);
+    }).join();
+    EXPECT_EQ(cores_of_this_thread(), 1);
+  }).join();
+  std::filesystem::remove_all(dir);
+}
+
+TEST(Cores, HeldCoreIsNotGivenTwice) {
+  const std::string dir = new_lock_dir();
   // Threads: each has a mask of its own, which the pinning narrows.
   std::vector<std::vector<int>> pinned(3);
   std::thread([&] {

@@ -1,11 +1,13 @@
 #include "tests/worker/job_directory.h"
 
+#include <gtest/gtest.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
+#include <set>
 #include <stdexcept>
 #include <thread>
 
@@ -69,6 +71,12 @@ JobDirectory::~JobDirectory() {
   fs::remove_all(layout_.dir(), ignored);
 }
 
+void JobDirectory::reshape(const jobs::Shape& shape) {
+  jobs::JobSpec spec = jobs::load_spec(layout_.spec());
+  spec.shape = shape;
+  jobs::write_file_whole(layout_.spec(), to_json(spec));
+}
+
 jobs::ExitRecord JobDirectory::exit_record(jobs::RunId run) const {
   return jobs::parse_exit_record(jobs::read_file(layout_.exit(run)));
 }
@@ -79,16 +87,22 @@ jobs::StageMetrics JobDirectory::stage(jobs::RunId run, int rank) const {
 
 std::vector<jobs::Result> JobDirectory::results_of(jobs::RunId run) const {
   std::vector<jobs::Result> results;
-  jobs::read_lines(layout_.results(run, 0), 0, [&](std::string_view line, std::int64_t) {
-    results.push_back(jobs::parse_result(line));
-  });
+  for (const jobs::ResultFile& file : jobs::result_files(layout_.results_dir())) {
+    if (file.run != run) continue;
+    jobs::read_lines(file.path, 0, [&](std::string_view line, std::int64_t) {
+      results.push_back(jobs::parse_result(line));
+      EXPECT_EQ(results.back().replica, file.replica);
+    });
+  }
   return results;
 }
 
 std::map<std::int64_t, int> JobDirectory::times_answered() const {
   std::map<std::int64_t, int> times;
-  for (const jobs::ResultFile& file : jobs::result_files(layout_.results_dir())) {
-    for (const jobs::Result& result : results_of(file.run)) ++times[result.index];
+  std::set<jobs::RunId> runs;
+  for (const auto& file : jobs::result_files(layout_.results_dir())) runs.insert(file.run);
+  for (const jobs::RunId run : runs) {
+    for (const jobs::Result& result : results_of(run)) ++times[result.index];
   }
   return times;
 }

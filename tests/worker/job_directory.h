@@ -26,9 +26,10 @@ class JobDirectory {
   JobDirectory& operator=(const JobDirectory&) = delete;
 
   const jobs::Layout& layout() const { return layout_; }
+  void reshape(const jobs::Shape& shape);  // as no user can: between two runs
   jobs::ExitRecord exit_record(jobs::RunId run) const;
   jobs::StageMetrics stage(jobs::RunId run, int rank) const;
-  std::vector<jobs::Result> results_of(jobs::RunId run) const;  // whole lines only
+  std::vector<jobs::Result> results_of(jobs::RunId run) const;  // of all replicas; whole lines only
   std::map<std::int64_t, int> times_answered() const;           // by prompt, over all runs
 
  private:

@@ -22,10 +22,11 @@ std::filesystem::path tiny(const char* file) {
   return std::filesystem::path(SLUICE_TEST_DATA) / "tiny/smollm-tied-f16" / file;
 }
 
-jobs::JobSpec spec_for(int ranks) {
+jobs::JobSpec spec_for(int ranks, int replicas = 1) {
   jobs::JobSpec spec;
   spec.model = tiny("model.gguf").string();
-  spec.shape = {.nodes = ranks, .ranks_per_node = 1, .replicas = 1, .stages = ranks};
+  spec.shape = {
+      .nodes = ranks, .ranks_per_node = 1, .replicas = replicas, .stages = ranks / replicas};
   spec.batch_size = 4;
   spec.max_seq_len = 256;
   spec.launcher = "mpirun";
@@ -82,11 +83,12 @@ void expect_rest_done_once(const JobDirectory& job, std::size_t prompts) {
   EXPECT_EQ(job.exit_record(kSecond).prompts_done, static_cast<std::int64_t>(prompts));
 }
 
-TEST(Job, AnswersEqualTheReferenceOnOneTwoAndThreeRanks) {
+TEST(Job, AnswersEqualTheReferenceOnOneToFourRanks) {
   const auto cases = read_cases(tiny("cases.jsonl"));
-  for (int ranks = 1; ranks <= 3; ++ranks) {
-    SCOPED_TRACE(std::to_string(ranks) + " ranks");
-    jobs::JobSpec spec = spec_for(ranks);
+  const std::vector<std::pair<int, int>> layouts{{1, 1}, {2, 1}, {3, 1}, {2, 2}, {4, 2}};
+  for (const auto& [ranks, replicas] : layouts) {
+    SCOPED_TRACE(std::to_string(ranks) + " ranks, " + std::to_string(replicas) + " replicas");
+    jobs::JobSpec spec = spec_for(ranks, replicas);
     spec.precision = "exact";
     const JobDirectory job(spec, reference_prompts());
     ASSERT_EQ(Launch(job, kFirst, ranks).wait(), kAllAnswered);
@@ -104,9 +106,12 @@ TEST(Job, AnswersEqualTheReferenceOnOneTwoAndThreeRanks) {
     const jobs::Started started =
         jobs::parse_started(jobs::read_file(job.layout().started(kFirst)));
     EXPECT_EQ(started.hosts.size(), static_cast<std::size_t>(ranks));
-    const jobs::Progress progress =
-        jobs::parse_progress(jobs::read_file(job.layout().progress(kFirst, 0)));
-    EXPECT_EQ(progress.prompts_done, static_cast<std::int64_t>(cases.size()));
+    std::int64_t done = 0;
+    for (int replica = 0; replica < replicas; ++replica) {
+      done += jobs::parse_progress(jobs::read_file(job.layout().progress(kFirst, replica)))
+                  .prompts_done;
+    }
+    EXPECT_EQ(done, static_cast<std::int64_t>(cases.size()));
   }
 }
 
@@ -165,10 +170,11 @@ INSTANTIATE_TEST_SUITE_P(Layouts, RealModel,
                          });
 
 TEST(Job, KilledRankLosesNothingAndNothingIsAnsweredTwice) {
-  for (const int victim : {0, 1}) {
-    SCOPED_TRACE("rank " + std::to_string(victim));
+  const std::vector<std::pair<int, int>> cases{{1, 0}, {1, 1}, {2, 0}, {2, 1}};
+  for (const auto& [replicas, victim] : cases) {
+    SCOPED_TRACE(std::to_string(replicas) + " replicas, rank " + std::to_string(victim));
     const auto prompts = many_prompts(1500);
-    const JobDirectory job(spec_for(2), prompts);
+    const JobDirectory job(spec_for(2, replicas), prompts);
     {
       Launch launch(job, kFirst, 2);
       ASSERT_TRUE(has_results(job, kFirst, 1));
@@ -204,8 +210,23 @@ TEST(Job, SignalStopsEarlyAndTheRestIsDoneLater) {
   }
 }
 
+TEST(Job, SignalToOneReplicaStopsThemAll) {
+  for (const int rank : {0, 1}) {
+    SCOPED_TRACE("rank " + std::to_string(rank));
+    const auto prompts = many_prompts(1500);
+    const JobDirectory job(spec_for(2, 2), prompts);
+    Launch launch(job, kFirst, 2);
+    ASSERT_TRUE(has_results(job, kFirst, 1));
+    launch.signal_rank(rank, SIGUSR1);
+    EXPECT_EQ(launch.wait(), kStoppedEarly);
+    EXPECT_LT(job.results_of(kFirst).size(), prompts.size());
+    EXPECT_EQ(job.exit_record(kFirst).prompts_done,
+              static_cast<std::int64_t>(job.results_of(kFirst).size()));
+  }
+}
+
 TEST(Job, CancelRequestStopsEarly) {
-  const JobDirectory job(spec_for(2), many_prompts(4000));
+  const JobDirectory job(spec_for(2, 2), many_prompts(4000));
   Launch launch(job, kFirst, 2);
   ASSERT_TRUE(has_results(job, kFirst, 1));
   std::ofstream(job.layout().cancel_request()).put('\n');
@@ -214,7 +235,7 @@ TEST(Job, CancelRequestStopsEarly) {
 }
 
 TEST(Job, StaleRunStopsWhenANewerOneHasBegun) {
-  const JobDirectory job(spec_for(2), many_prompts(4000));
+  const JobDirectory job(spec_for(2, 2), many_prompts(4000));
   Launch launch(job, kFirst, 2);
   ASSERT_TRUE(has_results(job, kFirst, 1));
   std::filesystem::create_directory(job.layout().run_dir(kSecond));
@@ -269,17 +290,19 @@ TEST(Job, AModelThatWasReplacedSinceIsRefused) {
 }
 
 TEST(Job, WorldOfTheWrongSizeIsRefused) {
-  const JobDirectory job(spec_for(3), reference_prompts());
+  const JobDirectory job(spec_for(4, 2), reference_prompts());
   EXPECT_EQ(Launch(job, kFirst, 2).wait(), kBadInput);
-  EXPECT_NE(job.exit_record(kFirst).message.find("2 rank(s)"), std::string::npos);
+  const std::string message = job.exit_record(kFirst).message;
+  EXPECT_NE(message.find("2 rank(s)"), std::string::npos) << message;
+  EXPECT_NE(message.find("needs 4 (2 replica(s) x 2 stage(s))"), std::string::npos) << message;
 }
 
 TEST(Job, LaterSettingsAreRefusedByName) {
   jobs::JobSpec spec = spec_for(2);
-  spec.shape = {.nodes = 2, .ranks_per_node = 1, .replicas = 2, .stages = 1};
+  spec.backend = "abacus";
   const JobDirectory job(spec, reference_prompts());
   EXPECT_EQ(Launch(job, kFirst, 2).wait(), kBadInput);
-  EXPECT_NE(job.exit_record(kFirst).message.find("replicas = 2"), std::string::npos);
+  EXPECT_NE(job.exit_record(kFirst).message.find("backend = abacus"), std::string::npos);
 }
 
 }  // namespace

@@ -159,6 +159,26 @@ TEST(Pipeline, RankThatFailsEndsTheOthersWithItsMessage) {
   }
 }
 
+TEST(Pipeline, OccupancyCountsTheSequencesOfMicroBatchesThatDecode) {
+  const TinyCases tiny_cases("smollm-tied-f16");
+  std::vector<jobs::Prompt> prompts(6);
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    prompts[i].index = static_cast<std::int64_t>(i);
+    prompts[i].token_ids = std::vector<std::int32_t>{5};
+    prompts[i].max_tokens = 11;
+    prompts[i].ignore_eos = true;
+  }
+  // One step reads all prompts; ten decode, by two micro-batches of three or one of six.
+  for (const auto& [batch_size, sequences] : {std::pair{8, 6}, std::pair{4, 3}}) {
+    const PipelineRun run =
+        answer_all(tiny_cases.model, {.stages = 1, .batch_size = batch_size}, prompts);
+    const pipeline::StageCounts& counts = run.ranks.at(0).counts;
+    EXPECT_EQ(counts.decode_micro_batches, 60 / sequences);
+    EXPECT_EQ(counts.decode_sequences, 60);
+    EXPECT_EQ(counts.micro_batches, 66 / sequences);
+  }
+}
+
 TEST(Pipeline, SumsAreWholeOnEveryStage) {
   const TinyCases tiny_cases("llama-rope3-tied-bf16");
   const PipelineRun run = answer_all(tiny_cases.model, {.stages = 3}, tiny_cases.prompts(true));

@@ -4,6 +4,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
+#include <thread>
+#include <utility>
 
 #include "kernels/cpu.h"
 #include "worker/pipeline/partition.h"
@@ -99,13 +101,26 @@ PipelineRun answer_all(const model::Model& model, const PipelineShape& shape,
     figures.counts = engine.stage().counts();
   };
   std::size_t next = 0;
+  bool waited = false;
   run.report = run_locally(
       world, {.model = model, .plan = plan, .rules = rules, .setup = setup, .at_end = at_end},
-      {.next_prompt = [&]() -> std::optional<jobs::Prompt> {
-         if (next == prompts.size()) return std::nullopt;
-         return prompts[next++];
-       },
-       .answer = [&](const jobs::Result& result) { run.results.emplace(result.index, result); },
+      {.prompts = {.next = [&]() -> std::optional<jobs::Prompt> {
+                     if (next == prompts.size()) return std::nullopt;
+                     if (hooks.prompt_delay && next > 0 && !std::exchange(waited, false))
+                       return std::nullopt;
+                     return prompts[next++];
+                   },
+                   .wait =
+                       [&](const std::stop_token&) {
+                         if (hooks.prompt_delay) std::this_thread::sleep_for(*hooks.prompt_delay);
+                         waited = true;
+                         return next < prompts.size();
+                       }},
+       .answer =
+           [&](const jobs::Result& result) {
+             run.results.emplace(result.index, result);
+             if (hooks.answered) hooks.answered();
+           },
        .generated = [](int) {},
        .should_stop = [&] { return hooks.should_stop && hooks.should_stop(); },
        .make_durable = [] {}});

@@ -56,6 +56,9 @@ struct PipelineHooks {
   std::optional<std::chrono::microseconds> work_delay =
       std::nullopt;  // of every micro_batch message
   std::function<bool()> should_stop = {};
+  std::function<void()> answered = {};  // on the leader's thread
+  // Each prompt takes so long to come; on the thread that reads them.
+  std::optional<std::chrono::microseconds> prompt_delay = std::nullopt;
 };
 
 PipelineRun answer_all(const model::Model& model, const PipelineShape& shape,

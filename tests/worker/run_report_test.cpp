@@ -39,6 +39,22 @@ TEST(RunReport, RatesUseTheWindowAndTimesTheLongestStage) {
   EXPECT_DOUBLE_EQ(m.latency_s.p90, 4) << "one answer's was not measured";
 }
 
+TEST(RunReport, OccupancyIsTheMeanOverTheMicroBatchesOfAllReplicas) {
+  jobs::StageMetrics first, second, follower, idle;
+  first.micro_batches = 40;
+  first.decode_micro_batches = 30;
+  first.micro_batch_occupancy = 1;
+  second.micro_batches = 12;
+  second.decode_micro_batches = 10;
+  second.micro_batch_occupancy = 0.5;
+  follower = first;
+  follower.stage = 1;
+  const jobs::RunMetrics m = measure_run({}, {}, std::vector{first, follower, second, idle});
+  EXPECT_EQ(m.micro_batches, 52);
+  EXPECT_DOUBLE_EQ(m.micro_batch_occupancy, (30 * 1 + 10 * 0.5) / 40);
+  EXPECT_TRUE(std::isnan(measure_run({}, {}, std::vector{idle}).micro_batch_occupancy));
+}
+
 TEST(PhaseClock, PhasesAddUpToTheElapsedTime) {
   PhaseClock phases(jobs::unix_time_s() - 5);
   const double now_s = jobs::steady_time_s();

@@ -1,6 +1,8 @@
 #include "worker/batch/batcher.h"
 
 #include <algorithm>
+#include <bit>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -37,6 +39,7 @@ void Batcher::add(Sequence sequence) {
 std::optional<MicroBatch> Batcher::next(double now_s) {
   admit(now_s);
   if (!may_go()) return std::nullopt;
+  if (waiting_.empty()) put_longest_first();
   MicroBatch micro_batch;
   micro_batch.plan.admissions = std::exchange(admissions_, {});
   const int members = std::min({static_cast<int>(ready_.size()), limits_.token_budget,
@@ -60,6 +63,15 @@ std::optional<MicroBatch> Batcher::next(double now_s) {
   }
   under_way_.push_back(std::move(step));
   return micro_batch;
+}
+
+// What is long must not be left over at the end, to travel alone. Answers of nearly one length, by
+// powers of two, take turns.
+void Batcher::put_longest_first() {
+  std::ranges::stable_sort(ready_, std::greater<>(), [this](int slot) {
+    const Sequence& sequence = *slots_[static_cast<std::size_t>(slot)].sequence;
+    return std::bit_width(static_cast<unsigned>(sequence.max_tokens - sequence.output_tokens()));
+  });
 }
 
 // Decoding needs no more micro-batches under way than there are to be (a limit makes small ones

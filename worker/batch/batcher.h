@@ -4,8 +4,9 @@
 // Sequences are admitted in the order they were added, as far as there is KV room for all the
 // tokens they may ever have. A micro-batch takes the sequences that have waited longest, in even
 // sizes: with S sequences in flight there are micro_batches(S) of them, so that neither a stage
-// runs dry nor the last one of a round is small. A prompt's next piece may follow while the one
-// before is still under way (stages work in order); a token's successor has to wait for it.
+// runs dry nor the last one of a round is small. When nobody waits to be admitted any more, those
+// go first that may last by far the longest. A prompt's next piece may follow while the one before
+// is still under way (stages work in order); a token's successor has to wait for it.
 #pragma once
 
 #include <cstdint>
@@ -53,6 +54,7 @@ class Batcher {
 
   bool idle() const { return waiting_.empty() && in_flight_ == 0; }
   int in_flight() const { return in_flight_; }  // admitted sequences
+  int in_hand() const { return in_flight_ + static_cast<int>(waiting_.size()); }
   int steps_under_way() const { return static_cast<int>(under_way_.size()); }
   // Tokens generated for sequences that are not finished: lost when the run stops now.
   std::int64_t unfinished_output_tokens() const;
@@ -70,6 +72,7 @@ class Batcher {
   void admit(double now_s);
   int free_slot();
   bool may_go() const;
+  void put_longest_first();
   Segment take(int slot, int tokens, MicroBatch& into);
   void release(int slot);
 

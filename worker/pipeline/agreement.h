@@ -33,6 +33,8 @@ struct Plan {
   int max_positions = 0;  // of a sequence: prompt + output tokens
 
   int stages() const { return static_cast<int>(ranges.size()); }
+  int replica(int rank) const { return rank / stages(); }
+  bool leads(int rank) const { return place(rank).stage == 0; }
   Place place(int rank) const {
     return {.leader = rank - rank % stages(), .stage = rank % stages(), .stages = stages()};
   }

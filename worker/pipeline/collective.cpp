@@ -1,8 +1,11 @@
 #include "worker/pipeline/collective.h"
 
+#include <algorithm>
 #include <limits>
+#include <span>
 
 #include "jobs/files.h"
+#include "worker/error.h"
 #include "worker/pipeline/patience.h"
 #include "worker/wire.h"
 
@@ -13,6 +16,29 @@ Bytes bytes_of(double time_s) {
   ByteWriter out;
   out.put(time_s);
   return out.take();
+}
+
+// A piece's first byte says whether another follows.
+void send_large(Link& world, int to, std::span<const std::byte> message) {
+  for (bool more = true; more;) {
+    const auto part = message.first(std::min(message.size(), kControlBytesMax - 1));
+    message = message.subspan(part.size());
+    more = !message.empty();
+    Bytes piece{std::byte{more}};
+    piece.insert(piece.end(), part.begin(), part.end());
+    world.send(to, Channel::control, std::move(piece));
+  }
+}
+
+Bytes await_large(Link& world, int from) {
+  Bytes message;
+  for (bool more = true; more;) {
+    const Bytes piece = await(world, from, Channel::control);
+    if (piece.empty()) throw Error("a piece of a large message is empty");
+    message.insert(message.end(), piece.begin() + 1, piece.end());
+    more = piece.front() != std::byte{0};
+  }
+  return message;
 }
 
 void answer_pings(Link& world, int from) {
@@ -65,6 +91,16 @@ std::vector<Bytes> gather(Link& world, Bytes mine) {
   for (int rank = 1; rank < world.size(); ++rank) {
     all.push_back(await(world, rank, Channel::control));
   }
+  return all;
+}
+
+std::vector<Bytes> gather_large(Link& world, const Bytes& mine) {
+  if (world.rank() > 0) {
+    send_large(world, 0, mine);
+    return {};
+  }
+  std::vector<Bytes> all{mine};
+  for (int rank = 1; rank < world.size(); ++rank) all.push_back(await_large(world, rank));
   return all;
 }
 

@@ -18,6 +18,8 @@ Bytes await(Link& world, int from, Channel channel);
 
 // Rank 0: everyone's message, by rank. Others: nothing.
 std::vector<Bytes> gather(Link& world, Bytes mine);
+// The same for messages of any size, which travel in pieces.
+std::vector<Bytes> gather_large(Link& world, const Bytes& mine);
 // Everyone: rank 0's message.
 Bytes broadcast(Link& world, Bytes from_rank_0);
 

@@ -17,6 +17,7 @@ enum class Channel : int {
   control = 1,      // agreement at start, clock alignment, farewell
   micro_batch = 2,  // {plan, activations}, stage to next stage
   tokens = 3,       // chosen tokens, last stage to first
+  prompts = 4,      // ranges of prompts, rank 0 to leaders; their words to rank 0
 };
 
 using Bytes = std::vector<std::byte>;

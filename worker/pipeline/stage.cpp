@@ -128,6 +128,10 @@ void Stage::begin_forward() {
   }
   forward_.begin(rows, page_tables, rings);
   ++counts_.micro_batches;
+  if (plan.decode_rows() > 0) {
+    ++counts_.decode_micro_batches;
+    counts_.decode_sequences += static_cast<std::int64_t>(plan.segments.size());
+  }
   counts_.decode_tokens += plan.decode_rows();
   counts_.prefill_tokens += plan.rows() - plan.decode_rows();
 }
@@ -165,7 +169,7 @@ std::optional<Tokens> Stage::receive_tokens() {
   return read_tokens(*message);
 }
 
-Tokens Stage::wait_tokens() {
+Tokens Stage::wait_tokens(const std::function<void()>& meanwhile) {
   clock_.switch_to(Category::bubble);
   for (Patience patience;; patience.pause()) {
     if (auto message = link_.receive(place_.leader + place_.stages - 1, Channel::tokens)) {
@@ -173,6 +177,7 @@ Tokens Stage::wait_tokens() {
       clock_.end_wait(tokens.sent_s);
       return tokens;
     }
+    meanwhile();
   }
 }
 

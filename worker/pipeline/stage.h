@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -18,6 +19,7 @@ namespace sluice::worker::pipeline {
 
 struct StageCounts {
   std::int64_t micro_batches = 0, prefill_tokens = 0, decode_tokens = 0;
+  std::int64_t decode_micro_batches = 0, decode_sequences = 0;  // those that continue an answer
   std::int64_t messages_sent = 0, bytes_sent = 0;
 };
 
@@ -32,8 +34,8 @@ class Stage {
 
   // The leader's side. Each run() is answered by one Tokens, in order.
   void run(batch::MicroBatch micro_batch);
-  std::optional<Tokens> receive_tokens();  // if they have come
-  Tokens wait_tokens();
+  std::optional<Tokens> receive_tokens();                      // if they have come
+  Tokens wait_tokens(const std::function<void()>& meanwhile);  // called again and again
   // Tells the others. Requires: the window is closed; all micro-batches have come back.
   void stop();
 

@@ -18,6 +18,13 @@ void StageClock::close(double at_s) {
   closed_s_ = at_s;
 }
 
+void StageClock::widen(double opened_s, double closed_s) {
+  sums_[static_cast<std::size_t>(Category::bubble)] +=
+      (opened_s_ - opened_s) + (closed_s - closed_s_);
+  opened_s_ = opened_s;
+  closed_s_ = closed_s;
+}
+
 Category StageClock::switch_to(Category next) {
   const double now_s = now_();
   charge(current_, now_s - begun_s_);

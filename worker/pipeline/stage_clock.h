@@ -30,6 +30,9 @@ class StageClock {
   // The window closes; nothing counts after `at_s`.
   void close(double at_s);
   bool is_open() const { return open_; }
+  // The window of the whole run, of all replicas: before its own and after it a stage had no work.
+  // Requires: closed; opened_s and closed_s not within the window that was.
+  void widen(double opened_s, double closed_s);
 
   // Returns the category that ran until now.
   Category switch_to(Category next);
