@@ -6,7 +6,7 @@
 # Prints a Markdown table; options:
 #   -m MODEL.gguf   default: SmolLM2-135M-Instruct, fetched
 #   -w BUILD        Sluice's build folder (build/release)
-#   -x PRECISION    of Sluice (exact)
+#   -x PRECISION    of Sluice: fast, high or exact (fast)
 #   -B 1,4,8,16,32  sequences side by side (rpc: 8,24)
 #   -p 64 -n 32     decode: prompt tokens before it, and steps (rpc: 16 and 48)
 #   -P 512          prefill: prompt tokens, one sequence
@@ -29,7 +29,7 @@ if [ "${1:-}" = rpc ]; then
   mode=rpc batches=8,24 prompt=16 steps=48
   shift
 fi
-model='' build=build/release precision=exact prefill=512 rounds=3 out=/dev/null
+model='' build=build/release precision=fast prefill=512 rounds=3 out=/dev/null
 usage() { sed -n '2,18p' "$0"; }
 while getopts hm:w:x:B:p:n:P:r:o: option; do
   case $option in

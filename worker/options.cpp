@@ -160,7 +160,7 @@ void add_bench(CLI::App& app, BenchCommand& command) {
   const auto list = [&](const char* names, std::vector<int>& values, const char* help) {
     return bench->add_option(names, values, help)->delimiter(',')->capture_default_str();
   };
-  const auto tokens = CLI::Range(0, kTokensMax);
+  const auto tokens = CLI::Range(0, kTokensMax), some = CLI::Range(1, kTokensMax);
   bench->add_option("-m,--model", options.model, kModelHelp)->required();
   list("-p,--n-prompt", options.prompt_tokens, "PP: tokens of each prompt; 0: decode only")
       ->check(tokens);
@@ -169,12 +169,12 @@ void add_bench(CLI::App& app, BenchCommand& command) {
   list("-B,--batch-size", options.batch_sizes, "B: sequences side by side")
       ->check(CLI::Range(1, kBatchSizeMax));
   bench->add_option("-r,--repetitions", options.repeats, "How often each is measured")
-      ->check(CLI::PositiveNumber)
+      ->check(some)
       ->capture_default_str();
   bench->add_option("--token-budget", options.token_budget, "Tokens in a pass of prefill, at most")
-      ->check(CLI::PositiveNumber)
+      ->check(some)
       ->capture_default_str();
-  bench->add_option("-t,--threads", options.threads, "Threads")->capture_default_str();
+  bench->add_option("-t,--threads", options.threads, "Threads")->check(some)->capture_default_str();
   add_precision(*bench, options.precision);
   bench->add_option("-o,--format", command.format, "table, md, json, jsonl or csv")
       ->check(CLI::IsMember({"table", "md", "json", "jsonl", "csv"}))
