@@ -56,6 +56,7 @@ static void fields(io::Record& record, JobSpec& spec) {
   record("ignore_eos", spec.ignore_eos);
   record("stop_token_ids", spec.stop_token_ids);
   record("precision", spec.precision);
+  record("head_split", spec.head_split);
   record("backend", spec.backend);
   record("threads", spec.threads);
   record("fsync", spec.fsync);

@@ -59,6 +59,7 @@ struct JobSpec {
   bool ignore_eos = false;
   std::vector<std::int32_t> stop_token_ids;  // beside the model's own
   std::string precision = "fast";            // fast, high or exact
+  std::string head_split = "auto";           // auto, on or off
   std::string backend = "cpu";               // cpu
   int threads = 1;                           // per rank
   std::string fsync = "group";               // group | none: how results are made durable

@@ -95,6 +95,7 @@ jobs::JobSpec make_spec(const Settings& settings) {
   spec.ignore_eos = settings.boolean("ignore-eos");
   spec.stop_token_ids = settings.ids("stop-token-ids");
   spec.precision = settings.text("precision");
+  spec.head_split = settings.text("head-split");
   spec.backend = settings.text("backend");
   spec.threads = static_cast<int>(settings.integer("threads"));
   spec.fsync = settings.text("fsync");

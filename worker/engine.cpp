@@ -63,7 +63,7 @@ Engine::Loaded Engine::load(pipeline::Link& world, const model::Model& model,
         *engine->backend_, model.config(), std::move(weights),
         model::ForwardLimits{.rows_max = plan.token_budget, .kv_room = engine->kv_room_});
     engine->stage_ = std::make_unique<pipeline::Stage>(
-        world, *engine->forward_, plan.place(world.rank()),
+        world, *engine->forward_, plan.place(world.rank()), plan.ranges,
         batch::PlanLimits{.rows = plan.token_budget, .pages = engine->kv_room_}, engine->clock_);
   });
   ready = settle(world, plan.hosts, ready);

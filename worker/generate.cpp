@@ -59,6 +59,7 @@ jobs::JobSpec spec_of(const GenerateOptions& options) {
   spec.max_seq_len = options.max_seq_len;
   spec.token_budget = options.token_budget;
   spec.precision = options.precision;
+  spec.head_split = options.head_split;
   spec.threads = options.threads;
   return spec;
 }

@@ -17,8 +17,9 @@ struct GenerateOptions {
   int token_budget = 128;
   int max_seq_len = 0;  // 0: the model's context
   int threads = 1;
-  int stages = 1;                  // each a thread
-  std::string precision = "fast";  // or high, exact
+  int stages = 1;                   // each a thread
+  std::string precision = "fast";   // or high, exact
+  std::string head_split = "auto";  // or on, off
   std::vector<std::int32_t> stop_token_ids = {};
   bool ignore_eos = false;
 };

@@ -121,10 +121,10 @@ struct StageShare {
 // As a job of answers only would be split, whose micro-batches have the usual size.
 std::vector<StageShare> split(const model::Model& model, int stages) {
   const pipeline::TokenMix answers{.prompt_tokens = 0, .output_tokens = 1};
-  const auto costs = costs_of(model, answers, jobs::JobSpec{}.batch_size);
+  const auto costs = costs_of(model, answers, jobs::JobSpec{}.batch_size, kernels::Precision::fast);
   const double whole = stage_cost(costs, {.end = model.config().layers, .has_head = true});
   std::vector<StageShare> shares;
-  for (const auto& range : partition(costs, stages)) {
+  for (const auto& range : best_partition(costs, stages, pipeline::HeadSplit::when_it_pays)) {
     shares.push_back({.range = range, .of_cost = stage_cost(costs, range) / whole});
   }
   return shares;

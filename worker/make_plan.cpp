@@ -19,6 +19,13 @@ void require_supported(const jobs::JobSpec& spec) {
 
 namespace {
 
+pipeline::HeadSplit head_split(const std::string& word) {
+  if (word == "auto") return pipeline::HeadSplit::when_it_pays;
+  if (word == "on") return pipeline::HeadSplit::always;
+  if (word == "off") return pipeline::HeadSplit::never;
+  throw Error("head-split = " + word + ": auto, on or off");
+}
+
 void require_world(const jobs::Shape& shape, int ranks) {
   if (ranks == shape.replicas * shape.stages) return;
   throw Error("the MPI world has " + std::to_string(ranks) + " rank(s), and the job needs " +
@@ -71,7 +78,9 @@ pipeline::Plan make_plan(const jobs::JobSpec& spec, const model::Model& model,
                 std::to_string(context) + " positions this model was trained for");
   }
   pipeline::Plan plan;
-  plan.ranges = partition(costs_of(model, mix, spec.batch_size), spec.shape.stages);
+  const auto costs =
+      costs_of(model, mix, spec.batch_size, *kernels::precision_named(spec.precision));
+  plan.ranges = best_partition(costs, spec.shape.stages, head_split(spec.head_split));
   plan.batch_size = spec.batch_size;
   plan.token_budget = spec.token_budget;
   plan.max_positions = spec.max_seq_len > 0 ? spec.max_seq_len : context;

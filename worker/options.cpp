@@ -27,7 +27,6 @@ constexpr std::array kLaterOptions = std::to_array<std::string_view>({"--tempera
                                                                       "--chat-template",
                                                                       "--kv-dtype",
                                                                       "--replicas",
-                                                                      "--head-split",
                                                                       "--layout",
                                                                       "--prefix-sharing",
                                                                       "--task"});
@@ -86,6 +85,11 @@ void add_generate(CLI::App& app, GenerateCommand& command) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   add_precision(*generate, options.precision);
+  generate
+      ->add_option("--head-split", options.head_split,
+                   "Spread the rows of the output head over the stages")
+      ->check(CLI::IsMember({"auto", "on", "off"}))
+      ->capture_default_str();
   generate->add_option("--stop-token-ids", options.stop_token_ids, "End an answer at these too")
       ->delimiter(',');
   generate->add_flag("--ignore-eos", options.ignore_eos, "Generate on after an end token");

@@ -40,10 +40,16 @@ void check_work(const Bytes& message) {
           "activations survive the wire");
 }
 
-void check_tokens(const Bytes& message) {
-  const auto tokens = tests::parse_or_refuse<worker::Error>(
-      kMemory, message.size(), [&] { return pipeline::read_tokens(message); });
-  if (tokens) require(pipeline::make_tokens(*tokens) == message, "tokens survive the wire");
+void check_choice(const Bytes& message) {
+  const auto choice = tests::parse_or_refuse<worker::Error>(
+      kMemory, message.size(), [&] { return pipeline::read_choice(message); });
+  if (choice) require(pipeline::make_choice(*choice) == message, "a choice survives the wire");
+}
+
+void check_head_work(const Bytes& message) {
+  const auto work = tests::parse_or_refuse<worker::Error>(
+      kMemory, message.size(), [&] { return pipeline::read_head_work(message, kLimits, 3); });
+  if (work) require(pipeline::make_head_work(*work) == message, "head work survives the wire");
 }
 
 void check_range(const Bytes& message) {
@@ -68,7 +74,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto bytes = std::as_bytes(std::span(data, size));
   const sluice::worker::pipeline::Bytes message(bytes.begin(), bytes.end());
   sluice::check_work(message);
-  sluice::check_tokens(message);
+  sluice::check_choice(message);
+  sluice::check_head_work(message);
   sluice::check_range(message);
   return 0;
 }

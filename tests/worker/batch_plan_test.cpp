@@ -105,17 +105,45 @@ TEST(Messages, WorkCarriesActivationsAndStamps) {
   EXPECT_THROW(pipeline::read_work(message, kLimits, kHidden), Error);
 }
 
-TEST(Messages, StopAndTokensSurviveTheWire) {
+TEST(Messages, WhatIsNotSentSurvivesTheWire) {
   const pipeline::Work stop =
       pipeline::read_work(pipeline::make_stop({.opened_s = 1, .closed_s = 4.5}), kLimits, 3);
   EXPECT_TRUE(stop.stop);
   EXPECT_EQ(stop.stamp.window.opened_s, 1);
   EXPECT_EQ(stop.stamp.window.closed_s, 4.5);
-  const auto tokens = pipeline::read_tokens(
-      pipeline::make_tokens({.sent_s = 1.5, .step = 8, .ids = {5, 0, 49151}}));
-  EXPECT_EQ(tokens.sent_s, 1.5);
-  EXPECT_EQ(tokens.step, 8U);
-  EXPECT_EQ(tokens.ids, (std::vector<std::int32_t>{5, 0, 49151}));
+  const auto choice = pipeline::read_choice(
+      pipeline::make_choice({.sent_s = 1.5, .step = 8, .best = {{5, 0.5F}, {49151, -2}}}));
+  EXPECT_EQ(choice.sent_s, 1.5);
+  EXPECT_EQ(choice.step, 8U);
+  ASSERT_EQ(choice.best.size(), 2U);
+  EXPECT_EQ(choice.best[1].id, 49151);
+  EXPECT_EQ(choice.best[1].logit, -2);
+  const pipeline::HeadWork work{.sent_s = 2, .step = 9, .prefill_share = 0.25, .hidden = {1, 2, 3}};
+  const auto read = pipeline::read_head_work(pipeline::make_head_work(work), kLimits, 3);
+  EXPECT_EQ(read.step, 9U);
+  EXPECT_EQ(read.prefill_share, 0.25);
+  EXPECT_EQ(read.hidden, work.hidden);
+}
+
+TEST(Messages, HiddenOfHalfARowOrOfTooManyRowsIsRefused) {
+  for (const std::size_t floats :
+       {std::size_t{4}, static_cast<std::size_t>(3 * (kLimits.rows + 1))}) {
+    const auto message = pipeline::make_head_work({.hidden = std::vector<float>(floats)});
+    EXPECT_THROW(pipeline::read_head_work(message, kLimits, 3), Error);
+  }
+}
+
+TEST(Messages, TheBestOfAllPartsOfTheHeadIsTheToken) {
+  const std::vector<pipeline::Choice> choices = {
+      {.sent_s = 1, .step = 3, .best = {{7, 1}, {8, 2}, {9, 2}}},
+      {.sent_s = 2, .step = 3, .best = {{300, 1.5}, {301, -5}, {302, 2}}}};
+  const auto tokens = pipeline::best_of(choices);
+  EXPECT_EQ(tokens.step, 3U);
+  EXPECT_EQ(tokens.sent_s, 2);
+  EXPECT_EQ(tokens.ids, (std::vector<std::int32_t>{300, 8, 9}));  // equal logits: the lower id
+  auto odd = choices;
+  odd[1].step = 4;
+  EXPECT_THROW(pipeline::best_of(odd), Error);
 }
 
 TEST(Messages, LargestPlanFitsItsMessage) {

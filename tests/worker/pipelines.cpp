@@ -68,9 +68,9 @@ jobs::Prompt prompt_of(const ReferenceCase& reference, std::int64_t index) {
 PipelineRun answer_all(const model::Model& model, const PipelineShape& shape,
                        const std::vector<jobs::Prompt>& prompts, const PipelineHooks& hooks) {
   pipeline::Plan plan;
-  plan.ranges = pipeline::partition(
-      pipeline::costs_of(model, {.prompt_tokens = 1, .output_tokens = 1}, shape.batch_size),
-      shape.stages);
+  const auto costs = pipeline::costs_of(model, {.prompt_tokens = 1, .output_tokens = 1},
+                                        shape.batch_size, shape.precision);
+  plan.ranges = pipeline::best_partition(costs, shape.stages, shape.head_split);
   plan.batch_size = shape.batch_size;
   plan.token_budget = shape.token_budget;
   plan.max_positions = shape.kv_tokens.value_or(512);
@@ -85,7 +85,7 @@ PipelineRun answer_all(const model::Model& model, const PipelineShape& shape,
                            [&, rank] {
                              return hooks.make_backend
                                         ? hooks.make_backend(rank)
-                                        : kernels::make_cpu_backend(kernels::Precision::exact);
+                                        : kernels::make_cpu_backend(shape.precision, shape.cpu);
                            },
                        .prompts = static_cast<std::int64_t>(prompts.size()),
                        .max_tokens = 64,

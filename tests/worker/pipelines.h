@@ -11,7 +11,9 @@
 
 #include "jobs/prompts.h"
 #include "jobs/results.h"
+#include "kernels/cpu.h"
 #include "worker/local_pipeline.h"
+#include "worker/pipeline/partition.h"
 
 namespace sluice::worker {
 
@@ -37,6 +39,9 @@ jobs::Prompt prompt_of(const ReferenceCase& reference, std::int64_t index);
 struct PipelineShape {
   int stages = 1, batch_size = 4, token_budget = 128;
   std::optional<int> kv_tokens = std::nullopt;  // room of every stage; none: as a job would choose
+  kernels::Precision precision = kernels::Precision::exact;
+  pipeline::HeadSplit head_split = pipeline::HeadSplit::never;
+  kernels::CpuOptions cpu = {};
 };
 
 struct PipelineRun {

@@ -189,6 +189,31 @@ void Forward::select(std::span<const int> rows, int k, std::span<kernels::Candid
                        {.k = k, .softcap = config_.final_softcap}, out);
 }
 
+void Forward::final_norm(std::span<const int> rows, std::span<float> hidden) {
+  if (rows.empty()) return;
+  backend_.download(normed_rows(rows), hidden);
+}
+
+void Forward::select_shard(std::span<const float> hidden, int k,
+                           std::span<kernels::Candidate> out) {
+  if (hidden.empty()) return;
+  const HeadRows own = head_rows(weights_.range, config_.vocab);
+  // A tied head lies whole beside the embedding, another one holds only the stage's rows.
+  const std::size_t first_row = weights_.head_is_embedding ? positive(own.first) : 0;
+  const Tensor normed{.buffer = normed_.get(),
+                      .offset = 0,
+                      .rows = hidden.size() / positive(config_.hidden),
+                      .cols = positive(config_.hidden)};
+  backend_.upload(hidden, normed);
+  backend_.head_select(normed, weights_.head_weight(),
+                       {.k = k, .first_row = first_row, .row_count = positive(own.count())}, out);
+}
+
+int Forward::first_head_id() const {
+  const StageRange& range = weights_.range;
+  return range.head_is_split && !weights_.head_is_embedding ? range.shard.first : 0;
+}
+
 void Forward::log_probs(std::span<const int> rows, std::span<const std::int32_t> targets,
                         std::span<kernels::LogProb> out) {
   if (rows.empty()) return;
@@ -211,7 +236,7 @@ std::size_t Forward::weight_bytes() const {
 
 std::size_t Forward::pass_weight_bytes() const {
   std::size_t bytes = bytes_of(weights_.final_norm);
-  if (range().has_head) bytes += weights_.head_weight().bytes();
+  if (head_rows(range(), config_.vocab).count() > 0) bytes += weights_.head_weight().bytes();
   for (const LayerWeights& layer : weights_.layers) bytes += layer.bytes();
   return bytes;
 }

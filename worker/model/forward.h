@@ -43,6 +43,13 @@ class Forward {
   // finish(). Only these rows go through the final norm and the head.
   void select(std::span<const int> rows, int k, std::span<kernels::Candidate> out);
 
+  // The same in parts, where the rows of the head are spread over stages: what the head sees of
+  // `rows`, (rows, hidden), from the last stage; and on each stage that holds some of the head the
+  // best of its own. Their logits are before any cap.
+  void final_norm(std::span<const int> rows, std::span<float> hidden);  // there after finish()
+  void select_shard(std::span<const float> hidden, int k, std::span<kernels::Candidate> out);
+  int first_head_id() const;  // to add to the ids of select_shard
+
   // How likely the model holds `targets` to be, each as the token after one of `rows` (ascending);
   // there after finish().
   void log_probs(std::span<const int> rows, std::span<const std::int32_t> targets,

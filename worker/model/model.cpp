@@ -16,7 +16,15 @@ struct Wanted {
   const TensorInfo* tensor;
   kernels::WeightUse use;
   std::unique_ptr<kernels::Weight>* into;
+  std::size_t first_row, rows;  // of the tensor
+
+  std::uint64_t row_bytes() const { return tensor->bytes / tensor->rows; }
+  std::uint64_t bytes() const { return rows * row_bytes(); }
 };
+
+bool reads_one_tensor_at_both_ends(const ModelConfig& config, const StageRange& range) {
+  return range.has_embedding && config.tied_head && head_rows(range, config.vocab).count() > 0;
+}
 
 kernels::WeightUse use_of(const TensorShape& shape) {
   return shape.rows == 1 ? kernels::WeightUse::vector : kernels::WeightUse::product;
@@ -31,7 +39,8 @@ std::vector<Wanted> wanted_tensors(const Model& model, StageWeights& weights) {
   const auto want = [&](const TensorShape& shape, kernels::WeightUse use,
                         std::unique_ptr<kernels::Weight>& into) {
     // read_config has checked that it is there.
-    wanted.push_back({model.weights().find(shape.name), use, &into});
+    const TensorInfo* tensor = model.weights().find(shape.name);
+    wanted.push_back({tensor, use, &into, 0, tensor->rows});
   };
   if (range.has_embedding) {
     want(embedding_tensor(config),
@@ -46,10 +55,13 @@ std::vector<Wanted> wanted_tensors(const Model& model, StageWeights& weights) {
   }
   if (range.has_head) {
     want(final_norm_tensor(config), kernels::WeightUse::vector, weights.final_norm);
-    if (!weights.head_is_embedding) {
-      want(config.tied_head ? embedding_tensor(config) : head_tensor(config),
-           kernels::WeightUse::product, weights.head);
-    }
+  }
+  const HeadRows rows = head_rows(range, config.vocab);
+  if (rows.count() > 0 && !weights.head_is_embedding) {
+    want(config.tied_head ? embedding_tensor(config) : head_tensor(config),
+         kernels::WeightUse::product, weights.head);
+    wanted.back().first_row = static_cast<std::size_t>(rows.first);
+    wanted.back().rows = static_cast<std::size_t>(rows.count());
   }
   std::ranges::sort(wanted, {},
                     [](const Wanted& w) { return std::pair(w.tensor->file, w.tensor->offset); });
@@ -95,10 +107,19 @@ std::size_t LayerWeights::bytes() const {
   return bytes;
 }
 
+HeadRows head_rows(const StageRange& range, int vocab) {
+  if (range.head_is_split) return range.shard;
+  return range.has_head ? HeadRows{.first = 0, .end = vocab} : HeadRows{};
+}
+
 std::string to_string(const StageRange& range) {
   std::string text = std::to_string(range.first) + "-" + std::to_string(range.end - 1);
   if (range.layers() == 0) text = "none";
-  return range.has_head ? text + " + head" : text;
+  if (range.head_is_split && range.shard.count() > 0) {
+    return text + " + head " + std::to_string(range.shard.first) + "-" +
+           std::to_string(range.shard.end - 1);
+  }
+  return range.has_head && !range.head_is_split ? text + " + head" : text;
 }
 
 Model::Model(std::filesystem::path path, WeightFiles weights, std::uint64_t header_hash,
@@ -143,9 +164,9 @@ double Model::head_cost() const { return static_cast<double>(config_.vocab) * co
 std::uint64_t Model::weight_bytes(const StageRange& range) const {
   StageWeights weights;
   weights.range = range;
-  weights.head_is_embedding = range.has_embedding && range.has_head && config_.tied_head;
+  weights.head_is_embedding = reads_one_tensor_at_both_ends(config_, range);
   std::uint64_t bytes = 0;
-  for (const Wanted& wanted : wanted_tensors(*this, weights)) bytes += wanted.tensor->bytes;
+  for (const Wanted& wanted : wanted_tensors(*this, weights)) bytes += wanted.bytes();
   return bytes;
 }
 
@@ -154,22 +175,23 @@ StageWeights load_stage(const Model& model, const StageRange& range, int max_pos
                         const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   StageWeights weights;
   weights.range = range;
-  weights.head_is_embedding = range.has_embedding && range.has_head && model.config().tied_head;
+  weights.head_is_embedding = reads_one_tensor_at_both_ends(model.config(), range);
   const std::uint64_t bytes_total = model.weight_bytes(range);
   std::uint64_t bytes_done = 0;
-  for (const auto& [tensor, use, into] : wanted_tensors(model, weights)) {
-    const std::size_t row_bytes = tensor->bytes / tensor->rows;
-    const auto read_rows = [&, tensor = tensor](std::size_t first_row, std::size_t,
-                                                std::span<std::byte> out) {
-      model.weights().read(*tensor, first_row * row_bytes, out);
+  for (const Wanted& wanted : wanted_tensors(model, weights)) {
+    const auto read_rows = [&](std::size_t first_row, std::size_t, std::span<std::byte> out) {
+      model.weights().read(*wanted.tensor, (wanted.first_row + first_row) * wanted.row_bytes(),
+                           out);
       bytes_done += out.size();
       if (progress) progress(bytes_done, bytes_total);
     };
-    const kernels::WeightSpec spec{
-        .type = tensor->type, .rows = tensor->rows, .cols = tensor->cols, .use = use};
-    *into = use == kernels::WeightUse::vector && model.config().norms_lack_one
-                ? load_gain(spec, read_rows, backend)
-                : backend.load(spec, read_rows);
+    const kernels::WeightSpec spec{.type = wanted.tensor->type,
+                                   .rows = wanted.rows,
+                                   .cols = wanted.tensor->cols,
+                                   .use = wanted.use};
+    *wanted.into = wanted.use == kernels::WeightUse::vector && model.config().norms_lack_one
+                       ? load_gain(spec, read_rows, backend)
+                       : backend.load(spec, read_rows);
   }
   const ModelConfig& config = model.config();
   weights.rope_angles = load_rope_angles(config.rope, config.head_dim, max_positions, backend);

@@ -17,14 +17,24 @@
 
 namespace sluice::worker::model {
 
+// Rows [first, end) of the head; `first` is a multiple of kernels::kHeadBlockRows.
+struct HeadRows {
+  int first = 0, end = 0;
+  int count() const { return end - first; }
+  bool operator==(const HeadRows&) const = default;
+};
+
 // A contiguous range of layers [first, end), and the ends of the model that go with it.
 struct StageRange {
   int first = 0, end = 0;
   bool has_embedding = false;  // stage 0
-  bool has_head = false;       // the last stage: final norm and head
+  bool has_head = false;       // the last stage: final norm, and the head unless it is split
+  bool head_is_split = false;  // its rows are spread over stages, which hold `shard` of them
+  HeadRows shard = {};
   int layers() const { return end - first; }
 };
-std::string to_string(const StageRange& range);  // "0-18", "19-29 + head"
+HeadRows head_rows(const StageRange& range, int vocab);  // that the stage holds; none: empty
+std::string to_string(const StageRange& range);  // "0-18", "19-29 + head", "0-9 + head 0-65535"
 
 class Model {
  public:
@@ -75,9 +85,10 @@ class LayerWeights {
 
 struct StageWeights {
   StageRange range;
-  std::unique_ptr<kernels::Weight> embedding;         // (vocab, hidden); set where has_embedding
-  std::unique_ptr<kernels::Weight> final_norm, head;  // has_head; head empty when `tied` below
-  bool head_is_embedding = false;                     // one weight serves both ends of a lone stage
+  std::unique_ptr<kernels::Weight> embedding;   // (vocab, hidden); set where has_embedding
+  std::unique_ptr<kernels::Weight> final_norm;  // has_head
+  std::unique_ptr<kernels::Weight> head;        // its rows of it; empty when tied as below
+  bool head_is_embedding = false;               // one weight serves both ends on one rank
   std::vector<LayerWeights> layers;
   // (max_positions, head_dim), of layers without a window and with one; the latter is empty where
   // they are the same.

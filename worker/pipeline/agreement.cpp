@@ -11,7 +11,7 @@ namespace {
 
 // Goes first in every message here, and its form never changes: worlds of mixed versions notice.
 // One more whenever any message between ranks changes its form.
-constexpr std::int32_t kVersion = 3;
+constexpr std::int32_t kVersion = 4;
 
 Bytes write(const Offer& offer) {
   ByteWriter out;
@@ -45,15 +45,21 @@ void write(const model::StageRange& range, ByteWriter& out) {
   out.put(range.end);
   out.put(static_cast<std::uint8_t>(range.has_embedding));
   out.put(static_cast<std::uint8_t>(range.has_head));
+  out.put(static_cast<std::uint8_t>(range.head_is_split));
+  out.put(range.shard);
 }
 
 model::StageRange read_range(ByteReader& in) {
   const model::StageRange range{.first = in.get<int>(),
                                 .end = in.get<int>(),
                                 .has_embedding = in.get<std::uint8_t>() != 0,
-                                .has_head = in.get<std::uint8_t>() != 0};
-  if (range.first < 0 || range.end < range.first)
+                                .has_head = in.get<std::uint8_t>() != 0,
+                                .head_is_split = in.get<std::uint8_t>() != 0,
+                                .shard = in.get<model::HeadRows>()};
+  if (range.first < 0 || range.end < range.first || range.shard.first < 0 ||
+      range.shard.end < range.shard.first) {
     throw Error("rank 0's plan has a stage of impossible layers");
+  }
   return range;
 }
 

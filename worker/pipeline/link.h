@@ -16,8 +16,9 @@ namespace sluice::worker::pipeline {
 enum class Channel : int {
   control = 1,      // agreement at start, clock alignment, farewell
   micro_batch = 2,  // {plan, activations}, stage to next stage
-  tokens = 3,       // chosen tokens, last stage to first
+  tokens = 3,       // chosen tokens, from stages that hold some of the head to the first
   prompts = 4,      // ranges of prompts, rank 0 to leaders; their words to rank 0
+  head = 5,         // what a split head sees, last stage to those that hold some of it
 };
 
 using Bytes = std::vector<std::byte>;

@@ -1,5 +1,6 @@
 #include "worker/pipeline/messages.h"
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 
@@ -64,20 +65,60 @@ Work read_work(const Bytes& message, const batch::PlanLimits& limits, std::size_
   return work;
 }
 
-Bytes make_tokens(const Tokens& tokens) {
+Bytes make_head_work(const HeadWork& work) {
   ByteWriter out;
-  out.put(tokens.sent_s);
-  out.put(tokens.step);
-  out.put_all(tokens.ids);
+  out.put(work.sent_s);
+  out.put(work.step);
+  out.put(work.prefill_share);
+  out.put_all(work.hidden);
   return out.take();
 }
 
-Tokens read_tokens(const Bytes& message) {
+HeadWork read_head_work(const Bytes& message, const batch::PlanLimits& limits, std::size_t hidden) {
   ByteReader in(message);
-  Tokens tokens{.sent_s = in.get<double>(),
+  HeadWork work{.sent_s = in.get<double>(),
                 .step = in.get<std::uint64_t>(),
-                .ids = in.get_all<std::int32_t>()};
+                .prefill_share = in.get<double>(),
+                .hidden = in.get_all<float>()};
   in.finish();
+  if (work.hidden.size() % hidden != 0 ||
+      work.hidden.size() / hidden > static_cast<std::size_t>(limits.rows)) {
+    throw Error("step " + std::to_string(work.step) + " brought " +
+                std::to_string(work.hidden.size()) + " floats for the head");
+  }
+  return work;
+}
+
+Bytes make_choice(const Choice& choice) {
+  ByteWriter out;
+  out.put(choice.sent_s);
+  out.put(choice.step);
+  out.put_all(choice.best);
+  return out.take();
+}
+
+Choice read_choice(const Bytes& message) {
+  ByteReader in(message);
+  Choice choice{.sent_s = in.get<double>(),
+                .step = in.get<std::uint64_t>(),
+                .best = in.get_all<kernels::Candidate>()};
+  in.finish();
+  return choice;
+}
+
+Tokens best_of(std::span<const Choice> choices) {
+  std::vector<kernels::Candidate> best = choices.front().best;
+  for (const Choice& choice : choices.subspan(1)) {
+    if (choice.step != choices.front().step || choice.best.size() != best.size()) {
+      throw Error("the parts of the head do not speak of the same step");
+    }
+    for (std::size_t i = 0; i < best.size(); ++i) {
+      if (ranks_before(choice.best[i], best[i])) best[i] = choice.best[i];
+    }
+  }
+  Tokens tokens{.sent_s = 0, .step = choices.front().step, .ids = {}};
+  for (const Choice& choice : choices) tokens.sent_s = std::max(tokens.sent_s, choice.sent_s);
+  for (const kernels::Candidate& candidate : best) tokens.ids.push_back(candidate.id);
   return tokens;
 }
 
@@ -90,8 +131,12 @@ std::size_t work_bytes_max(const batch::PlanLimits& limits, std::size_t hidden) 
          static_cast<std::size_t>(limits.rows) * (kSegment + hidden * sizeof(float));
 }
 
-std::size_t tokens_bytes_max(const batch::PlanLimits& limits) {
-  return 64 + static_cast<std::size_t>(limits.rows) * sizeof(std::int32_t);
+std::size_t head_work_bytes_max(const batch::PlanLimits& limits, std::size_t hidden) {
+  return 64 + static_cast<std::size_t>(limits.rows) * hidden * sizeof(float);
+}
+
+std::size_t choice_bytes_max(const batch::PlanLimits& limits) {
+  return 64 + static_cast<std::size_t>(limits.rows) * sizeof(kernels::Candidate);
 }
 
 }  // namespace sluice::worker::pipeline

@@ -1,12 +1,13 @@
-// What travels between stages: {plan, activations} downwards, chosen tokens back to the leader, and
-// the word to stop. Each carries when its sender began to send, so that the receiver can divide its
-// wait. Values and their bytes.
+// What travels between stages: {plan, activations} downwards, where the head is split its input to
+// those that hold some of it, chosen tokens back to the leader, and the word to stop. Each carries
+// when its sender began to send, so that the receiver can divide its wait. Values and their bytes.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "kernels/backend.h"
 #include "worker/batch/batch_plan.h"
 #include "worker/pipeline/link.h"
 
@@ -38,16 +39,39 @@ struct Work {
 // Throws worker::Error on anything that make_work and make_stop do not make.
 Work read_work(const Bytes& message, const batch::PlanLimits& limits, std::size_t hidden);
 
-struct Tokens {
+// What the head is to see of the rows that want a token, for the stages that hold some of it.
+struct HeadWork {
   double sent_s = 0;
+  std::uint64_t step = 0;
+  double prefill_share = 0;   // of the micro-batch
+  std::vector<float> hidden;  // (rows that want one, hidden)
+};
+Bytes make_head_work(const HeadWork& work);
+// Throws worker::Error when it is not whole rows, or more than `limits` allow.
+HeadWork read_head_work(const Bytes& message, const batch::PlanLimits& limits, std::size_t hidden);
+
+// What one stage that holds some or all of the head chose: of each segment that wanted a token, in
+// their order, the best among its rows.
+struct Choice {
+  double sent_s = 0;
+  std::uint64_t step = 0;
+  std::vector<kernels::Candidate> best;
+};
+Bytes make_choice(const Choice& choice);
+Choice read_choice(const Bytes& message);
+
+// What the leader gets of a micro-batch.
+struct Tokens {
+  double sent_s = 0;  // when the last of its choices was
   std::uint64_t step = 0;
   std::vector<std::int32_t> ids;  // of the segments that wanted one, in their order
 };
-Bytes make_tokens(const Tokens& tokens);
-Tokens read_tokens(const Bytes& message);
+// Choices of all parts of the head, of one step. Throws worker::Error when they are not.
+Tokens best_of(std::span<const Choice> choices);
 
 // The largest message on each channel.
 std::size_t work_bytes_max(const batch::PlanLimits& limits, std::size_t hidden);
-std::size_t tokens_bytes_max(const batch::PlanLimits& limits);
+std::size_t head_work_bytes_max(const batch::PlanLimits& limits, std::size_t hidden);
+std::size_t choice_bytes_max(const batch::PlanLimits& limits);
 
 }  // namespace sluice::worker::pipeline

@@ -1,6 +1,7 @@
 #include "worker/pipeline/partition.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -9,26 +10,80 @@
 namespace sluice::worker::pipeline {
 namespace {
 
-// Expanding a tile of quantised weights takes as long as multiplying it with so many tokens. A
-// piece of a prompt has enough tokens to hide that, a decode step has not.
-// Measured: the slope and the offset of a step's time over its tokens, on AVX-512.
-constexpr double kExpansionTokens = 6;
+// What takes as long as one multiply-add of a layer's product between 8-bit integers. Measured: a
+// step's time over its tokens on one core with AVX-512 VNNI, SmolLM2-135M Q4_1 and Gemma 3 270M
+// Q4_K_M; other instruction sets are slower at all of it.
+struct Rates {
+  double product;         // a multiply-add
+  double weight_byte;     // read for a micro-batch, which waits for it when its tokens are few
+  double expanded_value;  // of a weight that is expanded to fp32 for a micro-batch
+  double attention;       // a multiply-add of attention
+};
+Rates rates_of(kernels::Precision precision) {
+  switch (precision) {
+    case kernels::Precision::fast:
+      return {.product = 1, .weight_byte = 5.5, .expanded_value = 0, .attention = 3};
+    case kernels::Precision::high:
+      return {.product = 1.85, .weight_byte = 5.5, .expanded_value = 0, .attention = 3};
+    case kernels::Precision::exact:
+      break;
+  }
+  return {.product = 2.5, .weight_byte = 0, .expanded_value = 15, .attention = 3};
+}
+
+// The head is one long stream and has no norms, roundings and activations beside its product.
+constexpr double kHeadShare = 0.7;
+
+struct Product {
+  double multiply_adds, bytes;  // of one token; of the weights
+};
+
+// Of a token, when a micro-batch has `rows` of them.
+double cost_per_token(const Product& product, const Rates& rates, double rows) {
+  return std::max(product.multiply_adds * rates.product, product.bytes * rates.weight_byte / rows) +
+         product.multiply_adds * rates.expanded_value / rows;
+}
 
 }  // namespace
 
-PartitionCosts costs_of(const model::Model& model, const TokenMix& mix, int batch_size) {
+PartitionCosts costs_of(const model::Model& model, const TokenMix& mix, int batch_size,
+                        kernels::Precision precision) {
+  constexpr double prefill_rows = 64;  // pieces of prompts are large
+  const model::ModelConfig& config = model.config();
+  const Rates rates = rates_of(precision);
+  const double prompt_context = mix.prompt_tokens / 2;
+  const double output_context = mix.prompt_tokens + mix.output_tokens / 2;
   PartitionCosts costs;
-  const double decode = mix.output_tokens * (1 + kExpansionTokens / batch_size);
-  for (int layer = 0; layer < model.config().layers; ++layer) {
-    costs.layers.push_back(model.layer_cost(layer) * (mix.prompt_tokens + decode));
+  for (int layer = 0; layer < config.layers; ++layer) {
+    const auto bytes = model.weight_bytes({.first = layer, .end = layer + 1});
+    const Product product{model.layer_cost(layer), static_cast<double>(bytes)};
+    const double seen_max = config.is_windowed[static_cast<std::size_t>(layer)]
+                                ? static_cast<double>(config.window)
+                                : std::numeric_limits<double>::infinity();
+    const auto attention = [&](double context) {
+      return 2.0 * config.heads * config.head_dim * std::min(context, seen_max) * rates.attention;
+    };
+    costs.layers.push_back(mix.prompt_tokens * (cost_per_token(product, rates, prefill_rows) +
+                                                attention(prompt_context)) +
+                           mix.output_tokens * (cost_per_token(product, rates, batch_size) +
+                                                attention(output_context)));
   }
-  costs.head = model.head_cost() * decode;
+  const Product head{model.head_cost(),
+                     static_cast<double>(model.weight_bytes({.has_head = true}))};
+  costs.vocab = config.vocab;
+  costs.head = kHeadShare * mix.output_tokens * cost_per_token(head, rates, batch_size);
   return costs;
 }
 
 double stage_cost(const PartitionCosts& costs, const model::StageRange& range) {
   return std::accumulate(costs.layers.begin() + range.first, costs.layers.begin() + range.end,
-                         range.has_head ? costs.head : 0.0);
+                         costs.head * head_rows(range, costs.vocab).count() / costs.vocab);
+}
+
+double largest_cost(const PartitionCosts& costs, const std::vector<model::StageRange>& ranges) {
+  double largest = 0;
+  for (const auto& range : ranges) largest = std::max(largest, stage_cost(costs, range));
+  return largest;
 }
 
 std::vector<model::StageRange> partition(const PartitionCosts& costs, int stages) {
@@ -70,6 +125,49 @@ std::vector<model::StageRange> partition(const PartitionCosts& costs, int stages
     end = begin;
   }
   return ranges;
+}
+
+std::vector<model::StageRange> partition_with_split_head(const PartitionCosts& costs, int stages) {
+  if (stages > static_cast<int>(costs.layers.size())) return partition(costs, stages);
+  std::vector<model::StageRange> ranges = partition({.layers = costs.layers}, stages);
+  std::vector<double> of_layers;
+  for (model::StageRange& range : ranges) {
+    range.head_is_split = true;
+    of_layers.push_back(stage_cost(costs, range));
+  }
+  // The level to which the head fills up the stages that are below it.
+  std::vector<double> ascending = of_layers;
+  std::ranges::sort(ascending);
+  double level = 0, below = 0;
+  for (std::size_t filled = 1; filled <= ascending.size(); ++filled) {
+    below += ascending[filled - 1];
+    level = (below + costs.head) / static_cast<double>(filled);
+    if (filled == ascending.size() || level <= ascending[filled]) break;
+  }
+  // Borders of shards lie on whole blocks.
+  constexpr int block = kernels::kHeadBlockRows;
+  double share = 0;  // of the head, up to here
+  int first = 0;
+  for (std::size_t s = 0; s < ranges.size(); ++s) {
+    share += costs.head > 0 ? std::max(0.0, level - of_layers[s]) / costs.head : 0;
+    const int end =
+        s + 1 == ranges.size()
+            ? costs.vocab
+            : std::clamp(static_cast<int>(std::lround(share * costs.vocab / block)) * block, first,
+                         costs.vocab);
+    ranges[s].shard = {.first = first, .end = end};
+    first = end;
+  }
+  return ranges;
+}
+
+std::vector<model::StageRange> best_partition(const PartitionCosts& costs, int stages,
+                                              HeadSplit head_split) {
+  const auto whole = partition(costs, stages);
+  if (stages == 1 || head_split == HeadSplit::never) return whole;
+  const auto split = partition_with_split_head(costs, stages);
+  const bool pays = largest_cost(costs, split) < (1 - kHeadSplitGain) * largest_cost(costs, whole);
+  return head_split == HeadSplit::always || pays ? split : whole;
 }
 
 std::string to_string(const std::vector<model::StageRange>& ranges) {

@@ -15,19 +15,34 @@ struct TokenMix {
   double output_tokens = 1;
 };
 
-// In multiply-adds, or what takes as long.
+// In multiply-adds of a layer's product, or what takes as long.
 struct PartitionCosts {
   std::vector<double> layers;  // of one prompt, each layer
   double head = 0;             // of one prompt
+  int vocab = 1;               // rows of the head
 };
 // `batch_size`: of a micro-batch, whose tokens share the cost of reading the weights.
-PartitionCosts costs_of(const model::Model& model, const TokenMix& mix, int batch_size);
+PartitionCosts costs_of(const model::Model& model, const TokenMix& mix, int batch_size,
+                        kernels::Precision precision);
 
 // Exact, by dynamic programming. Every stage holds a layer, except that the last may hold the head
 // alone. Throws worker::Error when there are more stages than that allows.
 std::vector<model::StageRange> partition(const PartitionCosts& costs, int stages);
 
+// The rows of the head are spread over the stages: layers are divided as well as
+// they can be by themselves, then the head fills up what each stage has less than the others.
+// Throws as above; every stage holds a layer.
+std::vector<model::StageRange> partition_with_split_head(const PartitionCosts& costs, int stages);
+
+enum class HeadSplit { when_it_pays, always, never };
+inline constexpr double kHeadSplitGain = 0.02;  // that it has to bring: it costs messages
+
+// The better of the two.
+std::vector<model::StageRange> best_partition(const PartitionCosts& costs, int stages,
+                                              HeadSplit head_split);
+
 double stage_cost(const PartitionCosts& costs, const model::StageRange& range);
+double largest_cost(const PartitionCosts& costs, const std::vector<model::StageRange>& ranges);
 std::string to_string(const std::vector<model::StageRange>& ranges);  // "0-18 | 19-29 + head"
 
 }  // namespace sluice::worker::pipeline

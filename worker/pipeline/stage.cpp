@@ -13,47 +13,72 @@ namespace {
 // stages; beyond it messages wait at their sender.
 constexpr int kReceivesPosted = 4;
 
-double prefill_share(const batch::BatchPlan& plan) {
-  return 1.0 - static_cast<double>(plan.decode_rows()) / plan.rows();
-}
-
 }  // namespace
 
 Stage::Stage(Link& link, model::Forward& forward, const Place& place,
-             const batch::PlanLimits& limits, StageClock& clock)
+             std::span<const model::StageRange> ranges, const batch::PlanLimits& limits,
+             StageClock& clock)
     : link_(link),
       forward_(forward),
       place_(place),
       limits_(limits),
       clock_(clock),
-      steps_(schedule(place, forward.range())) {
+      schedule_(schedule(place, ranges)),
+      holders_(head_holders(place, ranges)),
+      choices_(holders_.size()) {
   const auto hidden = static_cast<std::size_t>(forward.hidden());
-  for (const Step& step : steps_) {
+  for (const Step& step : schedule_.micro_batch) {
     if (step.kind == StepKind::receive_activations) {
       link.expect(step.peer, Channel::micro_batch, work_bytes_max(limits, hidden), kReceivesPosted);
     }
   }
+  for (const Step& step : schedule_.head) {
+    if (step.kind == StepKind::receive_hidden) {
+      link.expect(step.peer, Channel::head, head_work_bytes_max(limits, hidden), kReceivesPosted);
+    }
+  }
   // Tokens are no step of the leader's: they come back while it is at other micro-batches.
   if (place.stage == 0) {
-    link.expect(place.leader + place.stages - 1, Channel::tokens, tokens_bytes_max(limits),
-                kReceivesPosted);
+    for (const int holder : holders_) {
+      link.expect(holder, Channel::tokens, choice_bytes_max(limits), kReceivesPosted);
+    }
   }
 }
 
 void Stage::serve() {
-  while (execute()) continue;
+  while (true) {
+    clock_.switch_to(Category::bubble);
+    for (Patience patience;; patience.pause()) {
+      if (advance_head()) break;  // first: an answer waits for it
+      auto message = link_.receive(place_.leader + place_.stage - 1, Channel::micro_batch);
+      if (!message) continue;
+      if (!take_work(*std::move(message))) return;
+      execute(schedule_.micro_batch);
+      break;
+    }
+  }
 }
 
 void Stage::run(batch::MicroBatch micro_batch) {
   at_work_ = std::move(micro_batch);
-  execute();
+  execute(schedule_.micro_batch);
 }
 
-bool Stage::execute() {
-  for (const Step& step : steps_) {
+bool Stage::advance_head() {
+  if (schedule_.head.empty()) return false;
+  const int last = place_.leader + place_.stages - 1;
+  const auto message = link_.receive(last, Channel::head);
+  if (!message) return false;
+  head_work_ = read_head_work(*message, limits_, static_cast<std::size_t>(forward_.hidden()));
+  clock_.end_wait(head_work_.sent_s);
+  execute(schedule_.head);
+  return true;
+}
+
+void Stage::execute(const std::vector<Step>& steps) {
+  for (const Step& step : steps) {
     switch (step.kind) {
       case StepKind::receive_activations:
-        if (!receive_work(step.peer)) return false;
         begin_forward();
         forward_.upload(activations_);
         break;
@@ -64,29 +89,31 @@ bool Stage::execute() {
       case StepKind::layers:
         forward_.layers([this] { progress(); });
         break;
-      case StepKind::select:
-        select();
-        break;
       case StepKind::send_activations:
         send_work(step.peer);
         break;
-      case StepKind::send_tokens:
-        send_tokens(step.peer);
+      case StepKind::final_norm:
+        norm_for_head();
+        break;
+      case StepKind::send_hidden:
+        send_hidden(step.peer);
+        break;
+      case StepKind::receive_hidden:
+        clock_.switch_to(Category::compute);
+        break;
+      case StepKind::select:
+        select();
+        break;
+      case StepKind::send_choice:
+        send_choice(step.peer);
         break;
     }
   }
-  clock_.end_compute(prefill_share(at_work_.plan));
-  return true;
+  clock_.end_compute(head_work_.prefill_share);
 }
 
-bool Stage::receive_work(int from) {
-  clock_.switch_to(Category::bubble);
-  for (Patience patience;; patience.pause()) {
-    if (auto message = link_.receive(from, Channel::micro_batch)) {
-      received_ = *std::move(message);
-      break;
-    }
-  }
+bool Stage::take_work(Bytes message) {
+  received_ = std::move(message);
   Work work = read_work(received_, limits_, static_cast<std::size_t>(forward_.hidden()));
   const Window& window = work.stamp.window;
   if (!clock_.is_open()) clock_.open(window.opened_s);
@@ -134,11 +161,26 @@ void Stage::begin_forward() {
   }
   counts_.decode_tokens += plan.decode_rows();
   counts_.prefill_tokens += plan.rows() - plan.decode_rows();
+  head_work_ = {.sent_s = 0,
+                .step = plan.step,
+                .prefill_share = 1.0 - static_cast<double>(plan.decode_rows()) / plan.rows(),
+                .hidden = {}};
+}
+
+void Stage::norm_for_head() {
+  head_work_.hidden.resize(rows_wanting_.size() * static_cast<std::size_t>(forward_.hidden()));
+  forward_.final_norm(rows_wanting_, head_work_.hidden);
+  forward_.finish([this] { progress(); });
 }
 
 void Stage::select() {
-  chosen_.resize(rows_wanting_.size());
-  forward_.select(rows_wanting_, 1, chosen_);
+  if (forward_.range().head_is_split) {
+    chosen_.resize(head_work_.hidden.size() / static_cast<std::size_t>(forward_.hidden()));
+    forward_.select_shard(head_work_.hidden, 1, chosen_);
+  } else {
+    chosen_.resize(rows_wanting_.size());
+    forward_.select(rows_wanting_, 1, chosen_);
+  }
 }
 
 void Stage::send_work(int to) {
@@ -154,31 +196,56 @@ void Stage::send_work(int to) {
   send(to, Channel::micro_batch, std::move(message));
 }
 
-void Stage::send_tokens(int to) {
+void Stage::send_hidden(int to) {
+  const Charge charge(clock_, Category::communication);
+  head_work_.sent_s = clock_.now();
+  send(to, Channel::head, make_head_work(head_work_));
+}
+
+void Stage::send_choice(int to) {
   forward_.finish([this] { progress(); });
   clock_.switch_to(Category::communication);
-  Tokens tokens{.sent_s = clock_.now(), .step = at_work_.plan.step, .ids = {}};
-  for (const kernels::Candidate& candidate : chosen_) tokens.ids.push_back(candidate.id);
-  send(to, Channel::tokens, make_tokens(tokens));
+  for (kernels::Candidate& candidate : chosen_) candidate.id += forward_.first_head_id();
+  send(to, Channel::tokens,
+       make_choice({.sent_s = clock_.now(), .step = head_work_.step, .best = chosen_}));
 }
 
 std::optional<Tokens> Stage::receive_tokens() {
   const Charge charge(clock_, Category::communication);
-  auto message = link_.receive(place_.leader + place_.stages - 1, Channel::tokens);
-  if (!message) return std::nullopt;
-  return read_tokens(*message);
+  advance_head();
+  return take_tokens();
 }
 
 Tokens Stage::wait_tokens(const std::function<void()>& meanwhile) {
   clock_.switch_to(Category::bubble);
   for (Patience patience;; patience.pause()) {
-    if (auto message = link_.receive(place_.leader + place_.stages - 1, Channel::tokens)) {
-      Tokens tokens = read_tokens(*message);
-      clock_.end_wait(tokens.sent_s);
-      return tokens;
+    if (advance_head()) {
+      patience = {};
+      clock_.switch_to(Category::bubble);
+    }
+    if (auto tokens = take_tokens()) {
+      clock_.end_wait(tokens->sent_s);
+      return *std::move(tokens);
     }
     meanwhile();
   }
+}
+
+std::optional<Tokens> Stage::take_tokens() {
+  bool all_there = true;
+  for (std::size_t i = 0; i < holders_.size(); ++i) {
+    while (const auto message = link_.receive(holders_[i], Channel::tokens)) {
+      choices_[i].push_back(read_choice(*message));
+    }
+    all_there = all_there && !choices_[i].empty();
+  }
+  if (!all_there) return std::nullopt;
+  std::vector<Choice> of_step;
+  for (auto& choices : choices_) {
+    of_step.push_back(std::move(choices.front()));
+    choices.pop_front();
+  }
+  return best_of(of_step);
 }
 
 void Stage::stop() {

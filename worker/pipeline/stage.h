@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <vector>
@@ -26,7 +27,9 @@ struct StageCounts {
 class Stage {
  public:
   // Posts the receives. `limits` are the replica's: token budget and the agreed KV pages.
-  Stage(Link& link, model::Forward& forward, const Place& place, const batch::PlanLimits& limits,
+  // `ranges`: of all stages of the replica.
+  Stage(Link& link, model::Forward& forward, const Place& place,
+        std::span<const model::StageRange> ranges, const batch::PlanLimits& limits,
         StageClock& clock);
 
   // A follower's life: obeys plans until the leader says stop.
@@ -42,12 +45,16 @@ class Stage {
   const StageCounts& counts() const { return counts_; }
 
  private:
-  bool execute();  // the steps; false: told to stop
-  bool receive_work(int from);
+  void execute(const std::vector<Step>& steps);
+  bool take_work(Bytes message);        // false: told to stop
+  bool advance_head();                  // by a split head's input, if one has come
+  std::optional<Tokens> take_tokens();  // when all choices of a micro-batch are there
   void begin_forward();
   void select();
   void send_work(int to);
-  void send_tokens(int to);
+  void norm_for_head();
+  void send_hidden(int to);
+  void send_choice(int to);
   void send(int to, Channel channel, Bytes message);
   void progress();
 
@@ -56,7 +63,9 @@ class Stage {
   const Place place_;
   const batch::PlanLimits limits_;
   StageClock& clock_;
-  const std::vector<Step> steps_;
+  const Schedule schedule_;
+  const std::vector<int> holders_;           // of the head, whose choices come to the leader
+  std::vector<std::deque<Choice>> choices_;  // of each of them, oldest first
   StageCounts counts_;
 
   std::vector<model::SequencePages> pages_;  // by slot
@@ -65,6 +74,7 @@ class Stage {
   Bytes received_;
   std::span<const float> activations_;
   std::vector<int> rows_wanting_;
+  HeadWork head_work_;  // what a split head sees
   std::vector<kernels::Candidate> chosen_;
 };
 
