@@ -1,59 +1,76 @@
 #!/usr/bin/env bash
-# How much faster are two one-core ranks than one? 24 prompts of 48 tokens, best of three runs
-# each, through the job directory and mpirun as a job does it.
-#   tests/bench/two-ranks.sh BUILD_DIR MODEL.gguf [BATCH_SIZE]
+# How much faster are two one-core ranks than one, and than two that share nothing but the machine?
+# Through the job directory and mpirun, as a job does it; the three take turns, medians of the rounds.
+#   tests/bench/two-ranks.sh BUILD_DIR MODEL.gguf [BATCH_SIZE] [PRECISION] [PROMPTS] [ROUNDS] [TOKEN_BUDGET]
+# PROMPTS: mixed (64 prompts of 10 to 200 tokens, answers of 16 to 96) or five (5 answers of 50).
 set -euo pipefail
-build=$1 model=$2 batch_size=${3:-8}
+build=$1 model=$2 batch_size=${3:-8} precision=${4:-fast} prompts=${5:-mixed} rounds=${6:-3} budget=${7:-128}
 worker=$build/worker/sluice-worker
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 root=()
 if [ "$(id -u)" = 0 ]; then root=(--allow-run-as-root); fi
 
-job() {  # ranks -> a job directory
+job() { # RANKS   prints a job directory
   local dir
   dir=$(mktemp -d "$work/job.XXXX")
   mkdir -p "$dir/results" "$dir/runs"
-  python3 - "$dir" "$model" "$1" "$batch_size" << 'PYTHON'
-import json, sys
-folder, model = sys.argv[1:3]
-ranks, batch_size = map(int, sys.argv[3:])
+  python3 - "$dir" "$model" "$1" "$batch_size" "$precision" "$prompts" "$budget" <<'PYTHON'
+import json, random, sys
+folder, model, ranks, batch_size, precision, kind, budget = sys.argv[1:]
 topics = "rain bread rivers clocks maps stone winter birds glass iron salt trains".split()
-with open(folder + "/prompts.jsonl", "w") as prompts:
-    for i in range(24):
-        text = f"Write a few sentences about {topics[i % 12]} and {topics[(i * 5 + 3) % 12]}."
-        prompts.write(json.dumps({"id": str(i + 1), "prompt": text, "max_tokens": 48,
-                                  "ignore_eos": True}) + "\n")
-json.dump({"format_version": 1, "job": 1, "prompt_count": 24, "model": model, "max_tokens": 48,
-           "batch_size": batch_size, "shape": {"nodes": ranks, "ranks_per_node": 1, "replicas": 1,
-                                               "stages": ranks}},
-          open(folder + "/spec.json", "w"))
+draw = random.Random(1)
+lines = []
+for i in range(5 if kind == "five" else 64):
+    text = f"Write a few sentences about {topics[i % 12]} and {topics[(i * 5 + 3) % 12]}."
+    if kind == "mixed":
+        text += " Think of what you know of it, and of what you would like to know." * draw.randint(0, 12)
+    lines.append({"id": str(i + 1), "prompt": text, "ignore_eos": True,
+                  "max_tokens": 50 if kind == "five" else draw.randint(16, 96)})
+with open(folder + "/prompts.jsonl", "w") as out:
+    out.writelines(json.dumps(line) + "\n" for line in lines)
+json.dump({"format_version": 1, "job": 1, "prompt_count": len(lines), "model": model,
+           "max_tokens": 96, "batch_size": int(batch_size), "precision": precision, "token_budget": int(budget),
+           "shape": {"nodes": int(ranks), "ranks_per_node": 1, "replicas": 1,
+                     "stages": int(ranks)}}, open(folder + "/spec.json", "w"))
 PYTHON
   echo "$dir"
 }
 
-seconds() {  # ranks -> the window of one run
-  local dir
-  dir=$(job "$1")
-  mpirun "${root[@]}" --oversubscribe --bind-to none -n "$1" "$worker" run --job-dir "$dir" \
+run() { # DIR RANKS
+  mpirun "${root[@]}" --oversubscribe --bind-to none -n "$2" "$worker" run --job-dir "$1" \
     --attempt 1 --restart 0 --cluster-id bench --script-start-unix-s "$EPOCHREALTIME" >&2
-  python3 - "$dir" << 'PYTHON'
-import glob, json, sys
-run = json.load(open(sys.argv[1] + "/runs/1.0/metrics.json"))
-for path in sorted(glob.glob(sys.argv[1] + "/runs/1.0/stage-*.json")):
+}
+
+for ((round = 0; round < rounds; round++)); do
+  one=$(job 1) two=$(job 2) left=$(job 1) right=$(job 1)
+  run "$one" 1
+  run "$two" 2
+  run "$left" 1 &
+  run "$right" 1
+  wait $!
+  echo "$one $two $left $right" >>"$work/rounds"
+done
+
+python3 - "$work/rounds" <<'PYTHON'
+import glob, json, statistics, sys
+
+def metrics(folder):
+    return json.load(open(folder + "/runs/1.0/metrics.json"))
+
+rounds = [line.split() for line in open(sys.argv[1])]
+median = lambda values: statistics.median(list(values))
+one = median(metrics(r[0])["wall_clock_s"] for r in rounds)
+two = median(metrics(r[1])["wall_clock_s"] for r in rounds)
+apart = median(max(metrics(r[2])["wall_clock_s"], metrics(r[3])["wall_clock_s"]) for r in rounds)
+tokens = metrics(rounds[0][0])["output_tokens"]
+for path in sorted(glob.glob(rounds[-1][1] + "/runs/1.0/stage-*.json")):
     s = json.load(open(path))
-    print("  stage", s["stage"], {k: round(s[k], 3) for k in (
-        "prefill_s", "decode_s", "communication_s", "bubble_s", "output_s", "unattributed_s",
-        "wall_clock_s", "load_s")}, "cores", s["cores"], file=sys.stderr)
-print(run["wall_clock_s"])
+    print("  stage", s["stage"], "layers", s["first_layer"], "-", s["last_layer"],
+          {k: round(s[k], 3) for k in ("prefill_s", "decode_s", "communication_s", "bubble_s",
+                                       "output_s", "unattributed_s", "wall_clock_s", "load_s")})
+print(f"of two that share nothing: {tokens / two / (2 * tokens / apart):.3f}; "
+      f"efficiency {one / two / 2:.3f}, {one / two:.2f} times: "
+      f"one rank {one:.2f} s ({tokens / one:.0f} tokens/s), two ranks {two:.2f} s "
+      f"({tokens / two:.0f}), two apart {2 * tokens / apart:.0f} tokens/s")
 PYTHON
-}
-
-best() {  # ranks -> the shortest of three
-  for _ in 1 2 3; do seconds "$1"; done | sort -g | head -1
-}
-
-one=$(best 1)
-two=$(best 2)
-python3 -c "print(f'one rank {$one:.2f} s ({24*48/$one:.1f} tokens/s), two ranks {$two:.2f} s \
-({24*48/$two:.1f} tokens/s): {$one/$two:.2f} times')"

@@ -63,10 +63,12 @@ PartitionCosts costs_of(const model::Model& model, const TokenMix& mix, int batc
     const auto attention = [&](double context) {
       return 2.0 * config.heads * config.head_dim * std::min(context, seen_max) * rates.attention;
     };
-    costs.layers.push_back(mix.prompt_tokens * (cost_per_token(product, rates, prefill_rows) +
-                                                attention(prompt_context)) +
-                           mix.output_tokens * (cost_per_token(product, rates, batch_size) +
-                                                attention(output_context)));
+    const double prefill = mix.prompt_tokens * (cost_per_token(product, rates, prefill_rows) +
+                                                attention(prompt_context));
+    const double decode = mix.output_tokens *
+                          (cost_per_token(product, rates, batch_size) + attention(output_context));
+    costs.layers.push_back(prefill + decode);
+    costs.prefill_share += prefill / (prefill + decode) / config.layers;
   }
   const Product head{model.head_cost(),
                      static_cast<double>(model.weight_bytes({.has_head = true}))};
@@ -84,6 +86,18 @@ double largest_cost(const PartitionCosts& costs, const std::vector<model::StageR
   double largest = 0;
   for (const auto& range : ranges) largest = std::max(largest, stage_cost(costs, range));
   return largest;
+}
+
+double cost_by_phase(const PartitionCosts& costs, const std::vector<model::StageRange>& ranges) {
+  double prefill = 0, decode = 0;
+  for (const model::StageRange& range : ranges) {
+    const double of_prompts =
+        costs.prefill_share *
+        std::accumulate(costs.layers.begin() + range.first, costs.layers.begin() + range.end, 0.0);
+    prefill = std::max(prefill, of_prompts);
+    decode = std::max(decode, stage_cost(costs, range) - of_prompts);
+  }
+  return prefill + decode;
 }
 
 std::vector<model::StageRange> partition(const PartitionCosts& costs, int stages) {
@@ -166,7 +180,8 @@ std::vector<model::StageRange> best_partition(const PartitionCosts& costs, int s
   const auto whole = partition(costs, stages);
   if (stages == 1 || head_split == HeadSplit::never) return whole;
   const auto split = partition_with_split_head(costs, stages);
-  const bool pays = largest_cost(costs, split) < (1 - kHeadSplitGain) * largest_cost(costs, whole);
+  const bool pays =
+      cost_by_phase(costs, split) < (1 - kHeadSplitGain) * cost_by_phase(costs, whole);
   return head_split == HeadSplit::always || pays ? split : whole;
 }
 

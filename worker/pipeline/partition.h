@@ -18,6 +18,7 @@ struct TokenMix {
 // In multiply-adds of a layer's product, or what takes as long.
 struct PartitionCosts {
   std::vector<double> layers;  // of one prompt, each layer
+  double prefill_share = 0;    // of a layer's cost: of the prompt's tokens, which need no head
   double head = 0;             // of one prompt
   int vocab = 1;               // rows of the head
 };
@@ -43,6 +44,9 @@ std::vector<model::StageRange> best_partition(const PartitionCosts& costs, int s
 
 double stage_cost(const PartitionCosts& costs, const model::StageRange& range);
 double largest_cost(const PartitionCosts& costs, const std::vector<model::StageRange>& ranges);
+// What stages take that wait for each other in prefill and in decode: a stage of many layers and
+// one that holds the head may have equal sums, and yet each be late in its turn.
+double cost_by_phase(const PartitionCosts& costs, const std::vector<model::StageRange>& ranges);
 std::string to_string(const std::vector<model::StageRange>& ranges);  // "0-18 | 19-29 + head"
 
 }  // namespace sluice::worker::pipeline
