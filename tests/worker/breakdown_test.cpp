@@ -66,8 +66,8 @@ TEST(PipelineBreakdown, SlowStageIsBubbleOfTheOther) {
 TEST(PipelineBreakdown, StepsDoNotWaitForThePromptsOfLaterOnes) {
   double slept_s = 0;
   const auto make_backend = [&](int) {
-    return fakes::make_slow_backend(kernels::make_cpu_backend(), std::chrono::milliseconds(5),
-                                    slept_s);
+    return fakes::make_slow_backend(kernels::make_cpu_backend(kernels::Precision::exact),
+                                    std::chrono::milliseconds(5), slept_s);
   };
   constexpr int kPrompts = 64;
   constexpr std::chrono::milliseconds kReading{10};

@@ -89,6 +89,7 @@ TEST_P(EveryFamily, PromptLogProbabilitiesEqualTheReference) {
   options.model = GetParam();
   options.file = folder.write("prompts.jsonl", lines);
   options.token_budget = 48;
+  options.precision = "exact";
   std::stringstream out;
   ASSERT_EQ(score(options, out), 0);
   double worst = 0;
