@@ -4,6 +4,7 @@
 #   check-full.sh tidy       clang-tidy over every source (findings are errors), shellcheck
 #   check-full.sh tsan       ThreadSanitizer over the pipeline (stages as threads over local_link)
 #   check-full.sh models     two real models whole: tokens, greedy answers, log-likelihoods
+#   check-full.sh layouts    the tokens of 320 random layouts, against the plainest
 #   check-full.sh fuzz [S]   libFuzzer on the parsers of foreign bytes, S seconds each (default 300)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -37,6 +38,12 @@ models() {
   build/test/tests/worker_text/worker_text_test --gtest_filter='Gemma3Tokenizer.*'
 }
 
+layouts() {
+  cmake --preset test >/dev/null
+  cmake --build --preset test -j "$jobs" --target worker_test
+  SLUICE_LAYOUTS=320 build/test/tests/worker/worker_test --gtest_filter='Layouts.*'
+}
+
 fuzz() {
   cmake -S . -B build/fuzz -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER=clang \
     -DCMAKE_CXX_COMPILER=clang++ -DSLUICE_FUZZ=ON -DSLUICE_TESTS=OFF >/dev/null
@@ -52,10 +59,11 @@ fuzz() {
 }
 
 case ${1:-all} in
-  all) tidy; tsan; models; fuzz 300 ;;
+  all) tidy; tsan; models; layouts; fuzz 300 ;;
   tidy) tidy ;;
   tsan) tsan ;;
   models) models ;;
+  layouts) layouts ;;
   fuzz) fuzz "${2:-300}" ;;
-  *) sed -n '2,7p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,8p' "$0" >&2; exit 2 ;;
 esac
