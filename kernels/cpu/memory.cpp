@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -32,14 +33,15 @@ Floats allocate_floats(std::size_t floats) {
 }
 
 std::shared_ptr<std::byte[]> Arena::allocate(std::size_t bytes) {
-  constexpr std::size_t chunk_bytes = 16 * kHugePage;
+  constexpr std::size_t chunk_max = 16 * kHugePage;
   const std::size_t whole = (bytes + kCacheLine - 1) / kCacheLine * kCacheLine;
   std::shared_ptr<std::byte[]> memory;
-  if (whole > chunk_bytes / 4) {
+  if (whole > chunk_max / 4) {
     memory = allocate_bytes(bytes);
   } else {
-    if (chunk_ == nullptr || used_ + whole > chunk_bytes) {
-      chunk_ = allocate_bytes(chunk_bytes);
+    while (chunk_bytes_ - used_ < whole) {  // a small model takes a small one
+      chunk_bytes_ = std::clamp(2 * chunk_bytes_, kHugePage, chunk_max);
+      chunk_ = allocate_bytes(chunk_bytes_);
       used_ = 0;
     }
     memory = {chunk_, chunk_.get() + used_};

@@ -25,7 +25,7 @@ class Arena {
 
  private:
   std::shared_ptr<std::byte[]> chunk_;
-  std::size_t used_ = 0;
+  std::size_t chunk_bytes_ = 0, used_ = 0;
 };
 
 // Room that grows to the most that was asked for. Contents are undefined, and gone at the next

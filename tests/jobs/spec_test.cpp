@@ -35,6 +35,7 @@ JobSpec hostile_spec() {
   spec.ignore_eos = true;
   spec.stop_token_ids = {0, 2147483647};
   spec.precision = "exact";
+  spec.head_split = "on";
   spec.backend = "cpu";
   spec.threads = 5;
   spec.fsync = "none";

@@ -62,7 +62,7 @@ TEST(Inspect, JsonHoldsPartsThatAddUp) {
             answer["weight_bytes"].get<std::uint64_t>())
       << "the head is the embedding; the rope factors stand beside";
   EXPECT_EQ(answer["layer_cost"].size(), 5u);
-  EXPECT_EQ(answer["kv_bytes_per_token"], 5 * 2 * 2 * 32 * sizeof(float));
+  EXPECT_EQ(answer["kv_bytes_per_token"], 5 * 2 * 2 * 32 * sizeof(std::uint16_t));
   std::vector<int> stops;
   for (const auto& stop : answer["stop_tokens"]) stops.push_back(stop["id"]);
   EXPECT_THAT(stops, testing::ElementsAre(1018, 1020));
