@@ -24,6 +24,19 @@ lives_on_nodes() { # NODES BATCH_SIZE; the local run that it is compared with ha
   equals_local "$job" prompts.jsonl
 }
 
+case_replicas_share_a_job() {
+  prompts_of 500 200
+  local job dir replica
+  job=$(submit prompts.jsonl --nodes 3 --replicas 3)
+  dir=$(job_dir "$job")
+  completes "$job"
+  answers once "$dir" 500
+  for replica in 0 1 2; do
+    [ -s "$dir/results/1.0-$replica.jsonl" ] || fail "replica $replica answered nothing"
+  done
+  equals_local "$job" prompts.jsonl
+}
+
 case_mpirun_launches_too() {
   prompts_of 40 50
   local job
@@ -142,10 +155,12 @@ case_time_limit() {
 attempts_are() { [ "$(job_field "$1" attempts)" = "$2" ]; }  # JOB COUNT
 
 # What --signal=B:USR1@60 does a minute before the limit, sent by hand.
-case_warned_job_requeues_itself() {
+case_warned_job_requeues_itself() { requeues_itself; }
+case_warned_replicas_requeue_together() { requeues_itself --replicas 2; }
+requeues_itself() { # OPTIONS...
   prompts_of 1500 200
   local job dir counts
-  job=$(submit prompts.jsonl --nodes 2)
+  job=$(submit prompts.jsonl --nodes 2 "$@")
   dir=$(job_dir "$job")
   must 60 has_durable "$dir"
   scancel --batch --signal=USR1 "$(slurm_id "$job")"
