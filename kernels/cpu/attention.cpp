@@ -109,15 +109,14 @@ struct Softmax {
 Vec weigh(float* weight, int begin, int end, Softmax& soft) {
   if (begin >= end) return set(1.0f);
   const auto keep_seen = [=](int at, Vec seen, Vec others) {
+    if (at >= begin && at + kLanes <= end) return seen;  // nearly always
     const auto lanes_before = [at](int p) { return at_least(0, at_most(p - at, kLanes)); };
     return keep_first(lanes_before(begin), others, keep_first(lanes_before(end), seen, others));
   };
   const int first = begin / kLanes * kLanes;
   Vec best_of = set(-__builtin_inff());
   for (int at = first; at < end; at += kLanes) {
-    const Vec scores = keep_seen(at, load(weight + at), set(-__builtin_inff()));
-    store(weight + at, scores);
-    best_of = max(best_of, scores);
+    best_of = max(best_of, keep_seen(at, load(weight + at), set(-__builtin_inff())));
   }
   const float here = max_of_lanes(best_of);
   const float best = soft.best > here ? soft.best : here;
