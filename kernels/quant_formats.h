@@ -1,11 +1,12 @@
 // What the bytes of each weight type mean, written once and read in two ways. `Block` is where the
-// bytes lie: a block of a file (quant.cpp), or the blocks of sixteen rows side by side
-// (cpu/matmul.cpp). At an offset of the file's block it gives a byte() or signed_byte() as its own
+// bytes of a file's block lie; it is read for its values (quant.cpp), or for the codes and scales
+// that make them (cpu/packed_rows.cpp). At an offset it gives a byte() or signed_byte() as its own
 // kind of integer, and a half(), bfloat() or single() as its own kind of float.
 //
 // times(scale, code) is scale * code; times_plus and times_minus add or take off a minimum. No
-// product has more than 23 bits, so all are exact: whether the sum then rounds in an fma or by
-// itself, the bits are those of ggml's dequantize_row_* (ggml-quants.c).
+// product has more than 23 bits, so all are exact: whether the sum then rounds in an fma
+// (cpu/matmul_fp32.cpp) or by itself, the bits are those of ggml's dequantize_row_*
+// (ggml-quants.c).
 //
 // Templates only: see cpu/operations.h on inline functions in shared headers.
 #pragma once

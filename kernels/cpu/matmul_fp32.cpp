@@ -105,9 +105,9 @@ void multiply(int tokens, const Panel& panel, const float* x, std::size_t x_stri
   }
 }
 
-void write_sums(const MatmulArgs& args, std::size_t first_row) {
+void write_sums(const ProductArgs& args, const float* all_sums, std::size_t first_row) {
   for (std::size_t t = 0; t < args.tokens; ++t) {
-    const float* sums = args.sums + t * kPanelRows;
+    const float* sums = all_sums + t * kPanelRows;
     float* out = args.out + t * args.out_stride + first_row;
     for (std::size_t i = 0; i < kPanelRows && first_row + i < args.rows; i += kLanes) {
       const std::size_t left = args.rows - first_row - i;
@@ -121,13 +121,13 @@ void write_sums(const MatmulArgs& args, std::size_t first_row) {
 
 }  // namespace
 
-void matmul_fp32(const MatmulArgs& args) {
+void matmul_fp32(const ProductArgs& args, const float* x, float* sums) {
   alignas(64) float weights[kPanelColumns * kPanelRows];
   const Expand expand_columns = expand_of(args.type);
   const std::size_t tiles = (args.tokens + kTileTokens - 1) / kTileTokens;
   for (std::size_t row = 0; row < args.rows; row += kPanelRows) {
     for (std::size_t i = 0; i < args.tokens * kPanelRows; i += kLanes) {
-      store(args.sums + i, set(0.0f));
+      store(sums + i, set(0.0f));
     }
     for (std::size_t k = 0; k < args.cols; k += kPanelColumns) {
       const std::size_t left = args.cols - k;
@@ -141,11 +141,10 @@ void matmul_fp32(const MatmulArgs& args) {
         const std::size_t first = args.tokens * tile / tiles;
         const std::size_t last = args.tokens * (tile + 1) / tiles;
         multiply<kTileTokens>(static_cast<int>(last - first), {weights, columns},
-                              args.x + first * args.cols + k, args.cols,
-                              args.sums + first * kPanelRows);
+                              x + first * args.cols + k, args.cols, sums + first * kPanelRows);
       }
     }
-    write_sums(args, row);
+    write_sums(args, sums, row);
   }
 }
 

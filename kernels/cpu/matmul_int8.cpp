@@ -124,7 +124,7 @@ void multiply(int tokens, const std::byte* group, int blocks, const Ahead& ahead
 }
 
 template <Packing P, int Planes>
-void multiply_all(const CodedMatmulArgs& args) {
+void multiply_all(const ProductArgs& args, const std::byte* x) {
   const int blocks = static_cast<int>(args.cols / kBlockColumns);
   for (std::size_t begin = 0; begin < args.tokens; begin += kTokensInCache) {
     const std::size_t end =
@@ -138,7 +138,7 @@ void multiply_all(const CodedMatmulArgs& args) {
         const int tokens = tile_tokens(end - t);
         multiply<P, Planes>(
             tokens, group, blocks, {args.group_bytes, turn, tiles - 1},
-            args.x + t * blocks * kCodedBytes<Planes>,
+            x + t * blocks * kCodedBytes<Planes>,
             {.at = args.out + t * args.out_stride + row,
              .stride = args.out_stride,
              .bias = args.bias == nullptr ? nullptr : args.bias + row,
@@ -153,11 +153,11 @@ void multiply_all(const CodedMatmulArgs& args) {
 
 }  // namespace
 
-void matmul_int8(const CodedMatmulArgs& args) {
+void matmul_int8(const ProductArgs& args, const std::byte* x, int planes) {
   with_format(args.type, [&]<WeightType Type>(Format<Type>) {
     if constexpr (kIsCoded<Type>) {
-      args.planes == 1 ? multiply_all<kPacking<Type>, 1>(args)
-                       : multiply_all<kPacking<Type>, 2>(args);
+      planes == 1 ? multiply_all<kPacking<Type>, 1>(args, x)
+                  : multiply_all<kPacking<Type>, 2>(args, x);
     }
   });
 }

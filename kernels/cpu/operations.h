@@ -17,18 +17,17 @@ inline constexpr int kPageTokens = 32;        // kKvPageTokens of backend.h
 inline constexpr int kAttentionDimMax = 512;  // kHeadDimMax of backend.h
 inline constexpr int kPanelRows = 64;         // that matmul_fp32 expands at a time
 
-struct MatmulArgs {
+// out = x * weight^T, whatever x is.
+struct ProductArgs {
   WeightType type;
   const std::byte* groups;  // the first group to multiply (packing.h)
   std::size_t group_bytes;  // from one to the next
   std::size_t rows, cols;   // of the weight, from the first group on
-  const float* x;           // (tokens, cols)
   std::size_t tokens;
   float* out;  // (tokens, rows), tokens out_stride apart
   std::size_t out_stride;
   const float* bias;  // (rows), or null
   bool add;
-  float* sums;  // scratch: tokens * kPanelRows
 };
 
 // Activations as integers: one plane of 8 bits or two that make 15 (coded_tiles.h).
@@ -39,20 +38,6 @@ struct QuantiseArgs {
   std::size_t tokens, cols;
   int planes;      // 1 or 2
   std::byte* out;  // tokens * cols / 32 * kCodedBlockBytes[planes]
-};
-
-struct CodedMatmulArgs {
-  WeightType type;          // an integer-coded one
-  const std::byte* groups;  // as in MatmulArgs
-  std::size_t group_bytes;
-  std::size_t rows, cols;
-  const std::byte* x;  // what quantise made of the same number of tokens
-  int planes;
-  std::size_t tokens;
-  float* out;
-  std::size_t out_stride;
-  const float* bias;
-  bool add;
 };
 
 struct RmsNormArgs {
@@ -123,9 +108,11 @@ struct ExpSum {
 };
 
 struct Operations {
-  void (*matmul_fp32)(const MatmulArgs&);
+  // x: (tokens, cols). sums: scratch, tokens * kPanelRows.
+  void (*matmul_fp32)(const ProductArgs&, const float* x, float* sums);
   void (*quantise)(const QuantiseArgs&);
-  void (*matmul_int8)(const CodedMatmulArgs&);
+  // x: what quantise made of the same number of tokens. Requires: an integer-coded weight.
+  void (*matmul_int8)(const ProductArgs&, const std::byte* x, int planes);
   void (*rms_norm)(const RmsNormArgs&);
   void (*rope)(const RopeArgs&);
   void (*kv_write)(const KvWriteArgs&);
@@ -139,9 +126,9 @@ struct Operations {
 
 #ifdef SLUICE_ISA  // being compiled for one instruction set
 namespace SLUICE_ISA {
-void matmul_fp32(const MatmulArgs& args);
+void matmul_fp32(const ProductArgs& args, const float* x, float* sums);
 void quantise(const QuantiseArgs& args);
-void matmul_int8(const CodedMatmulArgs& args);
+void matmul_int8(const ProductArgs& args, const std::byte* x, int planes);
 void rms_norm(const RmsNormArgs& args);
 void rope(const RopeArgs& args);
 void kv_write(const KvWriteArgs& args);

@@ -14,35 +14,21 @@ void ProductInput::multiply(const CpuWeight& weight, const Rows& rows, const Out
                   : sums_scratch.floats(sums_size * static_cast<std::size_t>(pool.threads()));
   const std::size_t step = by_integers ? kGroupRows : kPanelRows;
   pool.share(rows.count, step, [&](int thread, std::size_t first, std::size_t count) {
-    const std::byte* groups =
-        weight.groups() + (rows.first + first) / kGroupRows * weight.group_bytes();
-    const float* bias = out.bias == nullptr ? nullptr : out.bias + first;
+    const ProductArgs product{
+        .type = weight.type(),
+        .groups = weight.groups() + (rows.first + first) / kGroupRows * weight.group_bytes(),
+        .group_bytes = weight.group_bytes(),
+        .rows = count,
+        .cols = cols_,
+        .tokens = tokens_,
+        .out = out.at + first,
+        .out_stride = out.stride,
+        .bias = out.bias == nullptr ? nullptr : out.bias + first,
+        .add = out.add};
     if (by_integers) {
-      operations.matmul_int8({.type = weight.type(),
-                              .groups = groups,
-                              .group_bytes = weight.group_bytes(),
-                              .rows = count,
-                              .cols = cols_,
-                              .x = x,
-                              .planes = planes,
-                              .tokens = tokens_,
-                              .out = out.at + first,
-                              .out_stride = out.stride,
-                              .bias = bias,
-                              .add = out.add});
+      operations.matmul_int8(product, x, planes);
     } else {
-      operations.matmul_fp32({.type = weight.type(),
-                              .groups = groups,
-                              .group_bytes = weight.group_bytes(),
-                              .rows = count,
-                              .cols = cols_,
-                              .x = x_,
-                              .tokens = tokens_,
-                              .out = out.at + first,
-                              .out_stride = out.stride,
-                              .bias = bias,
-                              .add = out.add,
-                              .sums = sums + static_cast<std::size_t>(thread) * sums_size});
+      operations.matmul_fp32(product, x_, sums + static_cast<std::size_t>(thread) * sums_size);
     }
   });
 }

@@ -1,7 +1,7 @@
 // Sixteen fp32 lanes, as one register, two, or an array: the arithmetic is written once over Vec,
 // always 16 wide, so that the width of a register cannot change a bit. Own classes instead of
 // Highway because its MulAdd rounds twice where there is no fma instruction, and because what is
-// needed is 25 functions.
+// needed is some fifty small functions.
 //
 // Included only by sources that are compiled once per instruction set (operations.h).
 #pragma once

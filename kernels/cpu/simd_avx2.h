@@ -57,9 +57,6 @@ inline Vec div(Vec a, Vec b) {
 inline Vec fma(Vec a, Vec b, Vec c) {
   return {_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
 }
-inline Vec fms(Vec a, Vec b, Vec c) {
-  return {_mm256_fmsub_ps(a.low, b.low, c.low), _mm256_fmsub_ps(a.high, b.high, c.high)};
-}
 inline Vec max(Vec a, Vec b) {
   return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)};
 }
@@ -96,9 +93,6 @@ inline Ints operator&(Ints a, int b) {
   const __m256i all = _mm256_set1_epi32(b);
   return {_mm256_and_si256(a.low, all), _mm256_and_si256(a.high, all)};
 }
-inline Ints operator|(Ints a, Ints b) {
-  return {_mm256_or_si256(a.low, b.low), _mm256_or_si256(a.high, b.high)};
-}
 inline Ints operator-(Ints a, int b) {
   const __m256i all = _mm256_set1_epi32(b);
   return {_mm256_sub_epi32(a.low, all), _mm256_sub_epi32(a.high, all)};
@@ -110,17 +104,6 @@ inline Ints operator>>(Ints a, int n) {
   return {_mm256_srli_epi32(a.low, n), _mm256_srli_epi32(a.high, n)};
 }
 inline Vec to_floats(Ints a) { return {_mm256_cvtepi32_ps(a.low), _mm256_cvtepi32_ps(a.high)}; }
-inline __m256i pick(__m256i first, __m256i second, __m256i index) {  // bit 3 says of which eight
-  const __m256 a = _mm256_castsi256_ps(_mm256_permutevar8x32_epi32(first, index));
-  const __m256 b = _mm256_castsi256_ps(_mm256_permutevar8x32_epi32(second, index));
-  const __m256 bit = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));
-  return _mm256_castps_si256(_mm256_blendv_ps(a, b, bit));
-}
-inline Ints pick(const std::int32_t* sixteen, Ints index) {
-  const __m256i first = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sixteen));
-  const __m256i second = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sixteen + 8));
-  return {pick(first, second, index.low), pick(first, second, index.high)};
-}
 
 // Sixteen stored values.
 inline __m128i load_8(const std::byte* p) {

@@ -34,7 +34,6 @@ inline Vec sub(Vec a, Vec b) { return {_mm512_sub_ps(a.v, b.v)}; }
 inline Vec mul(Vec a, Vec b) { return {_mm512_mul_ps(a.v, b.v)}; }
 inline Vec div(Vec a, Vec b) { return {_mm512_div_ps(a.v, b.v)}; }
 inline Vec fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
-inline Vec fms(Vec a, Vec b, Vec c) { return {_mm512_fmsub_ps(a.v, b.v, c.v)}; }
 inline Vec max(Vec a, Vec b) { return {_mm512_max_ps(a.v, b.v)}; }
 inline Vec min(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
 inline float max_of_lanes(Vec a) { return _mm512_reduce_max_ps(a.v); }
@@ -52,14 +51,10 @@ struct Ints {
   __m512i v;
 };
 inline Ints operator&(Ints a, int b) { return {_mm512_and_si512(a.v, _mm512_set1_epi32(b))}; }
-inline Ints operator|(Ints a, Ints b) { return {_mm512_or_si512(a.v, b.v)}; }
 inline Ints operator-(Ints a, int b) { return {_mm512_sub_epi32(a.v, _mm512_set1_epi32(b))}; }
 inline Ints operator<<(Ints a, unsigned n) { return {_mm512_slli_epi32(a.v, n)}; }
 inline Ints operator>>(Ints a, unsigned n) { return {_mm512_srli_epi32(a.v, n)}; }
 inline Vec to_floats(Ints a) { return {_mm512_cvtepi32_ps(a.v)}; }
-inline Ints pick(const std::int32_t* sixteen, Ints index) {
-  return {_mm512_permutexvar_epi32(index.v, _mm512_loadu_si512(sixteen))};
-}
 
 // Sixteen stored values.
 inline __m128i load_16(const std::byte* p) {

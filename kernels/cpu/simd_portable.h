@@ -58,9 +58,6 @@ inline Vec div(const Vec& a, const Vec& b) {
 inline Vec fma(const Vec& a, const Vec& b, const Vec& c) {
   return each([&](int i) { return __builtin_fmaf(a.lane[i], b.lane[i], c.lane[i]); });
 }
-inline Vec fms(const Vec& a, const Vec& b, const Vec& c) {
-  return each([&](int i) { return __builtin_fmaf(a.lane[i], b.lane[i], -c.lane[i]); });
-}
 inline Vec max(const Vec& a, const Vec& b) {  // b where one is not a number, as x86 has it
   return each([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
 }
@@ -112,9 +109,6 @@ inline Ints each_int(Lane lane) {
 inline Ints operator&(const Ints& a, int b) {
   return each_int([&](int i) { return a.lane[i] & b; });
 }
-inline Ints operator|(const Ints& a, const Ints& b) {
-  return each_int([&](int i) { return a.lane[i] | b.lane[i]; });
-}
 inline Ints operator-(const Ints& a, int b) {
   return each_int([&](int i) { return a.lane[i] - b; });
 }
@@ -126,9 +120,6 @@ inline Ints operator>>(const Ints& a, int n) {
 }
 inline Vec to_floats(const Ints& a) {
   return each([&](int i) { return static_cast<float>(a.lane[i]); });
-}
-inline Ints pick(const std::int32_t* sixteen, const Ints& index) {
-  return each_int([&](int i) { return sixteen[index.lane[i]]; });
 }
 
 // Sixteen stored values.

@@ -107,6 +107,8 @@ TEST(Config, RefusesByNameWhatItDoesNotCompute) {
       refusal({.architecture = "mamba"}),
       HasSubstr("architecture 'mamba' is not supported by this version (supported: llama, qwen2, "
                 "qwen3, gemma2, gemma3)"));
+  EXPECT_THAT(refusal_with([](auto& m) { m.size("llama.attention.key_length", 1024); }),
+              HasSubstr("heads of 1024 values, more than the 512"));
   EXPECT_THAT(refusal({.more_tensors = {{"blk.0.attn_q.bias", 8}}}),
               HasSubstr("'blk.0.attn_q.bias' is not supported"));
   EXPECT_THAT(refusal_with([](auto& m) { m.size("llama.expert_count", 8); }),

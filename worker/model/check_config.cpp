@@ -40,6 +40,10 @@ void check_heads(const std::string& path, const ModelConfig& config) {
     throw Error(path + ": heads of " + std::to_string(config.head_dim) +
                 " values cannot be rotated in pairs");
   }
+  if (config.head_dim > kernels::kHeadDimMax) {
+    throw Error(path + ": heads of " + std::to_string(config.head_dim) + " values, more than the " +
+                std::to_string(kernels::kHeadDimMax) + " that this version computes");
+  }
 }
 
 void check_tensors(const std::string& path, const WeightFiles& weights,

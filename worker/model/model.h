@@ -48,10 +48,7 @@ class Model {
   const ModelConfig& config() const { return config_; }
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
 
-  // Multiply-adds of one token with the weights: the cost that stages are balanced by. It needs no
-  // factor for the type: with Q4_1 layers and a Q8_0 head (SmolLM2-135M, AVX-512, 4 to 8 rows at
-  // context 64) the head takes the time of 8.2 to 8.6 layers, and counts as 8.0. Attention is not
-  // in it: below 3 % of a layer there, as much as the layer's weights at a context of some 3000.
+  // Multiply-adds of one token with the weights. What they take is pipeline/partition.h's to say.
   double layer_cost(int layer) const;
   double head_cost() const;
   // Bytes that a stage holds (weights as in the file; a tied embedding counts at both ends, and

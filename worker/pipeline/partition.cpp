@@ -10,9 +10,9 @@
 namespace sluice::worker::pipeline {
 namespace {
 
-// What takes as long as one multiply-add of a layer's product between 8-bit integers. Measured: a
-// step's time over its tokens on one core with AVX-512 VNNI, SmolLM2-135M Q4_1 and Gemma 3 270M
-// Q4_K_M; other instruction sets are slower at all of it.
+// What takes as long as one multiply-add of a layer's product between 8-bit integers. `fast` is
+// measured: a step's time over its tokens on one core with AVX-512 VNNI, SmolLM2-135M Q4_1 and
+// Gemma 3 270M Q4_K_M; the others are estimates from the kernels' own rates.
 struct Rates {
   double product;         // a multiply-add
   double weight_byte;     // read for a micro-batch, which waits for it when its tokens are few
