@@ -87,7 +87,9 @@ bool Batcher::may_go() const {
 }
 
 void Batcher::admit(double now_s) {
-  while (!waiting_.empty() && pages_.has_room(waiting_.front().tokens_max())) {
+  const int in_flight_max = model::kMicroBatchesHeld * limits_.batch_size * limits_.stages;
+  while (!waiting_.empty() && in_flight_ < in_flight_max &&
+         pages_.has_room(waiting_.front().tokens_max())) {
     const int number = free_slot();
     Slot& slot = slots_[static_cast<std::size_t>(number)];
     slot.pages = pages_.reserve(waiting_.front().tokens_max());

@@ -2,11 +2,13 @@
 // micro-batch. Owned by the leader of a replica. Pure: no messages, no clock (times are passed in).
 //
 // Sequences are admitted in the order they were added, as far as there is KV room for all the
-// tokens they may ever have. A micro-batch takes the sequences that have waited longest, in even
-// sizes: with S sequences in flight there are micro_batches(S) of them, so that neither a stage
-// runs dry nor the last one of a round is small. When nobody waits to be admitted any more, those
-// go first that may last by far the longest. A prompt's next piece may follow while the one before
-// is still under way (stages work in order); a token's successor has to wait for it.
+// tokens they may ever have, and up to kMicroBatchesHeld full micro-batches a stage: more would
+// keep no stage busier, but take memory and make each answer slower. A micro-batch takes the
+// sequences that have waited longest, in even sizes: with S sequences in flight there are
+// micro_batches(S) of them, so that neither a stage runs dry nor the last one of a round is small.
+// When nobody waits to be admitted any more, those go first that may last by far the longest. A
+// prompt's next piece may follow while the one before is still under way (stages work in order); a
+// token's successor has to wait for it.
 #pragma once
 
 #include <cstdint>

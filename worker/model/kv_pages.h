@@ -70,7 +70,7 @@ struct KvDemand {
   std::int64_t prompts = 0;  // never more sequences than these
   KvLayout layout = {};
 };
-inline constexpr int kMicroBatchesHeld = 4;     // full micro-batches per stage that find room
+inline constexpr int kMicroBatchesHeld = 4;     // full micro-batches per stage, at most
 inline constexpr int kUsualPromptTokens = 512;  // a longer prompt simply takes more of the room
 inline constexpr double kKvMemoryShare = 0.25;  // of what a rank may call its own, at most
 
