@@ -10,9 +10,9 @@
 #include "jobs/spec.h"
 #include "kernels/cpu.h"
 #include "worker/error.h"
+#include "worker/lone_stage.h"
 #include "worker/machine.h"
 #include "worker/make_plan.h"
-#include "worker/model/forward.h"
 #include "worker/model/model.h"
 
 namespace sluice::worker {
@@ -105,36 +105,28 @@ BenchRow row_of(const model::Model& model, const BenchShape& shape, double weigh
 class Runner {
  public:
   Runner(const model::Model& model, const BenchOptions& options, const BenchShape& most,
-         const model::KvRoom& room, const Tell& tell)
-      : config_(model.config()),
-        budget_(options.token_budget),
+         const Tell& tell)
+      : budget_(options.token_budget),
+        backend_(kernels::make_cpu_backend(*kernels::precision_named(options.precision),
+                                           {.threads = options.threads})),
+        stage_(model, all_of(model.config()), *backend_,
+               {.rows = std::max(budget_, most.batch),
+                .sequences = most.batch,
+                .positions = most.pp + most.tg},
+               [&](std::uint64_t done, std::uint64_t total) {
+                 tell("loading " + megabytes(done) + " of " + megabytes(total));
+               }),
         next_(static_cast<std::size_t>(most.batch)) {
-    const int positions = most.pp + most.tg;
-    model::PagePool pool(room, kv_layout(config_, budget_));
-    for (int i = 0; i < most.batch; ++i) pages_.push_back(pool.reserve(positions));
-    for (const model::SequencePages& pages : pages_) {
-      tables_.emplace_back(pages.full);
-      rings_.emplace_back(pages.ring);
-    }
     std::mt19937 random(1);
     prompts_.resize(static_cast<std::size_t>(most.batch) *
                     static_cast<std::size_t>(std::max(most.pp, 1)));
     for (auto& id : prompts_) {
-      id = static_cast<std::int32_t>(random() % static_cast<std::uint32_t>(config_.vocab));
+      id = static_cast<std::int32_t>(random() % static_cast<std::uint32_t>(model.config().vocab));
     }
-    backend_ = kernels::make_cpu_backend(*kernels::precision_named(options.precision),
-                                         {.threads = options.threads});
-    forward_ = std::make_unique<model::Forward>(
-        *backend_, config_,
-        load_stage(model, all_of(config_), positions, *backend_,
-                   [&](std::uint64_t done, std::uint64_t total) {
-                     tell("loading " + megabytes(done) + " of " + megabytes(total));
-                   }),
-        model::ForwardLimits{.rows_max = std::max(budget_, most.batch), .kv_room = room});
   }
 
   const char* backend() const { return backend_->name(); }
-  std::size_t pass_weight_bytes() const { return forward_->pass_weight_bytes(); }
+  std::size_t pass_weight_bytes() const { return stage_.pass_weight_bytes(); }
 
   // `meanwhile` is called before each pass.
   void prefill(const BenchShape& shape, const std::function<void()>& meanwhile) {
@@ -143,15 +135,14 @@ class Runner {
     for (std::int64_t first = 0, end; first < shape.prompt_tokens(); first = end) {
       meanwhile();
       end = std::min(shape.prompt_tokens(), first + budget_);
-      begin_pass();
+      pass_.clear();
       for (std::int64_t i = first; i < end; ++i) {
         const auto position = static_cast<int>(i % shape.pp);
-        if (position == shape.pp - 1) selected_.push_back(static_cast<int>(rows_.size()));
-        rows_.push_back({.sequence = static_cast<int>(i / shape.pp), .position = position});
-        tokens_.push_back(prompts_[static_cast<std::size_t>(i)]);
+        pass_.add(static_cast<int>(i / shape.pp), position, prompts_[static_cast<std::size_t>(i)],
+                  /*wants_token=*/position == shape.pp - 1);
       }
-      compute(std::span(next_).subspan(done, selected_.size()));
-      done += selected_.size();
+      compute(std::span(next_).subspan(done, pass_.wanting.size()));
+      done += pass_.wanting.size();
     }
   }
 
@@ -159,43 +150,26 @@ class Runner {
   void decode(const BenchShape& shape, const std::function<void()>& meanwhile) {
     for (int step = 0; step < shape.tg; ++step) {
       meanwhile();
-      begin_pass();
+      pass_.clear();
       for (int i = 0; i < shape.batch; ++i) {
-        rows_.push_back({.sequence = i, .position = shape.pp + step});
-        tokens_.push_back(next_[static_cast<std::size_t>(i)].id);
-        selected_.push_back(i);
+        pass_.add(i, shape.pp + step, next_[static_cast<std::size_t>(i)].id, /*wants_token=*/true);
       }
-      compute(std::span(next_).first(selected_.size()));
+      compute(std::span(next_).first(pass_.wanting.size()));
     }
   }
 
  private:
-  void begin_pass() {
-    rows_.clear();
-    tokens_.clear();
-    selected_.clear();
-  }
-
   void compute(std::span<kernels::Candidate> next) {
-    forward_->begin(rows_, tables_, rings_);
-    forward_->embed(tokens_);
-    forward_->layers([] {});
-    forward_->select(selected_, 1, next);
-    forward_->finish([] {});
+    stage_.layers(pass_);
+    stage_.head(pass_, next);
   }
 
-  const model::ModelConfig& config_;
   const int budget_;
-  std::unique_ptr<kernels::Backend> backend_;
-  std::unique_ptr<model::Forward> forward_;
-  std::vector<model::SequencePages> pages_;                    // by sequence
-  std::vector<std::span<const std::int32_t>> tables_, rings_;  // of them
-  std::vector<std::int32_t> prompts_;                          // of all sequences
-  std::vector<kernels::Candidate> next_;                       // by sequence
-  // Of the pass at work.
-  std::vector<kernels::Row> rows_;
-  std::vector<std::int32_t> tokens_;
-  std::vector<int> selected_;
+  const std::unique_ptr<kernels::Backend> backend_;
+  LoneStage stage_;
+  std::vector<std::int32_t> prompts_;     // of all sequences
+  std::vector<kernels::Candidate> next_;  // by sequence
+  Pass pass_;
 };
 
 double seconds_of(const std::function<void()>& work) {
@@ -212,7 +186,7 @@ BenchReport measure(const model::Model& model, const BenchOptions& options, cons
   const auto kv_type = kernels::kv_type_of(*kernels::precision_named(options.precision));
   require_memory(model, room, kv_type);
 
-  Runner runner(model, options, most, room, tell);
+  Runner runner(model, options, most, tell);
   // Memory that nobody has written yet is slow: once, all of it.
   const auto warming_up = [&] { tell("warming up"); };
   runner.prefill(most, warming_up);

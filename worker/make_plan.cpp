@@ -1,5 +1,6 @@
 #include "worker/make_plan.h"
 
+#include <algorithm>
 #include <string>
 
 #include "jobs/prompts.h"
@@ -33,6 +34,14 @@ void require_world(const jobs::Shape& shape, int ranks) {
               std::to_string(shape.replicas) + " replica(s) x " + std::to_string(shape.stages) +
               " stage(s)): launcher and MPI library do not understand each other; try launcher = "
               "mpirun, or srun --mpi=pmix with an MPI that was built with PMIx");
+}
+
+// Stages wait for the first piece of a prompt and behind each large one: the more of them there
+// are, the smaller are pieces. Below two tiles of tokens a piece would cost more than it saves.
+int piece_budget(const jobs::JobSpec& spec) {
+  constexpr int least = 32;
+  const int shared = 2 * spec.token_budget / std::max(spec.shape.stages, 2);
+  return std::min(spec.token_budget, std::max(shared, spec.batch_size + least));
 }
 
 void require_at_least_one(int value, const char* key) {
@@ -82,7 +91,7 @@ pipeline::Plan make_plan(const jobs::JobSpec& spec, const model::Model& model,
       costs_of(model, mix, spec.batch_size, *kernels::precision_named(spec.precision));
   plan.ranges = best_partition(costs, spec.shape.stages, head_split(spec.head_split));
   plan.batch_size = spec.batch_size;
-  plan.token_budget = spec.token_budget;
+  plan.token_budget = piece_budget(spec);
   plan.max_positions = spec.max_seq_len > 0 ? spec.max_seq_len : context;
   return plan;
 }

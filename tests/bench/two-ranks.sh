@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # How much faster are two one-core ranks than one, and than two that share nothing but the machine?
 # Through the job directory and mpirun, as a job does it; the three take turns, medians of the rounds.
+# Beside them what the simulation of the schedule says of 1 to 4 ranks, from times of single stages
+# that are measured in the same rounds (build the target simulate_pipeline first).
 #   tests/bench/two-ranks.sh BUILD_DIR MODEL.gguf [BATCH_SIZE] [PRECISION] [PROMPTS] [ROUNDS] [TOKEN_BUDGET]
 # PROMPTS: mixed (64 prompts of 10 to 200 tokens, answers of 16 to 96) or five (5 answers of 50).
 set -euo pipefail
@@ -49,6 +51,7 @@ for ((round = 0; round < rounds; round++)); do
   run "$left" 1 &
   run "$right" 1
   wait $!
+  taskset -c 0 "$build/tests/worker/simulate_pipeline" "$one" 4 >"$one/simulated.json"
   echo "$one $two $left $right" >>"$work/rounds"
 done
 
@@ -69,6 +72,13 @@ for path in sorted(glob.glob(rounds[-1][1] + "/runs/1.0/stage-*.json")):
     print("  stage", s["stage"], "layers", s["first_layer"], "-", s["last_layer"],
           {k: round(s[k], 3) for k in ("prefill_s", "decode_s", "communication_s", "bubble_s",
                                        "output_s", "unattributed_s", "wall_clock_s", "load_s")})
+of_rounds = [json.load(open(r[0] + "/simulated.json")) for r in rounds]
+walls = [median(runs[i]["wall_s"] for runs in of_rounds) for i in range(4)]
+for real, simulated, run in zip((one, two, None, None), walls, of_rounds[-1]):
+    error = f" ({simulated / real - 1:+.1%} of the real {real:.2f} s)" if real else ""
+    print(f"  simulated, {run['stages']} ranks: {simulated:.2f} s{error}, efficiency "
+          f"{walls[0] / simulated / run['stages']:.3f}; {run['partition']}; compute "
+          + " ".join(f"{s:.2f}" for s in run["compute_s"]))
 print(f"of two that share nothing: {tokens / two / (2 * tokens / apart):.3f}; "
       f"efficiency {one / two / 2:.3f}, {one / two:.2f} times: "
       f"one rank {one:.2f} s ({tokens / one:.0f} tokens/s), two ranks {two:.2f} s "

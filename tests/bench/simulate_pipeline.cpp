@@ -1,0 +1,113 @@
+// What a job would take on 1, 2, ... stages of one core each, by simulation of its schedule with
+// stage times that are measured here, each stage alone:
+//   taskset -c 0 simulate_pipeline JOB_DIR STAGES_MAX
+// The partition is the one a run would choose. tests/bench/two-ranks.sh shows it beside real runs.
+#include <cstdlib>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "jobs/layout.h"
+#include "jobs/prompts.h"
+#include "jobs/spec.h"
+#include "worker/batch/prompt_window.h"
+#include "worker/intake.h"
+#include "worker/make_plan.h"
+#include "worker/pipeline/simulation.h"
+#include "worker/stage_times.h"
+
+namespace {
+
+using namespace sluice;
+using namespace sluice::worker;
+
+// Between two ranks of one machine, about.
+constexpr pipeline::Network kSharedMemory{.latency_s = 20e-6, .bytes_per_s = 4e9};
+constexpr double kLeader_s = 60e-6;  // for each micro-batch: plans, tokens, texts
+
+std::vector<batch::Sequence> sequences_of(const jobs::Layout& layout, const jobs::JobSpec& spec,
+                                          const model::Model& model) {
+  jobs::PromptReader reader(layout.prompts());
+  batch::PromptWindow window(spec.max_tokens);
+  while (window.has_room()) {
+    auto prompt = reader.next();
+    if (!prompt) break;
+    window.add(*std::move(prompt));
+  }
+  std::vector<batch::Sequence> sequences;
+  while (const auto prompt = window.take()) {
+    auto taken = take_in(*prompt, model.tokenizer(), model.config().vocab,
+                         {.max_positions = model.config().context,
+                          .max_tokens = spec.max_tokens,
+                          .ignore_eos = true});
+    auto& sequence = std::get<batch::Sequence>(taken);
+    sequence.stop_token_ids.clear();
+    sequences.push_back(std::move(sequence));
+  }
+  return sequences;
+}
+
+pipeline::SimulatedRun simulate_job(const pipeline::Plan& plan, const model::Model& model,
+                                    const jobs::JobSpec& spec,
+                                    const std::vector<batch::Sequence>& sequences) {
+  std::vector<StageTimes> times;
+  for (const auto& range : plan.ranges) {
+    times.push_back(measure_stage(model, range, *kernels::precision_named(spec.precision),
+                                  {.batch_size = plan.batch_size,
+                                   .token_budget = plan.token_budget,
+                                   .threads = spec.threads}));
+  }
+  const auto of = [&](int stage) -> const StageTimes& {
+    return times[static_cast<std::size_t>(stage)];
+  };
+  const auto layout = kv_layout(model.config(), plan.token_budget);
+  const auto room = model::room_wanted({.max_seq_len = plan.max_positions,
+                                        .max_tokens = spec.max_tokens,
+                                        .batch_size = plan.batch_size,
+                                        .stages = plan.stages(),
+                                        .prompts = static_cast<std::int64_t>(sequences.size()),
+                                        .layout = layout},
+                                       {.full = 1, .ring = 1}, std::uint64_t{1} << 40);
+  std::size_t taken = 0;
+  return pipeline::simulate(
+      {.ranges = plan.ranges,
+       .hidden = model.config().hidden,
+       .layers_s = [&](int stage, const auto& p) { return of(stage).of_layers(p); },
+       .head_s = [&](int stage, int tokens) { return of(stage).of_head(tokens); },
+       .network = kSharedMemory,
+       .leader_s = kLeader_s},
+      batch::Batcher({.batch_size = plan.batch_size,
+                      .token_budget = plan.token_budget,
+                      .stages = plan.stages()},
+                     model::PagePool(room, layout)),
+      [&]() -> std::optional<batch::Sequence> {
+        if (taken == sequences.size()) return std::nullopt;
+        return sequences[taken++];
+      });
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  if (count != 3) {
+    std::cerr << "simulate_pipeline JOB_DIR STAGES_MAX\n";
+    return 2;
+  }
+  const jobs::Layout layout(words[1]);
+  jobs::JobSpec spec = jobs::load_spec(layout.spec());
+  const auto model = model::Model::open(spec.model);
+  const auto sequences = sequences_of(layout, spec, model);
+  const auto mix = sample_mix(layout.prompts(), model.tokenizer(), spec.max_tokens);
+  auto report = nlohmann::ordered_json::array();
+  for (int stages = 1; stages <= std::atoi(words[2]); ++stages) {
+    spec.shape = {.nodes = stages, .ranks_per_node = 1, .replicas = 1, .stages = stages};
+    const auto plan = make_plan(spec, model, mix, stages);
+    const auto run = simulate_job(plan, model, spec, sequences);
+    report.push_back({{"stages", stages},
+                      {"partition", pipeline::to_string(plan.ranges)},
+                      {"wall_s", run.wall_s},
+                      {"compute_s", run.compute_s},
+                      {"micro_batches", run.micro_batches}});
+  }
+  std::cout << report.dump() << "\n";
+}

@@ -1,0 +1,66 @@
+#include "worker/lone_stage.h"
+
+#include <random>
+
+#include "worker/model/kv_pages.h"
+
+namespace sluice::worker {
+
+void Pass::clear() {
+  rows.clear();
+  tokens.clear();
+  wanting.clear();
+}
+
+void Pass::add(int sequence, int position, std::int32_t token, bool wants_token) {
+  if (wants_token) wanting.push_back(static_cast<int>(rows.size()));
+  rows.push_back({.sequence = sequence, .position = position});
+  tokens.push_back(token);
+}
+
+LoneStage::LoneStage(const model::Model& model, const model::StageRange& range,
+                     kernels::Backend& backend, const LoneStageRoom& room,
+                     const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+  const auto layout = kv_layout(model.config(), room.rows);
+  const auto one = pages_of_sequence(layout, room.positions);
+  const model::KvRoom kv_room{.full = one.full * room.sequences, .ring = one.ring * room.sequences};
+  model::PagePool pool(kv_room, layout);
+  for (int i = 0; i < room.sequences; ++i) pages_.push_back(pool.reserve(room.positions));
+  for (const model::SequencePages& pages : pages_) {
+    tables_.emplace_back(pages.full);
+    rings_.emplace_back(pages.ring);
+  }
+  std::mt19937 random(1);
+  activations_.resize(static_cast<std::size_t>(room.rows) *
+                      static_cast<std::size_t>(model.config().hidden));
+  for (float& value : activations_) value = static_cast<float>(random()) / 0x1p31f - 1;
+  forward_ = std::make_unique<model::Forward>(
+      backend, model.config(), load_stage(model, range, room.positions, backend, progress),
+      model::ForwardLimits{.rows_max = room.rows, .kv_room = kv_room});
+}
+
+std::span<const float> LoneStage::activations(std::size_t rows) const {
+  return std::span(activations_).first(rows * static_cast<std::size_t>(forward_->hidden()));
+}
+
+void LoneStage::layers(const Pass& pass) {
+  forward_->begin(pass.rows, tables_, rings_);
+  if (forward_->range().has_embedding) {
+    forward_->embed(pass.tokens);
+  } else {
+    forward_->upload(activations(pass.rows.size()));
+  }
+  forward_->layers([] {});
+  forward_->finish([] {});
+}
+
+void LoneStage::head(const Pass& pass, std::span<kernels::Candidate> best) {
+  if (forward_->range().head_is_split) {
+    forward_->select_shard(activations(pass.wanting.size()), 1, best);
+  } else {
+    forward_->select(pass.wanting, 1, best);
+  }
+  forward_->finish([] {});
+}
+
+}  // namespace sluice::worker

@@ -1,0 +1,113 @@
+#include "worker/stage_times.h"
+
+#include <algorithm>
+#include <functional>
+#include <iterator>
+#include <vector>
+
+#include "jobs/files.h"
+#include "kernels/cpu.h"
+#include "worker/lone_stage.h"
+
+namespace sluice::worker {
+namespace {
+
+constexpr int kRepeats = 15;
+constexpr int kNear = 32, kFar = 288;  // positions seen
+
+double interpolate(const std::map<int, double>& points, int at) {
+  const auto above = points.lower_bound(at);
+  if (above == points.end()) {  // in proportion
+    return points.rbegin()->second * at / std::max(points.rbegin()->first, 1);
+  }
+  if (above->first == at || above == points.begin()) return above->second;
+  const auto below = std::prev(above);
+  const double share = static_cast<double>(at - below->first) / (above->first - below->first);
+  return below->second + share * (above->second - below->second);
+}
+
+// Positions that rows of the segment see, all together.
+double positions_seen(const batch::Segment& segment) {
+  return segment.tokens * (segment.first_position + (segment.tokens + 1) / 2.0);
+}
+
+double median_s(const std::function<void()>& work) {
+  std::vector<double> times;
+  work();
+  for (int i = 0; i < kRepeats; ++i) {
+    const double begun_s = jobs::steady_time_s();
+    work();
+    times.push_back(jobs::steady_time_s() - begun_s);
+  }
+  std::ranges::nth_element(times, times.begin() + kRepeats / 2);
+  return times[kRepeats / 2];
+}
+
+// 1, 2, 3, ... and then in steps of a quarter; `limit` itself is the last.
+std::vector<int> rows_to_measure(int limit) {
+  std::vector<int> rows;
+  for (int n = 1; n < limit; n += std::max(1, n / 4)) rows.push_back(n);
+  rows.push_back(limit);
+  return rows;
+}
+
+}  // namespace
+
+double StageTimes::of_layers(const batch::BatchPlan& plan) const {
+  double seconds = interpolate(layers_s, plan.rows());
+  for (const batch::Segment& segment : plan.segments) {
+    seconds += positions_seen(segment) * (segment.decode ? decode_position_s : prefill_position_s);
+  }
+  return seconds;
+}
+
+double StageTimes::of_head(int tokens) const { return interpolate(head_s, tokens); }
+
+StageTimes measure_stage(const model::Model& model, const model::StageRange& range,
+                         kernels::Precision precision, const StageTimesLimits& limits) {
+  const auto backend = kernels::make_cpu_backend(precision, {.threads = limits.threads});
+  LoneStage stage(model, range, *backend,
+                  {.rows = limits.token_budget,
+                   .sequences = limits.batch_size,
+                   .positions = kFar + limits.token_budget});
+  Pass pass;
+  const auto decode_s = [&](int rows, int seen) {
+    pass.clear();
+    for (int i = 0; i < rows; ++i) pass.add(i, seen - 1, i, true);
+    return median_s([&] { stage.layers(pass); });
+  };
+  const auto prefill_s = [&](int rows, int first) {
+    pass.clear();
+    for (int i = 0; i < rows; ++i) pass.add(0, first + i, i, false);
+    return median_s([&] { stage.layers(pass); });
+  };
+  const auto seen = [](int rows, int first) {
+    return positions_seen({.first_position = first, .tokens = rows});
+  };
+
+  StageTimes times;
+  const int batch = std::min(limits.batch_size, limits.token_budget), budget = limits.token_budget;
+  prefill_s(budget, 0);  // memory that nobody has written yet is slow
+  times.decode_position_s =
+      (decode_s(batch, kFar) - decode_s(batch, kNear)) / batch / (kFar - kNear);
+  times.prefill_position_s =
+      (prefill_s(budget, kFar) - prefill_s(budget, kNear)) / budget / (kFar - kNear);
+  for (const int rows : rows_to_measure(budget)) {
+    times.layers_s[rows] = rows <= batch
+                               ? decode_s(rows, kNear) - rows * kNear * times.decode_position_s
+                               : prefill_s(rows, 0) - seen(rows, 0) * times.prefill_position_s;
+  }
+  if (head_rows(range, model.config().vocab).count() > 0) {
+    std::vector<kernels::Candidate> best(static_cast<std::size_t>(batch));
+    for (const int tokens : rows_to_measure(batch)) {
+      pass.clear();
+      for (int i = 0; i < tokens; ++i) pass.add(i, kNear, i, true);
+      stage.layers(pass);
+      times.head_s[tokens] =
+          median_s([&] { stage.head(pass, std::span(best).first(pass.wanting.size())); });
+    }
+  }
+  return times;
+}
+
+}  // namespace sluice::worker
