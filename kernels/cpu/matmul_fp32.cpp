@@ -9,7 +9,7 @@ namespace sluice::kernels::cpu::SLUICE_ISA {
 namespace {
 
 constexpr int kGroups = kPanelRows / kLanes;
-constexpr int kPanelColumns = 128;
+constexpr int kPanelColumns = kBlockColumns;  // larger ones leave the first-level cache
 constexpr int kTileTokens = kTileVecs < 6 ? kTileVecs : 6;
 
 struct Columns {
@@ -17,8 +17,9 @@ struct Columns {
 };
 
 // Columns of a group as fp32, kPanelRows apart.
+// `ahead`: bytes from a group to the one that is wanted there next.
 template <WeightType Type>
-void expand(const std::byte* group, const Columns& columns, float* panel) {
+void expand(const std::byte* group, const Columns& columns, std::size_t ahead, float* panel) {
   if constexpr (kIsCoded<Type>) {
     constexpr Packing packing = kPacking<Type>;
     constexpr int blocks = packing.blocks_per_header();
@@ -28,6 +29,10 @@ void expand(const std::byte* group, const Columns& columns, float* panel) {
       const std::byte* header = group + index / blocks * std::size_t{bytes};
       const std::byte* block =
           header + packing.header_bytes() + index % blocks * packing.block_bytes();
+#pragma GCC unroll 16
+      for (int line = 0; line < packing.block_bytes(); line += 64) {
+        __builtin_prefetch(block + ahead + line, 0, 2);
+      }
       Codes codes[kBlockVectors];
       unpack<packing>(block, codes);
       const Scales scales = scales_of<packing>(header, block);
@@ -44,6 +49,7 @@ void expand(const std::byte* group, const Columns& columns, float* panel) {
     const std::byte* from =
         group + columns.first * std::size_t{kLanes} * Format<Type>::kBlock.bytes;
     for (int k = 0; k < columns.count; ++k, from += kLanes * Format<Type>::kBlock.bytes) {
+      __builtin_prefetch(from + ahead, 0, 2);
       if constexpr (Type == WeightType::f32) store(panel + k * kPanelRows, floats(from));
       if constexpr (Type == WeightType::f16) store(panel + k * kPanelRows, halves(from));
       if constexpr (Type == WeightType::bf16) store(panel + k * kPanelRows, bfloats(from));
@@ -51,7 +57,8 @@ void expand(const std::byte* group, const Columns& columns, float* panel) {
   }
 }
 
-using Expand = void (*)(const std::byte* group, const Columns& columns, float* panel);
+using Expand = void (*)(const std::byte* group, const Columns& columns, std::size_t ahead,
+                        float* panel);
 
 Expand expand_of(WeightType type) {
   return with_format(type, []<WeightType Type>(Format<Type>) { return Expand{expand<Type>}; });
@@ -135,7 +142,8 @@ void matmul_fp32(const ProductArgs& args, const float* x, float* sums) {
       for (std::size_t group = 0; group < kGroups; ++group) {  // past the last one it comes again
         const std::size_t first = row + group * kLanes < args.rows ? row + group * kLanes : row;
         expand_columns(args.groups + first / kLanes * args.group_bytes,
-                       {static_cast<int>(k), columns}, weights + group * kLanes);
+                       {static_cast<int>(k), columns}, kGroups * args.group_bytes,
+                       weights + group * kLanes);
       }
       for (std::size_t tile = 0; tile < tiles; ++tile) {  // tokens dealt evenly
         const std::size_t first = args.tokens * tile / tiles;

@@ -10,29 +10,34 @@
 namespace sluice::worker::pipeline {
 namespace {
 
-// What takes as long as one multiply-add of a layer's product between 8-bit integers. `fast` is
-// measured: a step's time over its tokens on one core with AVX-512 VNNI, SmolLM2-135M Q4_1 and
-// Gemma 3 270M Q4_K_M; the others are estimates from the kernels' own rates.
+// What takes as long as one multiply-add of a layer's product between 8-bit integers: a step's time
+// over its tokens (tests/bench/simulate_pipeline.cpp shows them), on one core with AVX-512 VNNI,
+// SmolLM2-135M Q4_1 and Gemma 3 270M Q4_K_M.
 struct Rates {
   double product;         // a multiply-add
   double weight_byte;     // read for a micro-batch, which waits for it when its tokens are few
   double expanded_value;  // of a weight that is expanded to fp32 for a micro-batch
   double attention;       // a multiply-add of attention
+  // Of a layer's product that the head takes, which is one long stream and has no norms, roundings
+  // and activations beside it.
+  double head_share;
 };
 Rates rates_of(kernels::Precision precision) {
   switch (precision) {
     case kernels::Precision::fast:
-      return {.product = 1, .weight_byte = 5.5, .expanded_value = 0, .attention = 3};
+      return {
+          .product = 1, .weight_byte = 5.5, .expanded_value = 0, .attention = 3, .head_share = 0.7};
     case kernels::Precision::high:
-      return {.product = 1.85, .weight_byte = 5.5, .expanded_value = 0, .attention = 3};
+      return {.product = 1.85,
+              .weight_byte = 5.5,
+              .expanded_value = 0,
+              .attention = 3,
+              .head_share = 0.7};
     case kernels::Precision::exact:
       break;
   }
-  return {.product = 2.5, .weight_byte = 0, .expanded_value = 15, .attention = 3};
+  return {.product = 2.5, .weight_byte = 0, .expanded_value = 7.5, .attention = 3, .head_share = 1};
 }
-
-// The head is one long stream and has no norms, roundings and activations beside its product.
-constexpr double kHeadShare = 0.7;
 
 struct Product {
   double multiply_adds, bytes;  // of one token; of the weights
@@ -73,7 +78,7 @@ PartitionCosts costs_of(const model::Model& model, const TokenMix& mix, int batc
   const Product head{model.head_cost(),
                      static_cast<double>(model.weight_bytes({.has_head = true}))};
   costs.vocab = config.vocab;
-  costs.head = kHeadShare * mix.output_tokens * cost_per_token(head, rates, batch_size);
+  costs.head = rates.head_share * mix.output_tokens * cost_per_token(head, rates, batch_size);
   return costs;
 }
 
