@@ -12,7 +12,8 @@
 namespace sluice::worker {
 namespace {
 
-constexpr int kRepeats = 15;
+constexpr std::size_t kRepeatsMin = 3, kRepeatsMax = 15;
+constexpr double kEnough_s = 0.2;      // of repeats
 constexpr int kNear = 32, kFar = 288;  // positions seen
 
 double interpolate(const std::map<int, double>& points, int at) {
@@ -33,14 +34,17 @@ double positions_seen(const batch::Segment& segment) {
 
 double median_s(const std::function<void()>& work) {
   std::vector<double> times;
+  double sum_s = 0;
   work();
-  for (int i = 0; i < kRepeats; ++i) {
+  while (times.size() < kRepeatsMin || (times.size() < kRepeatsMax && sum_s < kEnough_s)) {
     const double begun_s = jobs::steady_time_s();
     work();
     times.push_back(jobs::steady_time_s() - begun_s);
+    sum_s += times.back();
   }
-  std::ranges::nth_element(times, times.begin() + kRepeats / 2);
-  return times[kRepeats / 2];
+  const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
+  std::ranges::nth_element(times, middle);
+  return *middle;
 }
 
 // 1, 2, 3, ... and then in steps of a quarter; `limit` itself is the last.
