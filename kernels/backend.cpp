@@ -133,6 +133,9 @@ std::unique_ptr<Weight> Backend::load(const WeightSpec& spec, const RowReader& r
           ": its rows are not whole blocks of ", format.values);
   require(spec.use != WeightUse::vector || spec.rows == 1, "load", "a vector of ", spec.rows,
           " rows");
+  require(spec.product_rows == spec.rows ||
+              (spec.product_rows < spec.rows && spec.product_rows % kHeadBlockRows == 0),
+          "load", spec.product_rows, " rows for products of ", spec.rows);
   return do_load(spec, reader);
 }
 

@@ -63,6 +63,9 @@ struct WeightSpec {
   WeightType type = WeightType::f32;
   std::size_t rows = 0, cols = 0;
   WeightUse use = WeightUse::product;
+  // Of a product: so many of the first rows take part, whole blocks of kHeadBlockRows, and the
+  // others are only looked up; 0: all take part.
+  std::size_t product_rows = 0;
 };
 
 // Fills `out` with the file's bytes of rows [first_row, first_row + n). Called in ascending order

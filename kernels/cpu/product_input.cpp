@@ -1,10 +1,17 @@
 #include "kernels/cpu/product_input.h"
 
+#include <string>
+
 #include "kernels/cpu/packed_rows.h"
+#include "kernels/error.h"
 
 namespace sluice::kernels::cpu {
 
 void ProductInput::multiply(const CpuWeight& weight, const Rows& rows, const Output& out) {
+  if (rows.first + rows.count > weight.product_rows()) {
+    throw Error("kernels: of the weight only the first " + std::to_string(weight.product_rows()) +
+                " rows were loaded for products");
+  }
   auto& [operations, planes, pool, coded_scratch, sums_scratch] = arithmetic_;
   const bool by_integers = planes > 0 && is_coded(weight.type());
   const std::byte* const x = by_integers ? coded() : nullptr;

@@ -22,7 +22,10 @@ class CpuWeight final : public Weight {
   WeightType type() const { return spec_.type; }
   WeightUse use() const { return spec_.use; }
 
-  // Packed for products. Requires: use() == product.
+  // Packed for products: the first product_rows(). Requires: use() == product.
+  std::size_t product_rows() const {
+    return spec_.product_rows > 0 ? spec_.product_rows : spec_.rows;
+  }
   const std::byte* groups() const { return data_.get(); }
   std::size_t group_bytes() const { return group_bytes_; }
 
@@ -35,13 +38,14 @@ class CpuWeight final : public Weight {
 
  private:
   void load_packed(const RowReader& reader, Arena& arena);
-  void load_rows(const RowReader& reader);
+  void load_rows(const RowReader& reader, std::size_t first);
   void load_vector(const RowReader& reader);
 
   WeightSpec spec_;
   std::size_t bytes_ = 0;
   std::size_t group_bytes_ = 0;
-  std::shared_ptr<std::byte[]> data_;
+  std::shared_ptr<std::byte[]> data_;  // packed, or a vector's floats
+  Bytes looked_up_;                    // rows as the file has them, from the first not packed
 };
 
 }  // namespace sluice::kernels::cpu

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 
+#include "kernels/error.h"
 #include "tests/kernels/backends.h"
 #include "tests/oracle/rounding.h"
 
@@ -80,6 +81,32 @@ TEST_P(HeadSelect, WhatPartsOfAHeadGiveMergesToWhatTheWholeGives) {
       EXPECT_EQ(merged[r][i].logit, whole[r * kFour + i].logit);
     }
   }
+}
+
+TEST_P(HeadSelect, TakesPartOfAnEmbeddingWhoseOtherRowsAreOnlyLookedUp) {
+  Random random(11);
+  constexpr std::size_t kVocabulary = 1100, kPart = 512;
+  const WeightSpec spec{.type = WeightType::q4_1, .rows = kVocabulary, .cols = kCols};
+  const auto bytes = random.weight(spec.type, kVocabulary * kCols);
+  WeightSpec in_part = spec;
+  in_part.product_rows = kPart;
+  const auto whole = load(*backend_, spec, bytes), part = load(*backend_, in_part, bytes);
+
+  const auto x = random.floats(2 * kCols);
+  const auto want = select(*backend_, *whole, x, {.k = 4, .row_count = kPart});
+  const auto got = select(*backend_, *part, x, {.k = 4, .row_count = kPart});
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    EXPECT_EQ(got[i].id, want[i].id);
+    EXPECT_EQ(got[i].logit, want[i].logit);
+  }
+  EXPECT_THROW(select(*backend_, *part, x, {.k = 4}), Error);
+
+  Device device(*backend_);
+  const std::vector<std::int32_t> tokens = {0, 511, 512, 1099};
+  const Tensor from_whole = device.room(4, kCols), from_part = device.room(4, kCols);
+  backend_->embed(*whole, tokens, 1, from_whole);
+  backend_->embed(*part, tokens, 1, from_part);
+  EXPECT_EQ(bits_of(device.get(from_part)), bits_of(device.get(from_whole)));
 }
 
 TEST_P(HeadSelect, TakesAHeadOfAnyType) {

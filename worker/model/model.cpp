@@ -16,7 +16,8 @@ struct Wanted {
   const TensorInfo* tensor;
   kernels::WeightUse use;
   std::unique_ptr<kernels::Weight>* into;
-  std::size_t first_row, rows;  // of the tensor
+  std::size_t first_row, rows;   // of the tensor
+  std::size_t product_rows = 0;  // as kernels::WeightSpec has it
 
   std::uint64_t row_bytes() const { return tensor->bytes / tensor->rows; }
   std::uint64_t bytes() const { return rows * row_bytes(); }
@@ -46,6 +47,10 @@ std::vector<Wanted> wanted_tensors(const Model& model, StageWeights& weights) {
     want(embedding_tensor(config),
          weights.head_is_embedding ? kernels::WeightUse::product : kernels::WeightUse::lookup,
          weights.embedding);
+    if (weights.head_is_embedding && range.head_is_split) {
+      // The first stage has the first rows of the head.
+      wanted.back().product_rows = static_cast<std::size_t>(range.shard.count());
+    }
   }
   weights.layers.resize(range.layers());
   for (int layer = range.first; layer < range.end; ++layer) {
@@ -170,6 +175,39 @@ std::uint64_t Model::weight_bytes(const StageRange& range) const {
   return bytes;
 }
 
+namespace {
+
+// Asks for what will be read, a window ahead of what was: several disks or servers fetch while the
+// pieces before are packed.
+class ReadAhead {
+ public:
+  ReadAhead(const WeightFiles& files, const std::vector<Wanted>& wanted)
+      : files_(files), wanted_(wanted) {}
+
+  // Of all that is wanted, in order, `read` bytes are read.
+  void advance(std::uint64_t read) {
+    while (next_ < wanted_.size() && asked_ < read + kWindowBytes) {
+      const Wanted& wanted = wanted_[next_];
+      const std::uint64_t bytes = std::min(kPieceBytes, wanted.bytes() - of_next_);
+      files_.will_read(*wanted.tensor, wanted.first_row * wanted.row_bytes() + of_next_, bytes);
+      asked_ += bytes;
+      of_next_ += bytes;
+      if (of_next_ < wanted.bytes()) continue;
+      ++next_;
+      of_next_ = 0;
+    }
+  }
+
+ private:
+  static constexpr std::uint64_t kPieceBytes = 4 << 20, kWindowBytes = 64 << 20;
+  const WeightFiles& files_;
+  const std::vector<Wanted>& wanted_;
+  std::size_t next_ = 0;                   // of wanted_
+  std::uint64_t asked_ = 0, of_next_ = 0;  // bytes, of all and of that one
+};
+
+}  // namespace
+
 StageWeights load_stage(const Model& model, const StageRange& range, int max_positions,
                         kernels::Backend& backend,
                         const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
@@ -178,8 +216,11 @@ StageWeights load_stage(const Model& model, const StageRange& range, int max_pos
   weights.head_is_embedding = reads_one_tensor_at_both_ends(model.config(), range);
   const std::uint64_t bytes_total = model.weight_bytes(range);
   std::uint64_t bytes_done = 0;
-  for (const Wanted& wanted : wanted_tensors(model, weights)) {
+  const std::vector<Wanted> all_wanted = wanted_tensors(model, weights);
+  ReadAhead ahead(model.weights(), all_wanted);
+  for (const Wanted& wanted : all_wanted) {
     const auto read_rows = [&](std::size_t first_row, std::size_t, std::span<std::byte> out) {
+      ahead.advance(bytes_done);
       model.weights().read(*wanted.tensor, (wanted.first_row + first_row) * wanted.row_bytes(),
                            out);
       bytes_done += out.size();
@@ -188,7 +229,8 @@ StageWeights load_stage(const Model& model, const StageRange& range, int max_pos
     const kernels::WeightSpec spec{.type = wanted.tensor->type,
                                    .rows = wanted.rows,
                                    .cols = wanted.tensor->cols,
-                                   .use = wanted.use};
+                                   .use = wanted.use,
+                                   .product_rows = wanted.product_rows};
     *wanted.into = wanted.use == kernels::WeightUse::vector && model.config().norms_lack_one
                        ? load_gain(spec, read_rows, backend)
                        : backend.load(spec, read_rows);

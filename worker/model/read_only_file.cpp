@@ -52,6 +52,11 @@ void ReadOnlyFile::read_at(std::uint64_t offset, std::span<std::byte> out) const
   }
 }
 
+void ReadOnlyFile::will_read(std::uint64_t offset, std::uint64_t bytes) const {
+  // A wish: a file system that cannot is only slower.
+  ::posix_fadvise(fd_, static_cast<off_t>(offset), static_cast<off_t>(bytes), POSIX_FADV_WILLNEED);
+}
+
 std::string read_small_file(const std::filesystem::path& path, std::uint64_t bytes_max) {
   const ReadOnlyFile file(path);
   if (file.bytes() > bytes_max) {

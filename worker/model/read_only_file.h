@@ -22,6 +22,8 @@ class ReadOnlyFile {
 
   // Bytes [offset, offset + out.size()); throws worker::Error when they are not all there.
   void read_at(std::uint64_t offset, std::span<std::byte> out) const;
+  // Asks the system to have them in its memory soon; returns at once.
+  void will_read(std::uint64_t offset, std::uint64_t bytes) const;
 
  private:
   std::filesystem::path path_;

@@ -40,6 +40,10 @@ class WeightFiles {
   // Sequential pread of bytes [offset, offset + out.size()) of the tensor; throws when they are not
   // all there.
   void read(const TensorInfo& tensor, std::uint64_t offset, std::span<std::byte> out) const;
+  // Asks the system to fetch that part of the tensor meanwhile.
+  void will_read(const TensorInfo& tensor, std::uint64_t offset, std::uint64_t bytes) const {
+    files_[tensor.file].will_read(tensor.offset + offset, bytes);
+  }
 
  private:
   std::vector<ReadOnlyFile> files_;

@@ -22,7 +22,7 @@ struct Arrival {
 struct SimulatedStage {
   Schedule schedule;
   double free_s = 0, compute_s = 0;
-  std::deque<Arrival> work, head;
+  std::deque<Arrival> work = {}, head = {};
 };
 
 // The choices of the holders of the head, of one micro-batch.

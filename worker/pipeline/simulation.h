@@ -25,13 +25,13 @@ struct SimulatedReplica {
   int hidden = 0;
   std::function<double(int stage, const batch::BatchPlan& plan)> layers_s;
   std::function<double(int stage, int tokens)> head_s;  // for the stage's rows of the head
-  Network network;
+  Network network = {};
   double leader_s = 0;  // what the leader does for each micro-batch beside computing
 };
 
 struct SimulatedRun {
   double wall_s = 0;
-  std::vector<double> compute_s;  // by stage
+  std::vector<double> compute_s = {};  // by stage
   std::int64_t micro_batches = 0;
 };
 
