@@ -29,6 +29,14 @@ inline constexpr int kLanes = 16;
 inline constexpr int kGroupRows = kLanes;
 inline constexpr int kBlockColumns = 32;
 
+// GCC does not unroll a loop up to a call that may not be constant; clang 14 takes no template's
+// parameter for constant in a call that must be.
+#ifdef __clang__
+#define SLUICE_CONSTEVAL constexpr
+#else
+#define SLUICE_CONSTEVAL consteval
+#endif
+
 struct Packing {
   int stored_bits = 0;       // of a code; 0: no codes but floats, one column after another
   int bits = stored_bits;    // of a code once unpacked: IQ4_NL's are looked up
@@ -37,14 +45,14 @@ struct Packing {
   bool is_nested = false;    // scales are codes themselves
   int part = kBlockColumns;  // columns that share a scale
 
-  consteval int code_bytes() const { return stored_bits * kGroupRows * kBlockColumns / 8; }
-  consteval int halves_bytes() const { return (has_minimum ? 2 : 1) * 2 * kGroupRows; }
-  consteval int header_bytes() const { return is_nested ? halves_bytes() : 0; }
-  consteval int block_bytes() const {
+  SLUICE_CONSTEVAL int code_bytes() const { return stored_bits * kGroupRows * kBlockColumns / 8; }
+  SLUICE_CONSTEVAL int halves_bytes() const { return (has_minimum ? 2 : 1) * 2 * kGroupRows; }
+  SLUICE_CONSTEVAL int header_bytes() const { return is_nested ? halves_bytes() : 0; }
+  SLUICE_CONSTEVAL int block_bytes() const {
     return code_bytes() + (is_nested ? 2 * kGroupRows : halves_bytes());
   }
-  consteval int blocks_per_header() const { return is_nested ? 8 : 1; }
-  consteval int offset() const { return centred ? 1 << (bits - 1) : 0; }
+  SLUICE_CONSTEVAL int blocks_per_header() const { return is_nested ? 8 : 1; }
+  SLUICE_CONSTEVAL int offset() const { return centred ? 1 << (bits - 1) : 0; }
 };
 
 template <WeightType>

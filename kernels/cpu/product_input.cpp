@@ -12,13 +12,16 @@ void ProductInput::multiply(const CpuWeight& weight, const Rows& rows, const Out
     throw Error("kernels: of the weight only the first " + std::to_string(weight.product_rows()) +
                 " rows were loaded for products");
   }
-  auto& [operations, planes, pool, coded_scratch, sums_scratch] = arithmetic_;
+  // By name: clang 14 captures no structured bindings.
+  const Operations& operations = arithmetic_.operations;
+  const int planes = arithmetic_.planes;
+  Pool& pool = arithmetic_.pool;
   const bool by_integers = planes > 0 && is_coded(weight.type());
   const std::byte* const x = by_integers ? coded() : nullptr;
   const std::size_t sums_size = tokens_ * kPanelRows;
   float* const sums =
       by_integers ? nullptr
-                  : sums_scratch.floats(sums_size * static_cast<std::size_t>(pool.threads()));
+                  : arithmetic_.sums.floats(sums_size * static_cast<std::size_t>(pool.threads()));
   const std::size_t step = by_integers ? kGroupRows : kPanelRows;
   pool.share(rows.count, step, [&](int thread, std::size_t first, std::size_t count) {
     const ProductArgs product{
