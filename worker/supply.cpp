@@ -115,7 +115,10 @@ void Supply::take(std::optional<batch::PromptRange> range) {
 void Supply::answer_leaders() {
   for (int replica = 1; replica < replicas_; ++replica) {
     while (const auto heard = world_.receive(leader_of(replica), Channel::prompts)) {
-      switch (ByteReader(*heard).get<Word>()) {
+      ByteReader in(*heard);
+      const auto word = in.get<Word>();
+      in.finish();
+      switch (word) {
         case Word::ask:
           if (!stopped_) deal_to(replica);
           break;
@@ -139,7 +142,6 @@ void Supply::read_deals() {
       case Deal::range:
         --owed_;
         take(batch::read_range(in));
-        in.finish();
         break;
       case Deal::none:
         --owed_;
@@ -151,6 +153,7 @@ void Supply::read_deals() {
       default:
         throw Error("rank 0 says to a leader what has no meaning");
     }
+    in.finish();
   }
 }
 

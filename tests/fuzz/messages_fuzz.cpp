@@ -1,11 +1,15 @@
 // Oracle: a message that was accepted is the one that its value makes.
 #include <algorithm>
+#include <optional>
 #include <span>
+#include <utility>
 
 #include "tests/fuzz/fuzz.h"
 #include "worker/batch/prompt_ranges.h"
 #include "worker/error.h"
+#include "worker/pipeline/local_link.h"
 #include "worker/pipeline/messages.h"
+#include "worker/supply.h"
 
 namespace sluice {
 namespace {
@@ -67,6 +71,26 @@ void check_range(const Bytes& message) {
   require(out.take() == message, "a range survives the wire");
 }
 
+// Between the leaders of two replicas: from rank 0, or to it.
+void check_supply(const Bytes& message, int from) {
+  pipeline::LocalWorld world(2);
+  world.link(from)->send(1 - from, pipeline::Channel::prompts, message);
+  const auto link = world.link(1 - from);
+  worker::RangedPrompts prompts("/dev/null");
+  std::optional<worker::batch::RangeDealer> deals;  // none is left
+  if (link->rank() == 0)
+    deals.emplace(worker::batch::RangeDealer::Setup{.replicas = 2, .is_done = {}, .offset = {}});
+  worker::Supply supply(*link, /*stages=*/1, prompts, std::move(deals));
+  const auto stopped = tests::parse_or_refuse<worker::Error>(kMemory, message.size(), [&] {
+    supply.attend(/*hungry=*/true);
+    return supply.stopped();
+  });
+  if (!stopped) return;
+  const bool has_range = !prompts.all_read();
+  require(!has_range || from == 0, "only rank 0 deals");
+  require(has_range || message.size() == 1, "a word is a byte");
+}
+
 }  // namespace
 }  // namespace sluice
 
@@ -77,5 +101,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   sluice::check_choice(message);
   sluice::check_head_work(message);
   sluice::check_range(message);
+  for (const int from : {0, 1}) sluice::check_supply(message, from);
   return 0;
 }
