@@ -11,6 +11,7 @@
 #include "jobs/spec.h"
 #include "kernels/cpu.h"
 #include "worker/error.h"
+#include "worker/leader.h"
 #include "worker/local_pipeline.h"
 #include "worker/machine.h"
 #include "worker/make_plan.h"
@@ -90,13 +91,17 @@ int generate(const GenerateOptions& options, std::ostream& out) {
 
   pipeline::LocalWorld world(options.stages);
   jobs::PromptReader reader(normalised.path());
-  const LeaderReport report =
-      run_locally(world, {.model = model, .plan = plan, .rules = rules, .setup = setup},
+  LeaderReport report;
+  const auto lead = [&](pipeline::Link&, Engine& engine) {
+    Leader leader(model, plan, rules, engine,
                   {.prompts = {.next = [&] { return reader.next(); }},
                    .answer = [&](const jobs::Result& result) { out << to_line(result) << '\n'; },
                    .generated = [](int) {},
                    .should_stop = [] { return false; },
                    .make_durable = [&] { out.flush(); }});
+    report = leader.run();
+  };
+  run_locally(world, {.model = model, .plan = plan, .setup = setup, .lead = lead});
   if (!out) throw Error("writing the results failed: is the disk full?");
   return report.prompts_failed > 0 ? jobs::kSomeFailed : jobs::kAllAnswered;
 }

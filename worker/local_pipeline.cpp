@@ -3,16 +3,13 @@
 #include <exception>
 #include <mutex>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "worker/error.h"
 
 namespace sluice::worker {
 
-LeaderReport run_locally(pipeline::LocalWorld& world, const LocalPipeline& pipeline,
-                         LeaderPorts ports) {
-  LeaderReport report;
+void run_locally(pipeline::LocalWorld& world, const LocalPipeline& pipeline) {
   std::mutex mutex;  // of the two below
   std::exception_ptr first_failure;
 
@@ -24,9 +21,8 @@ LeaderReport run_locally(pipeline::LocalWorld& world, const LocalPipeline& pipel
           Engine::load(*link, pipeline.model, pipeline.plan, pipeline.setup(rank));
       if (!loaded.problem.empty()) throw Error(loaded.problem);
       Engine& engine = *loaded.engine;
-      if (rank == 0) {
-        Leader leader(pipeline.model, pipeline.plan, pipeline.rules, engine, std::move(ports));
-        report = leader.run();
+      if (pipeline.plan.leads(rank)) {
+        pipeline.lead(*link, engine);
       } else {
         engine.stage().serve();
       }
@@ -45,7 +41,6 @@ LeaderReport run_locally(pipeline::LocalWorld& world, const LocalPipeline& pipel
     run_rank(0);
   }
   if (first_failure) std::rethrow_exception(first_failure);
-  return report;
 }
 
 }  // namespace sluice::worker

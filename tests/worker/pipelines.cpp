@@ -1,14 +1,21 @@
 #include "tests/worker/pipelines.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <fstream>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <thread>
 #include <utility>
 
 #include "kernels/cpu.h"
+#include "tests/jobs/temp_dir.h"
 #include "worker/pipeline/partition.h"
+#include "worker/ranged_prompts.h"
+#include "worker/replica_report.h"
+#include "worker/supply.h"
 
 namespace sluice::worker {
 
@@ -65,6 +72,54 @@ jobs::Prompt prompt_of(const ReferenceCase& reference, std::int64_t index) {
   return prompt;
 }
 
+namespace {
+
+// The prompts' numbers as a file of prompts: some of those under test could stand in no file.
+std::string numbered_lines(std::size_t count) {
+  std::string lines;
+  for (std::size_t i = 0; i < count; ++i) {
+    jobs::Prompt prompt;
+    prompt.id = std::to_string(i);
+    lines += to_line(prompt) + "\n";
+  }
+  return lines;
+}
+
+// What a replica reads: the prompts of the numbers that it was dealt.
+class NumberedPrompts {
+ public:
+  NumberedPrompts(const std::filesystem::path& path, const std::vector<jobs::Prompt>& prompts,
+                  std::optional<std::chrono::microseconds> delay)
+      : numbers_(path), prompts_(prompts), delay_(delay) {}
+
+  RangedPrompts& numbers() { return numbers_; }
+  PromptSource source() {
+    return {.next = [this] { return next(); },
+            .wait = [this](const std::stop_token& stop) { return wait(stop); }};
+  }
+
+ private:
+  std::optional<jobs::Prompt> next() {
+    if (!has_come_) return std::nullopt;
+    const auto number = numbers_.next();
+    if (!number) return std::nullopt;
+    has_come_ = !delay_;
+    return prompts_[static_cast<std::size_t>(number->index)];
+  }
+  bool wait(const std::stop_token& stop) {
+    if (delay_) std::this_thread::sleep_for(*delay_);
+    has_come_ = true;
+    return !numbers_.all_read() || numbers_.wait(stop);
+  }
+
+  RangedPrompts numbers_;
+  const std::vector<jobs::Prompt>& prompts_;
+  const std::optional<std::chrono::microseconds> delay_;
+  bool has_come_ = true;  // the next prompt
+};
+
+}  // namespace
+
 PipelineRun answer_all(const model::Model& model, const PipelineShape& shape,
                        const std::vector<jobs::Prompt>& prompts, const PipelineHooks& hooks) {
   pipeline::Plan plan;
@@ -76,7 +131,7 @@ PipelineRun answer_all(const model::Model& model, const PipelineShape& shape,
   plan.max_positions = shape.kv_tokens.value_or(512);
   IntakeRules rules;
   rules.max_positions = plan.max_positions;
-  pipeline::LocalWorld world(shape.stages);
+  pipeline::LocalWorld world(shape.replicas * shape.stages);
   if (hooks.work_delay) world.delay(pipeline::Channel::micro_batch, *hooks.work_delay);
 
   PipelineRun run;
@@ -100,30 +155,51 @@ PipelineRun answer_all(const model::Model& model, const PipelineShape& shape,
     figures.wall_s = engine.clock().wall_s();
     figures.counts = engine.stage().counts();
   };
-  std::size_t next = 0;
-  bool waited = false;
-  run.report = run_locally(
-      world, {.model = model, .plan = plan, .rules = rules, .setup = setup, .at_end = at_end},
-      {.prompts = {.next = [&]() -> std::optional<jobs::Prompt> {
-                     if (next == prompts.size()) return std::nullopt;
-                     if (hooks.prompt_delay && next > 0 && !std::exchange(waited, false))
-                       return std::nullopt;
-                     return prompts[next++];
-                   },
-                   .wait =
-                       [&](const std::stop_token&) {
-                         if (hooks.prompt_delay) std::this_thread::sleep_for(*hooks.prompt_delay);
-                         waited = true;
-                         return next < prompts.size();
-                       }},
-       .answer =
-           [&](const jobs::Result& result) {
-             run.results.emplace(result.index, result);
-             if (hooks.answered) hooks.answered();
-           },
-       .generated = [](int) {},
-       .should_stop = [&] { return hooks.should_stop && hooks.should_stop(); },
-       .make_durable = [] {}});
+  const tests::TempDir folder;
+  const auto numbers_path = folder.write("prompts.jsonl", numbered_lines(prompts.size()));
+  const jobs::PromptIndex lines(numbers_path);
+  const auto deals = [&] {
+    return batch::RangeDealer(
+        {.prompts = lines.prompts(),
+         .to_do = lines.prompts() - static_cast<std::int64_t>(hooks.done.size()),
+         .replicas = shape.replicas,
+         .is_done = [&](std::int64_t i) { return hooks.done.contains(i); },
+         .stride = jobs::PromptIndex::kStride,
+         .offset = [&](std::int64_t i) { return lines.offset(i); }});
+  };
+  ReplicaReport all;
+  std::mutex mutex;  // of `all`, of run.results, and of calling hooks
+  const auto lead = [&](pipeline::Link& link, Engine& engine) {
+    NumberedPrompts mine(numbers_path, prompts, hooks.prompt_delay);
+    Supply supply(link, shape.stages, mine.numbers(),
+                  link.rank() == 0 ? std::optional(deals()) : std::nullopt);
+    const auto answer = [&](const jobs::Result& result) {
+      const std::lock_guard lock(mutex);
+      EXPECT_TRUE(run.results.emplace(result.index, result).second)
+          << "answered twice: prompt " << result.index;
+      run.results.at(result.index).replica = plan.replica(link.rank());
+      if (hooks.answered) hooks.answered();
+    };
+    const auto should_stop = [&] {
+      const std::lock_guard lock(mutex);
+      if (hooks.should_stop && hooks.should_stop()) supply.stop();
+      return supply.stopped();
+    };
+    Leader leader(model, plan, rules, engine,
+                  {.prompts = mine.source(),
+                   .answer = answer,
+                   .generated = [](int) {},
+                   .should_stop = should_stop,
+                   .make_durable = [] {},
+                   .attend = [&](bool hungry) { supply.attend(hungry); }});
+    const ReplicaReport report{.leader = leader.run()};
+    supply.leave();
+    const std::lock_guard lock(mutex);
+    add(all, report);
+  };
+  run_locally(world,
+              {.model = model, .plan = plan, .setup = setup, .lead = lead, .at_end = at_end});
+  run.report = std::move(all.leader);
   run.work_transit_s = world.transit_s(pipeline::Channel::micro_batch);
   return run;
 }

@@ -1,4 +1,4 @@
-// Helpers of the pipeline tests: reference cases, and a local pipeline that answers them.
+// Helpers of the pipeline tests: reference cases, and local pipelines that answer them.
 #pragma once
 
 #include <chrono>
@@ -6,12 +6,14 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "jobs/prompts.h"
 #include "jobs/results.h"
 #include "kernels/cpu.h"
+#include "worker/leader.h"
 #include "worker/local_pipeline.h"
 #include "worker/pipeline/partition.h"
 
@@ -37,7 +39,7 @@ std::string tiny_model_name(const std::filesystem::path& tiny_model);  // for Go
 jobs::Prompt prompt_of(const ReferenceCase& reference, std::int64_t index);
 
 struct PipelineShape {
-  int stages = 1, batch_size = 4, token_budget = 128;
+  int replicas = 1, stages = 1, batch_size = 4, token_budget = 128;
   std::optional<int> kv_tokens = std::nullopt;  // room of every stage; none: as a job would choose
   kernels::Precision precision = kernels::Precision::exact;
   pipeline::HeadSplit head_split = pipeline::HeadSplit::never;
@@ -46,7 +48,7 @@ struct PipelineShape {
 
 struct PipelineRun {
   std::map<std::int64_t, jobs::Result> results;  // by prompt
-  LeaderReport report;
+  LeaderReport report;                           // of all replicas
   struct Rank {
     std::map<pipeline::Category, double> seconds;
     double wall_s = 0;
@@ -60,12 +62,15 @@ struct PipelineHooks {
   std::function<std::unique_ptr<kernels::Backend>(int rank)> make_backend = {};
   std::optional<std::chrono::microseconds> work_delay =
       std::nullopt;  // of every micro_batch message
+  // On the threads of leaders, one at a time.
   std::function<bool()> should_stop = {};
-  std::function<void()> answered = {};  // on the leader's thread
+  std::function<void()> answered = {};
   // Each prompt takes so long to come; on the thread that reads them.
   std::optional<std::chrono::microseconds> prompt_delay = std::nullopt;
+  std::set<std::int64_t> done = {};  // prompts that an earlier run has answered
 };
 
+// Requires: a prompt's index is its place.
 PipelineRun answer_all(const model::Model& model, const PipelineShape& shape,
                        const std::vector<jobs::Prompt>& prompts, const PipelineHooks& hooks = {});
 
