@@ -1,0 +1,172 @@
+#include "tests/worker/layouts.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <ostream>
+#include <random>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "kernels/cpu.h"
+#include "tests/worker/pipelines.h"
+#include "worker/model/kv_pages.h"
+
+namespace sluice::worker {
+namespace {
+
+constexpr int kOutputTokensMin = 16;
+
+class Dice {
+ public:
+  explicit Dice(std::uint32_t seed) : engine_(seed) {}
+  int from(int least, int most) {
+    return least + static_cast<int>(engine_() % static_cast<std::uint32_t>(most - least + 1));
+  }
+  template <class Value>
+  Value of(const std::vector<Value>& values) {
+    return values[static_cast<std::size_t>(from(0, static_cast<int>(values.size()) - 1))];
+  }
+
+ private:
+  std::mt19937 engine_;
+};
+
+struct Layout {
+  PipelineShape shape;
+  std::vector<kernels::CpuOptions> cpus;  // by rank
+  int answers_before_restart = 0;         // 0: none
+};
+
+Layout random_layout(Dice& dice, int layers, const LayoutDraw& draw) {
+  Layout layout;
+  layout.shape = {.replicas = dice.from(1, 3),
+                  .stages = dice.from(1, std::min(layers, 4)),
+                  .batch_size = dice.from(1, 8),
+                  .token_budget = dice.from(8, 64),
+                  .precision = draw.precision,
+                  .head_split = dice.of<pipeline::HeadSplit>(
+                      {pipeline::HeadSplit::never, pipeline::HeadSplit::always})};
+  // Of a few sequences in all replicas together, or there would have to be many prompts.
+  const int sequence_tokens = draw.prompt_tokens_max + draw.output_tokens_max;
+  layout.shape.kv_tokens = std::max(
+      sequence_tokens, dice.from(sequence_tokens, 4 * sequence_tokens) / layout.shape.replicas);
+  for (int rank = 0; rank < layout.shape.replicas * layout.shape.stages; ++rank) {
+    // Portable kernels are slow, and equal to the others in tests of their own.
+    auto isas = kernels::supported_isas();
+    if (isas.size() > 1 && dice.from(0, 15) > 0) isas.erase(isas.begin());
+    layout.cpus.push_back({.isa = dice.of(isas), .threads = std::max(1, dice.from(-5, 3))});
+  }
+  layout.answers_before_restart = dice.from(0, 2);
+  return layout;
+}
+
+// More than there is room for at once, even if every run and every replica fills its own: so some
+// sequence waits until another has left.
+std::vector<jobs::Prompt> random_prompts(Dice& dice, int vocab, const LayoutDraw& draw,
+                                         const Layout& layout) {
+  const int runs = layout.answers_before_restart > 0 ? 2 : 1;
+  const int room = model::pages_for(*layout.shape.kv_tokens) * layout.shape.replicas * runs;
+  std::vector<jobs::Prompt> prompts;
+  for (int pages = 0; pages <= room;) {
+    jobs::Prompt prompt;
+    prompt.index = static_cast<std::int64_t>(prompts.size());
+    prompt.token_ids.emplace();
+    const int length = dice.from(1, draw.prompt_tokens_max);
+    for (int i = 0; i < length; ++i) prompt.token_ids->push_back(dice.from(0, vocab - 1));
+    prompt.max_tokens = dice.from(kOutputTokensMin, draw.output_tokens_max);
+    prompt.ignore_eos = true;
+    pages += model::pages_for(length + *prompt.max_tokens);
+    prompts.push_back(std::move(prompt));
+  }
+  return prompts;
+}
+
+std::string text_of(const Layout& layout) {
+  std::ostringstream out;
+  const PipelineShape& shape = layout.shape;
+  out << to_string(shape.precision) << ", " << shape.replicas << " x " << shape.stages
+      << " stages, batch " << shape.batch_size << ", budget " << shape.token_budget << ", KV "
+      << *shape.kv_tokens << ", head "
+      << (shape.head_split == pipeline::HeadSplit::always ? "split" : "whole");
+  for (const auto& cpu : layout.cpus) out << ", " << to_string(*cpu.isa) << " x " << cpu.threads;
+  out << ", restart after " << layout.answers_before_restart;
+  return out.str();
+}
+
+struct Answers {
+  std::map<std::int64_t, std::vector<std::int32_t>> tokens;  // by prompt
+  int refills = 0;
+};
+
+void add(const PipelineRun& run, Answers& answers) {
+  std::map<int, double> first_end_s;  // by replica, since its window opened
+  for (const auto& [index, result] : run.results) {
+    EXPECT_EQ(result.finish_reason, jobs::FinishReason::length);
+    EXPECT_TRUE(answers.tokens.emplace(index, result.token_ids).second) << "answered twice";
+    const double end_s = result.timing.queue_s + result.timing.latency_s;
+    double& first_s = first_end_s.emplace(result.replica, end_s).first->second;
+    first_s = std::min(first_s, end_s);
+  }
+  for (const auto& [index, result] : run.results) {
+    answers.refills += result.timing.queue_s > first_end_s.at(result.replica);
+  }
+}
+
+Answers answer(const model::Model& model, const Layout& layout,
+               const std::vector<jobs::Prompt>& prompts) {
+  Answers answers;
+  PipelineHooks hooks{.make_backend = [&](int rank) {
+    return kernels::make_cpu_backend(layout.shape.precision,
+                                     layout.cpus[static_cast<std::size_t>(rank)]);
+  }};
+  if (layout.answers_before_restart > 0) {
+    int answered = 0;
+    PipelineHooks cut = hooks;
+    cut.answered = [&] { ++answered; };
+    cut.should_stop = [&] { return answered >= layout.answers_before_restart; };
+    add(answer_all(model, layout.shape, prompts, cut), answers);
+  }
+  for (const auto& [index, ids] : answers.tokens) hooks.done.insert(index);
+  add(answer_all(model, layout.shape, prompts, hooks), answers);
+  return answers;
+}
+
+}  // namespace
+
+std::ostream& operator<<(std::ostream& out, const LayoutFigures& figures) {
+  return out << figures.layouts << " layouts (" << figures.with_replicas << " with replicas, "
+             << figures.with_split_head << " with a split head, " << figures.restarted
+             << " restarted), " << figures.prompts << " prompts (" << figures.refills
+             << " came in after another had left), " << figures.tokens << " tokens";
+}
+
+void compare_with_plainest(const model::Model& model, const LayoutDraw& draw,
+                           LayoutFigures& figures) {
+  Dice dice(draw.seed);
+  const Layout layout = random_layout(dice, model.config().layers, draw);
+  const auto prompts = random_prompts(dice, model.config().vocab, draw, layout);
+  SCOPED_TRACE("seed " + std::to_string(draw.seed) + ": " + text_of(layout));
+  const Layout plain{.shape = {.batch_size = 1, .precision = draw.precision},
+                     .cpus = {{.isa = kernels::supported_isas().back()}}};
+  const Answers want = answer(model, plain, prompts);
+  const Answers have = answer(model, layout, prompts);
+  ASSERT_EQ(want.tokens.size(), prompts.size());
+  ASSERT_EQ(have.tokens, want.tokens);
+  ASSERT_GE(have.refills, 1);
+  for (const auto& [index, ids] : want.tokens) {
+    ASSERT_GE(ids.size(), static_cast<std::size_t>(kOutputTokensMin));
+    figures.tokens += static_cast<int>(ids.size());
+  }
+  ++figures.layouts;
+  figures.with_replicas += layout.shape.replicas > 1;
+  figures.with_split_head +=
+      layout.shape.stages > 1 && layout.shape.head_split == pipeline::HeadSplit::always;
+  figures.restarted += layout.answers_before_restart > 0;
+  figures.prompts += static_cast<int>(prompts.size());
+  figures.refills += have.refills;
+}
+
+}  // namespace sluice::worker
