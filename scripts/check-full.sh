@@ -3,7 +3,7 @@
 #   check-full.sh            all of the below
 #   check-full.sh tidy       clang-tidy over every source (findings are errors), shellcheck
 #   check-full.sh tsan       ThreadSanitizer over the pipeline (stages as threads over local_link)
-#   check-full.sh models     two real models whole: tokens, greedy answers, log-likelihoods
+#   check-full.sh models     two real models whole: tokens, answers, likelihoods, 20 random layouts
 #   check-full.sh layouts    the tokens of 320 random layouts, against the plainest
 #   check-full.sh fuzz [S]   libFuzzer on the parsers of foreign bytes, S seconds each (default 300)
 set -euo pipefail
