@@ -49,10 +49,10 @@ Layout random_layout(Dice& dice, int layers, const LayoutDraw& draw) {
                   .precision = draw.precision,
                   .head_split = dice.of<pipeline::HeadSplit>(
                       {pipeline::HeadSplit::never, pipeline::HeadSplit::always})};
-  // Of a few sequences in all replicas together, or there would have to be many prompts.
-  const int sequence_tokens = draw.prompt_tokens_max + draw.output_tokens_max;
-  layout.shape.kv_tokens = std::max(
-      sequence_tokens, dice.from(sequence_tokens, 4 * sequence_tokens) / layout.shape.replicas);
+  // Of few sequences, or there would have to be many prompts; but often of more than there are
+  // stages, or none would have neighbours in a micro-batch.
+  layout.shape.kv_tokens =
+      (draw.prompt_tokens_max + draw.output_tokens_max) * dice.from(1, 1 + layout.shape.stages);
   for (int rank = 0; rank < layout.shape.replicas * layout.shape.stages; ++rank) {
     // Portable kernels are slow, and equal to the others in tests of their own.
     auto isas = kernels::supported_isas();
