@@ -57,10 +57,10 @@ void require_context(const BenchShape& most, const model::ModelConfig& config) {
               " positions");
 }
 
-// For most.batch sequences.
-model::KvRoom room_for(const BenchShape& most, const model::ModelConfig& config, int token_budget) {
-  const auto one = pages_of_sequence(kv_layout(config, token_budget), most.pp + most.tg);
-  return {.full = one.full * most.batch, .ring = one.ring * most.batch};
+LoneStageRoom room_for(const BenchShape& most, int token_budget) {
+  return {.rows = std::max(token_budget, most.batch),
+          .sequences = most.batch,
+          .positions = most.pp + most.tg};
 }
 
 void require_memory(const model::Model& model, const model::KvRoom& room, kernels::KvType kv_type) {
@@ -101,25 +101,22 @@ BenchRow row_of(const model::Model& model, const BenchShape& shape, double weigh
           .decode_ops = 2 * (layers + head) * static_cast<double>(shape.output_tokens())};
 }
 
-// A model on one device, with room for shapes up to `most`.
+// A model on one device.
 class Runner {
  public:
-  Runner(const model::Model& model, const BenchOptions& options, const BenchShape& most,
+  // `room`: for shapes up to the largest.
+  Runner(const model::Model& model, const BenchOptions& options, const LoneStageRoom& room,
          const Tell& tell)
       : budget_(options.token_budget),
         backend_(kernels::make_cpu_backend(*kernels::precision_named(options.precision),
                                            {.threads = options.threads})),
-        stage_(model, all_of(model.config()), *backend_,
-               {.rows = std::max(budget_, most.batch),
-                .sequences = most.batch,
-                .positions = most.pp + most.tg},
+        stage_(model, all_of(model.config()), *backend_, room,
                [&](std::uint64_t done, std::uint64_t total) {
                  tell("loading " + megabytes(done) + " of " + megabytes(total));
                }),
-        next_(static_cast<std::size_t>(most.batch)) {
+        next_(static_cast<std::size_t>(room.sequences)) {
     std::mt19937 random(1);
-    prompts_.resize(static_cast<std::size_t>(most.batch) *
-                    static_cast<std::size_t>(std::max(most.pp, 1)));
+    prompts_.resize(next_.size() * static_cast<std::size_t>(room.positions));
     for (auto& id : prompts_) {
       id = static_cast<std::int32_t>(random() % static_cast<std::uint32_t>(model.config().vocab));
     }
@@ -182,11 +179,11 @@ BenchReport measure(const model::Model& model, const BenchOptions& options, cons
   const auto shapes = shapes_of(options);
   const BenchShape most = largest_of(options);
   require_context(most, model.config());
-  const model::KvRoom room = room_for(most, model.config(), options.token_budget);
+  const LoneStageRoom room = room_for(most, options.token_budget);
   const auto kv_type = kernels::kv_type_of(*kernels::precision_named(options.precision));
-  require_memory(model, room, kv_type);
+  require_memory(model, kv_room_of(room, model.config()), kv_type);
 
-  Runner runner(model, options, most, tell);
+  Runner runner(model, options, room, tell);
   // Memory that nobody has written yet is slow: once, all of it.
   const auto warming_up = [&] { tell("warming up"); };
   runner.prefill(most, warming_up);

@@ -2,9 +2,12 @@
 
 #include <random>
 
-#include "worker/model/kv_pages.h"
-
 namespace sluice::worker {
+
+model::KvRoom kv_room_of(const LoneStageRoom& room, const model::ModelConfig& config) {
+  const auto one = pages_of_sequence(kv_layout(config, room.rows), room.positions);
+  return {.full = one.full * room.sequences, .ring = one.ring * room.sequences};
+}
 
 void Pass::clear() {
   rows.clear();
@@ -21,10 +24,8 @@ void Pass::add(int sequence, int position, std::int32_t token, bool wants_token)
 LoneStage::LoneStage(const model::Model& model, const model::StageRange& range,
                      kernels::Backend& backend, const LoneStageRoom& room,
                      const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
-  const auto layout = kv_layout(model.config(), room.rows);
-  const auto one = pages_of_sequence(layout, room.positions);
-  const model::KvRoom kv_room{.full = one.full * room.sequences, .ring = one.ring * room.sequences};
-  model::PagePool pool(kv_room, layout);
+  const model::KvRoom kv_room = kv_room_of(room, model.config());
+  model::PagePool pool(kv_room, kv_layout(model.config(), room.rows));
   for (int i = 0; i < room.sequences; ++i) pages_.push_back(pool.reserve(room.positions));
   for (const model::SequencePages& pages : pages_) {
     tables_.emplace_back(pages.full);

@@ -10,6 +10,7 @@
 
 #include "kernels/backend.h"
 #include "worker/model/forward.h"
+#include "worker/model/kv_pages.h"
 #include "worker/model/model.h"
 
 namespace sluice::worker {
@@ -19,6 +20,8 @@ struct LoneStageRoom {
   int sequences = 0;  // numbered from 0
   int positions = 0;  // of each
 };
+
+model::KvRoom kv_room_of(const LoneStageRoom& room, const model::ModelConfig& config);
 
 struct Pass {
   std::vector<kernels::Row> rows;

@@ -13,7 +13,7 @@ namespace sluice::worker {
 namespace {
 
 constexpr std::size_t kRepeatsMin = 3, kRepeatsMax = 15;
-constexpr double kEnough_s = 0.2;      // of repeats
+constexpr double kEnough_s = 0.1;      // of repeats
 constexpr int kNear = 32, kFar = 288;  // positions seen
 
 double interpolate(const std::map<int, double>& points, int at) {
@@ -47,10 +47,10 @@ double median_s(const std::function<void()>& work) {
   return *middle;
 }
 
-// 1, 2, 3, ... and then in steps of a quarter; `limit` itself is the last.
+// 1, 2, 3 and then in steps of a half; `limit` itself is the last.
 std::vector<int> rows_to_measure(int limit) {
   std::vector<int> rows;
-  for (int n = 1; n < limit; n += std::max(1, n / 4)) rows.push_back(n);
+  for (int n = 1; n < limit; n += std::max(1, n / 2)) rows.push_back(n);
   rows.push_back(limit);
   return rows;
 }

@@ -61,6 +61,7 @@ pipeline::SimulatedRun simulate_job(const pipeline::Plan& plan, const model::Mod
     return times[static_cast<std::size_t>(stage)];
   };
   const auto layout = kv_layout(model.config(), plan.token_budget);
+  // As a job would choose it where memory sets no limit.
   const auto room = model::room_wanted({.max_seq_len = plan.max_positions,
                                         .max_tokens = spec.max_tokens,
                                         .batch_size = plan.batch_size,

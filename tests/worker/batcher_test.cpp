@@ -162,6 +162,14 @@ TEST(Batcher, OneHugePromptAmongSmallOnesStarvesNobody) {
   EXPECT_LT(last_small, last_huge);
 }
 
+TEST(Batcher, RoomForManyHoldsFourFullMicroBatchesAStage) {
+  Simulation simulation{.limits = {.batch_size = 3, .token_budget = 64, .stages = 2}};
+  for (int i = 0; i < 100; ++i) simulation.input.push_back(sequence(i, 5, 20));
+  simulation.run();
+  EXPECT_FALSE(simulation.stuck);
+  EXPECT_EQ(simulation.in_flight_max, 4 * 3 * 2);
+}
+
 TEST(Batcher, PiecesOfAPromptFollowEachOtherWithoutWaiting) {
   Batcher batcher({.batch_size = 1, .token_budget = 16, .stages = 3},
                   model::PagePool({.full = 10}));

@@ -94,7 +94,7 @@ TEST(Simulation, PartsOfASplitHeadWorkAtOnce) {
   EXPECT_DOUBLE_EQ(simulated.wall_s, 2 * (5 + 3 + 7 + std::max(6, 3 + 4) + 2));
 }
 
-TEST(Simulation, NeverBeatsItsBusiestStageNorTheSum) {
+TEST(Simulation, NeverBeatsItsBusiestStage) {
   for (int stages = 1; stages <= 4; ++stages) {
     for (int batch_size = 1; batch_size <= 4; ++batch_size) {
       std::vector<double> layers_s(static_cast<std::size_t>(stages));
