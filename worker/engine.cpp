@@ -49,7 +49,7 @@ Engine::Loaded Engine::load(pipeline::Link& world, const model::Model& model,
   pipeline::Readiness ready;
   ready.problem = problem_in(range, [&] {
     engine->backend_ = setup.make_backend();
-    weights = model::load_stage(model, range, plan.max_positions, *engine->backend_);
+    weights = model::load_stage(model, range, *engine->backend_);
     ready.kv_room = room_on_stage(model.config(), range, plan, setup,
                                   kernels::kv_type_of(engine->backend_->precision()));
   });

@@ -36,7 +36,7 @@ LoneStage::LoneStage(const model::Model& model, const model::StageRange& range,
                       static_cast<std::size_t>(model.config().hidden));
   for (float& value : activations_) value = static_cast<float>(random()) / 0x1p31f - 1;
   forward_ = std::make_unique<model::Forward>(
-      backend, model.config(), load_stage(model, range, room.positions, backend, progress),
+      backend, model.config(), load_stage(model, range, backend, progress),
       model::ForwardLimits{.rows_max = room.rows, .kv_room = kv_room});
 }
 

@@ -110,7 +110,7 @@ class Scorer {
             *backend_, config_,
             load_stage(model,
                        {.first = 0, .end = config_.layers, .has_embedding = true, .has_head = true},
-                       positions_max, *backend_),
+                       *backend_),
             {.rows_max = rows_max_,
              .kv_room = {.full = static_cast<int>(pages_.full.size()),
                          .ring = static_cast<int>(pages_.ring.size())}}) {}

@@ -20,7 +20,7 @@ std::vector<float> logits_of(const model::Model& model, const std::vector<std::i
   model::SequencePages pages = model::PagePool(room, layout).reserve(tokens);
   std::ranges::reverse(pages.full);
   std::ranges::reverse(pages.ring);
-  model::Forward forward(*backend, model.config(), load_stage(model, all, 128, *backend),
+  model::Forward forward(*backend, model.config(), load_stage(model, all, *backend),
                          {.rows_max = chunk, .kv_room = room});
   for (int first = 0, end; first < tokens; first = end) {
     end = std::min(tokens, first + chunk);

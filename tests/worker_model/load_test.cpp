@@ -13,6 +13,7 @@
 #include "tests/worker_model/tiny_model.h"
 #include "worker/error.h"
 #include "worker/model/model.h"
+#include "worker/model/rope_table.h"
 
 namespace sluice::worker::model {
 namespace {
@@ -98,7 +99,7 @@ class LoadStage : public LoadedWeights, public testing::WithParamInterface<const
 
 TEST_P(LoadStage, ALoneStageHoldsTheFilesWeights) {
   const ModelConfig& config = model_.config();
-  const StageWeights weights = load_stage(model_, whole(model_), 32, *backend_);
+  const StageWeights weights = load_stage(model_, whole(model_), *backend_);
   EXPECT_EQ(weights.head_is_embedding, config.tied_head);
   EXPECT_EQ(weights.head == nullptr, config.tied_head) << "a tied embedding is held once";
   EXPECT_EQ(looked_up(*weights.embedding), in_file(embedding_tensor(config)));
@@ -114,10 +115,26 @@ TEST_P(LoadStage, ALoneStageHoldsTheFilesWeights) {
           << shape.name;
     }
   }
-  EXPECT_EQ(looked_up(*weights.rope_angles), rope_angles(config.rope, config.head_dim, 32));
-  if (weights.window_rope_angles) {
-    EXPECT_EQ(looked_up(*weights.window_rope_angles),
-              rope_angles(config.window_rope, config.head_dim, 32));
+}
+
+TEST_P(LoadStage, AnglesGrowWithThePositionsMet) {
+  ModelConfig config = model_.config();
+  config.context = 1500;
+  for (const bool windowed : {false, true}) {
+    RopeTable table(*backend_, config, windowed);
+    const auto holds = [&](int positions) {
+      return looked_up(table.weight()) ==
+             rope_angles(windowed ? config.window_rope : config.rope, config.head_dim, positions);
+    };
+    EXPECT_TRUE(holds(512));
+    table.cover(512);
+    EXPECT_TRUE(holds(512)) << "no more than asked for";
+    table.cover(513);
+    EXPECT_TRUE(holds(1024));
+    table.cover(7);
+    EXPECT_TRUE(holds(1024)) << "never less than before";
+    table.cover(2000);
+    EXPECT_TRUE(holds(1500)) << "never beyond the context";
   }
 }
 
@@ -125,9 +142,9 @@ TEST_P(LoadStage, StagesHoldTheirLayersAndEndsOnly) {
   const ModelConfig& config = model_.config();
   const int layers = config.layers;
   const StageWeights first =
-      load_stage(model_, {.first = 0, .end = 2, .has_embedding = true}, 8, *backend_);
+      load_stage(model_, {.first = 0, .end = 2, .has_embedding = true}, *backend_);
   const StageWeights last =
-      load_stage(model_, {.first = layers - 1, .end = layers, .has_head = true}, 8, *backend_);
+      load_stage(model_, {.first = layers - 1, .end = layers, .has_head = true}, *backend_);
   EXPECT_EQ(looked_up(*first.embedding), in_file(embedding_tensor(config)));
   EXPECT_EQ(first.layers.size(), 2u);
   EXPECT_EQ(first.final_norm, nullptr);
@@ -155,7 +172,7 @@ TEST_P(LoadStage, ReadsItsOwnBytesOnceAndNoOthers) {
   if (!before) GTEST_SKIP() << "/proc/self/io is not readable here";
   std::uint64_t done = 0, total = 0, calls = 0;
   const StageWeights weights =
-      load_stage(model_, middle, 8, *backend_, [&](std::uint64_t now, std::uint64_t all) {
+      load_stage(model_, middle, *backend_, [&](std::uint64_t now, std::uint64_t all) {
         EXPECT_GT(now, done);
         done = now;
         total = all;
@@ -225,9 +242,9 @@ TEST_F(LoadedWeights, AreWholeWhereATensorIsReadInPieces) {
 
   const Model model = Model::open(memory.path());
   const StageWeights first =
-      load_stage(model, {.first = 0, .end = 1, .has_embedding = true}, 8, *backend_);
+      load_stage(model, {.first = 0, .end = 1, .has_embedding = true}, *backend_);
   EXPECT_TRUE(looked_up(*first.embedding) == embedding) << "as a table";
-  const StageWeights lone = load_stage(model, whole(model), 8, *backend_);
+  const StageWeights lone = load_stage(model, whole(model), *backend_);
   EXPECT_TRUE(looked_up(*lone.embedding) == embedding) << "as a product's weight, looked up";
   EXPECT_TRUE(multiplied(lone.head_weight()) == embedding) << "as a product's weight, multiplied";
 }

@@ -62,7 +62,9 @@ Forward::Forward(kernels::Backend& backend, const ModelConfig& config, StageWeig
   const auto make_cache = [&](bool windowed, int pages, Cache& into) {
     const kernels::KvShape shape =
         kv_shape(config, weights_.range, kernels::kv_type_of(backend.precision()), windowed, pages);
-    if (shape.layers > 0) into.kv = backend.make_kv(shape);
+    if (shape.layers == 0) return;
+    into.kv = backend.make_kv(shape);
+    into.angles.emplace(backend, config_, windowed);
   };
   make_cache(false, limits.kv_room.full, full_);
   make_cache(true, limits.kv_room.ring, windowed_);
@@ -74,8 +76,13 @@ Forward::Forward(kernels::Backend& backend, const ModelConfig& config, StageWeig
 
 void Forward::begin(std::span<const kernels::Row> rows, PageTables page_tables, PageTables rings) {
   rows_count_ = rows.size();
-  if (full_.kv) full_.rows = backend_.make_rows(rows, page_tables);
-  if (windowed_.kv) windowed_.rows = backend_.make_rows(rows, rings);
+  const auto place = [&](Cache& cache, PageTables tables) {
+    if (!cache.kv) return;
+    cache.rows = backend_.make_rows(rows, tables);
+    cache.angles->cover(cache.rows->positions_end());
+  };
+  place(full_, page_tables);
+  place(windowed_, rings);
 }
 
 Tensor Forward::rows_of(const std::unique_ptr<kernels::Buffer>& buffer, int cols) const {
@@ -127,10 +134,9 @@ void Forward::attention_block(const LayerWeights& layer, int index) {
   };
   norm_heads(q, layer[LayerPart::q_norm]);
   norm_heads(k, layer[LayerPart::k_norm]);
-  const auto& angles =
-      windowed && weights_.window_rope_angles ? weights_.window_rope_angles : weights_.rope_angles;
   const auto rope = [&](const Tensor& x, int x_heads) {
-    backend_.rope(x, *angles, {.heads = x_heads, .head_dim = head_dim, .pairs = config_.rope_pairs},
+    backend_.rope(x, cache.angles->weight(),
+                  {.heads = x_heads, .head_dim = head_dim, .pairs = config_.rope_pairs},
                   *cache.rows);
   };
   rope(q, heads);
@@ -227,9 +233,11 @@ void Forward::finish(const std::function<void()>& meanwhile) {
 }
 
 std::size_t Forward::weight_bytes() const {
-  std::size_t bytes = bytes_of(weights_.embedding) + bytes_of(weights_.final_norm) +
-                      bytes_of(weights_.head) + bytes_of(weights_.rope_angles) +
-                      bytes_of(weights_.window_rope_angles);
+  std::size_t bytes =
+      bytes_of(weights_.embedding) + bytes_of(weights_.final_norm) + bytes_of(weights_.head);
+  for (const Cache* cache : {&full_, &windowed_}) {
+    if (cache->angles) bytes += cache->angles->weight().bytes();
+  }
   for (const LayerWeights& layer : weights_.layers) bytes += layer.bytes();
   return bytes;
 }

@@ -7,12 +7,14 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "kernels/backend.h"
 #include "worker/model/kv_pages.h"
 #include "worker/model/model.h"
+#include "worker/model/rope_table.h"
 
 namespace sluice::worker::model {
 
@@ -66,9 +68,10 @@ class Forward {
 
  private:
   kernels::Tensor rows_of(const std::unique_ptr<kernels::Buffer>& buffer, int cols) const;
-  // One kind of layers: their cache, and where its rows lie there.
+  // One kind of layers: their angles, their cache, and where its rows lie there.
   struct Cache {
     std::unique_ptr<kernels::KvCache> kv;  // none where the stage has no such layer
+    std::optional<RopeTable> angles;       // as kv
     std::unique_ptr<kernels::Rows> rows;
   };
 

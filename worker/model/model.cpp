@@ -73,19 +73,6 @@ std::vector<Wanted> wanted_tensors(const Model& model, StageWeights& weights) {
   return wanted;
 }
 
-std::unique_ptr<kernels::Weight> load_rope_angles(const RopeScheme& rope, int head_dim,
-                                                  int positions, kernels::Backend& backend) {
-  const std::vector<float> angles = rope_angles(rope, head_dim, positions);
-  const auto cols = static_cast<std::size_t>(head_dim);
-  return backend.load({.type = kernels::WeightType::f32,
-                       .rows = static_cast<std::size_t>(positions),
-                       .cols = cols,
-                       .use = kernels::WeightUse::lookup},
-                      [&](std::size_t first_row, std::size_t, std::span<std::byte> out) {
-                        std::memcpy(out.data(), &angles[first_row * cols], out.size());
-                      });
-}
-
 // A norm's gain from a file that holds it less 1. Gemma has no vector that is none.
 std::unique_ptr<kernels::Weight> load_gain(const kernels::WeightSpec& spec,
                                            const kernels::RowReader& reader,
@@ -208,8 +195,7 @@ class ReadAhead {
 
 }  // namespace
 
-StageWeights load_stage(const Model& model, const StageRange& range, int max_positions,
-                        kernels::Backend& backend,
+StageWeights load_stage(const Model& model, const StageRange& range, kernels::Backend& backend,
                         const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   StageWeights weights;
   weights.range = range;
@@ -234,12 +220,6 @@ StageWeights load_stage(const Model& model, const StageRange& range, int max_pos
     *wanted.into = wanted.use == kernels::WeightUse::vector && model.config().norms_lack_one
                        ? load_gain(spec, read_rows, backend)
                        : backend.load(spec, read_rows);
-  }
-  const ModelConfig& config = model.config();
-  weights.rope_angles = load_rope_angles(config.rope, config.head_dim, max_positions, backend);
-  if (config.window_rope != config.rope) {
-    weights.window_rope_angles =
-        load_rope_angles(config.window_rope, config.head_dim, max_positions, backend);
   }
   return weights;
 }

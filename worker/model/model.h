@@ -87,17 +87,13 @@ struct StageWeights {
   std::unique_ptr<kernels::Weight> head;        // its rows of it; empty when tied as below
   bool head_is_embedding = false;               // one weight serves both ends on one rank
   std::vector<LayerWeights> layers;
-  // (max_positions, head_dim), of layers without a window and with one; the latter is empty where
-  // they are the same.
-  std::unique_ptr<kernels::Weight> rope_angles, window_rope_angles;
 
   const kernels::Weight& head_weight() const { return head_is_embedding ? *embedding : *head; }
 };
 
 // Reads this stage's tensors in file order of layers. `progress(bytes_done, bytes_total)` may be
-// empty. max_positions: the longest sequence of the job.
-StageWeights load_stage(const Model& model, const StageRange& range, int max_positions,
-                        kernels::Backend& backend,
+// empty.
+StageWeights load_stage(const Model& model, const StageRange& range, kernels::Backend& backend,
                         const std::function<void(std::uint64_t, std::uint64_t)>& progress = {});
 
 }  // namespace sluice::worker::model
