@@ -12,11 +12,11 @@ SLUICE_TEST_MODEL=$(scripts/fetch-model.sh)
 export SLUICE_TEST_MODEL
 jobs=$(nproc)
 
-build() { # PRESET
+build() { # PRESET TARGET...
   echo "== build $1"
   local log=build/$1.log
   mkdir -p build
-  { cmake --preset "$1" && cmake --build --preset "$1" -j "$jobs"; } >"$log" 2>&1 || {
+  { cmake --preset "$1" && cmake --build --preset "$1" -j "$jobs" --target "${@:2}"; } >"$log" 2>&1 || {
     grep -E 'error|Error' -A5 "$log" | head -n 60 >&2
     tail -n 20 "$log" >&2
     exit 1
@@ -38,9 +38,9 @@ run() { # PRESET LABEL JOBS
   reports+=("$2=$report")
 }
 
-build dev
+build dev all
 run dev unit "$jobs"
-build test
+build test sluice sluice-worker worker_job_test
 run test mpi 1
 run test slurm 1
 

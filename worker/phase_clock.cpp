@@ -17,6 +17,7 @@ PhaseClock::PhaseClock(double script_start_unix_s) : started_s_(jobs::steady_tim
 void PhaseClock::begin(Phase next) { begin(next, jobs::steady_time_s()); }
 
 void PhaseClock::begin(Phase next, double at_s) {
+  at_s = std::max(at_s, begun_s_);
   seconds_[static_cast<std::size_t>(current_)] += at_s - begun_s_;
   begun_s_ = at_s;
   current_ = next;

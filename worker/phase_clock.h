@@ -19,8 +19,10 @@ class PhaseClock {
  public:
   explicit PhaseClock(double script_start_unix_s);  // 0: not known, the clock starts now
 
-  void begin(Phase next);               // now
-  void begin(Phase next, double at_s);  // at_s: steady time, not before the last change
+  void begin(Phase next);  // now
+  // At a steady time. One before the last change (another rank told it, by its own clock, or while
+  // this one was not scheduled) counts as that change.
+  void begin(Phase next, double at_s);
 
   double seconds(Phase phase) const { return seconds_[static_cast<std::size_t>(phase)]; }
   double elapsed_s() const { return begun_s_ - started_s_; }  // up to the last change

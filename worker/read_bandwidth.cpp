@@ -19,14 +19,15 @@ namespace {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kBytesMin = std::size_t{256} << 20;
-constexpr std::size_t kCaches = 8;  // as large as so many last-level caches
+constexpr std::size_t kBytesMax = std::size_t{1} << 30;
+constexpr std::size_t kCaches = 4;  // as large as so many last-level caches
 constexpr int kPasses = 8;
 constexpr std::size_t kSums = 8;  // in flight, so that no addition waits for the one before
 
 std::size_t buffer_bytes() {
   const long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);  // 0 or -1: not known
   const std::size_t wanted =
-      std::max(kBytesMin, kCaches * static_cast<std::size_t>(std::max(cache, 0L)));
+      std::clamp(kCaches * static_cast<std::size_t>(std::max(cache, 0L)), kBytesMin, kBytesMax);
   return (wanted + kHugePage - 1) / kHugePage * kHugePage;
 }
 

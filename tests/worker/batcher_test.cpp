@@ -146,19 +146,26 @@ TEST(Batcher, RoomForOneSequenceAnswersThemOneByOne) {
   EXPECT_THAT(simulation.admission_order, testing::ElementsAre(0, 1, 2, 3, 4));
 }
 
-TEST(Batcher, OneHugePromptAmongSmallOnesStarvesNobody) {
+TEST(Batcher, AnswersThatHaveBegunRideWithAHugePrompt) {
   Simulation simulation{.limits = {.batch_size = 4, .token_budget = 32, .stages = 2}, .pages = 200};
-  simulation.input.push_back(sequence(0, 2000, 4));
-  for (int i = 1; i < 12; ++i) simulation.input.push_back(sequence(i, 5, 10));
+  constexpr int huge = 3;
+  for (int i = 0; i < huge; ++i) simulation.input.push_back(sequence(i, 5, 10));
+  simulation.input.push_back(sequence(huge, 2000, 4));
+  for (int i = huge + 1; i < 12; ++i) simulation.input.push_back(sequence(i, 5, 10));
   simulation.run();
   simulation.expect_all_answered_once();
-  // Every small one is done long before the huge prompt is read.
   std::size_t last_small = 0, last_huge = 0;
   for (std::size_t i = 0; i < simulation.sent.size(); ++i) {
     for (const Segment& s : simulation.sent[i].plan.segments) {
-      (s.first_position + s.tokens > 15 ? last_huge : last_small) = i;
+      if (s.decode && s.slot < huge && s.first_position == 5 + 10 - 2) last_small = i;
+      if (s.decode || s.slot != huge) continue;
+      last_huge = i;
+      if (s.first_position + s.tokens < 2000) {
+        EXPECT_EQ(simulation.sent[i].plan.rows(), 32) << "it gets all that the answers leave";
+      }
     }
   }
+  EXPECT_GT(last_small, 0U);
   EXPECT_LT(last_small, last_huge);
 }
 
@@ -174,7 +181,7 @@ TEST(Batcher, PiecesOfAPromptFollowEachOtherWithoutWaiting) {
   Batcher batcher({.batch_size = 1, .token_budget = 16, .stages = 3},
                   model::PagePool({.full = 10}));
   batcher.add(sequence(0, 100, 4));
-  for (int piece = 0; piece < 4; ++piece) {  // one more than stages may be under way
+  for (int piece = 0; piece < 5; ++piece) {  // two more than stages may be under way
     const auto micro_batch = batcher.next(0);
     ASSERT_TRUE(micro_batch);
     EXPECT_EQ(micro_batch->plan.segments.at(0).first_position, piece * 16);
@@ -184,20 +191,34 @@ TEST(Batcher, PiecesOfAPromptFollowEachOtherWithoutWaiting) {
   EXPECT_TRUE(batcher.next(1));
 }
 
-TEST(Batcher, MicroBatchesAreEvenAndEnoughForTheStages) {
+TEST(Batcher, MicroBatchesAreFullOrGiveEachStageAnEvenShare) {
   for (int stages = 1; stages <= 4; ++stages) {
     for (int batch_size = 1; batch_size <= 9; ++batch_size) {
       for (int sequences = 1; sequences <= 50; ++sequences) {
         const BatcherLimits limits{.batch_size = batch_size, .token_budget = 99, .stages = stages};
-        const int count = micro_batches(sequences, limits);
         const int size = micro_batch_size(sequences, limits);
-        EXPECT_LE(size, batch_size);
-        EXPECT_GE(count, std::min(sequences, stages));
-        EXPECT_GE(count * size, sequences);
-        EXPECT_GT(sequences, (size - 1) * count);  // no smaller size would do: they are even
+        if (sequences >= batch_size * stages) {
+          EXPECT_EQ(size, batch_size);
+          continue;
+        }
+        EXPECT_GE(size * stages, sequences);
+        EXPECT_LT((size - 1) * stages, sequences);  // no smaller size would do
       }
     }
   }
+}
+
+TEST(Batcher, SequencesWaitForCompanyWhileTheStagesHaveWork) {
+  constexpr int sequences = 22, answer = 12;
+  Simulation simulation{.limits = {.batch_size = 8, .token_budget = 64, .stages = 2}};
+  for (int i = 0; i < sequences; ++i) simulation.input.push_back(sequence(i, 1, answer));
+  simulation.run();
+  simulation.expect_all_answered_once();
+  int decoding = 0;
+  for (const MicroBatch& micro_batch : simulation.sent)
+    decoding += micro_batch.plan.decode_rows() > 0;
+  // 242 tokens, 8 at a time; the last sixteen sequences end together, nearly.
+  EXPECT_LE(decoding, (sequences * (answer - 1) + 7) / 8 + 2);
 }
 
 TEST(Batcher, DecodingMicroBatchesGrowTogetherAgain) {

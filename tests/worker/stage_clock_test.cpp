@@ -32,6 +32,19 @@ TEST_F(StageClockTest, SumIsTheWindowWhateverHappens) {
   EXPECT_DOUBLE_EQ(sum(), 11.5);
 }
 
+// Clocks are aligned with an error: a leader's end may seem to come before a stage's last switch.
+TEST_F(StageClockTest, NoCategoryIsNegativeWhenTheWindowClosesInThePast) {
+  clock.open(100);
+  clock.switch_to(Category::decode);
+  time_s = 104;
+  clock.switch_to(Category::bubble);
+  time_s = 105;
+  clock.close(103.5);
+  EXPECT_DOUBLE_EQ(clock.seconds(Category::bubble), 0);
+  EXPECT_DOUBLE_EQ(clock.wall_s(), 4);
+  EXPECT_DOUBLE_EQ(sum(), 4);
+}
+
 TEST_F(StageClockTest, WaitIsBubbleUntilTheSenderBeganAndCommunicationSince) {
   clock.open(100);
   clock.switch_to(Category::bubble);  // w = 100

@@ -1,7 +1,6 @@
 #include "worker/batch/batcher.h"
 
 #include <algorithm>
-#include <bit>
 #include <functional>
 #include <string>
 #include <utility>
@@ -9,16 +8,16 @@
 namespace sluice::worker::batch {
 namespace {
 
+// Micro-batches under way beyond one a stage: those that hold pieces of prompts, which take longer
+// than others, and those that only decode. (tests/bench/simulate_pipeline.cpp)
+constexpr int kPromptsAhead = 2, kDecodingAhead = 1;
+
 int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 }  // namespace
 
-int micro_batches(int sequences, const BatcherLimits& limits) {
-  return std::max(ceil_div(sequences, limits.batch_size), std::min(sequences, limits.stages));
-}
-
 int micro_batch_size(int sequences, const BatcherLimits& limits) {
-  return sequences == 0 ? 0 : ceil_div(sequences, micro_batches(sequences, limits));
+  return std::min(limits.batch_size, ceil_div(sequences, limits.stages));
 }
 
 Batcher::Batcher(const BatcherLimits& limits, model::PagePool pages)
@@ -42,48 +41,49 @@ std::optional<MicroBatch> Batcher::next(double now_s) {
   if (waiting_.empty()) put_longest_first();
   MicroBatch micro_batch;
   micro_batch.plan.admissions = std::exchange(admissions_, {});
-  const int members = std::min({static_cast<int>(ready_.size()), limits_.token_budget,
-                                micro_batch_size(in_flight_, limits_)});
-  // Each member gets one token, so that nobody starves; then prompts share the rest in order.
-  int spare = limits_.token_budget - members;
   Step step{.number = steps_++, .slots_wanting = {}};
   micro_batch.plan.step = step.number;
-  for (int i = 0; i < members; ++i) {
-    const int slot = ready_.front();
+  const int size = micro_batch_size(in_flight_, limits_);
+  int members = 0, rows = 0;
+  const auto add = [&](int slot, int tokens) {
+    if (take(slot, tokens, micro_batch).wants_token) step.slots_wanting.push_back(slot);
+    ++members;
+    rows += tokens;
+  };
+  const int for_prompts = prompts_.empty() ? 0 : 1;  // of the members, and of the tokens
+  const int decoding = std::min(
+      {static_cast<int>(ready_.size()), size - for_prompts, limits_.token_budget - for_prompts});
+  while (members < decoding) {
+    add(ready_.front(), 1);
     ready_.pop_front();
+  }
+  while (!prompts_.empty() && members < size && rows < limits_.token_budget) {
+    const int slot = prompts_.front();
     const int waiting = slots_[static_cast<std::size_t>(slot)].sequence->tokens_waiting();
-    const int tokens = std::min(waiting, 1 + spare);
-    spare -= tokens - 1;
-    const Segment segment = take(slot, tokens, micro_batch);
-    if (segment.wants_token) {
-      step.slots_wanting.push_back(slot);
-    } else {
-      ready_.push_back(slot);
-    }
+    const int tokens = std::min(waiting, limits_.token_budget - rows);
+    if (tokens == waiting) prompts_.pop_front();
+    add(slot, tokens);
   }
   under_way_.push_back(std::move(step));
   return micro_batch;
 }
 
-// What is long must not be left over at the end, to travel alone. Answers of nearly one length, by
-// powers of two, take turns.
+// What is long must not be left over at the end, to travel alone.
 void Batcher::put_longest_first() {
   std::ranges::stable_sort(ready_, std::greater<>(), [this](int slot) {
     const Sequence& sequence = *slots_[static_cast<std::size_t>(slot)].sequence;
-    return std::bit_width(static_cast<unsigned>(sequence.max_tokens - sequence.output_tokens()));
+    return sequence.max_tokens - sequence.output_tokens();
   });
 }
 
-// Decoding needs no more micro-batches under way than there are to be (a limit makes small ones
-// grow together again); pieces of prompts may run ahead to fill the stages.
+// Every stage is to have a micro-batch and find the next one there. More under way would bring
+// nothing, and leave fewer to choose from.
 bool Batcher::may_go() const {
+  const int under_way = steps_under_way();
+  if (!prompts_.empty()) return under_way < limits_.stages + kPromptsAhead;
   if (ready_.empty()) return false;
-  const bool has_prompt = std::ranges::any_of(ready_, [this](int slot) {
-    const Sequence& sequence = *slots_[static_cast<std::size_t>(slot)].sequence;
-    return sequence.computed < sequence.prompt_tokens;
-  });
-  const int enough = micro_batches(in_flight_, limits_);
-  return steps_under_way() < (has_prompt ? std::max(enough, limits_.stages + 1) : enough);
+  const bool full = static_cast<int>(ready_.size()) >= micro_batch_size(in_flight_, limits_);
+  return under_way < limits_.stages + (full ? kDecodingAhead : 0);
 }
 
 void Batcher::admit(double now_s) {
@@ -96,7 +96,7 @@ void Batcher::admit(double now_s) {
     slot.sequence = std::move(waiting_.front());
     slot.sequence->admitted_s = now_s;
     waiting_.pop_front();
-    ready_.push_back(number);
+    prompts_.push_back(number);
     ++in_flight_;
     admissions_.push_back({.slot = number, .pages = slot.pages});
   }

@@ -3,12 +3,12 @@
 //
 // Sequences are admitted in the order they were added, as far as there is KV room for all the
 // tokens they may ever have, and up to kMicroBatchesHeld full micro-batches a stage: more would
-// keep no stage busier, but take memory and make each answer slower. A micro-batch takes the
-// sequences that have waited longest, in even sizes: with S sequences in flight there are
-// micro_batches(S) of them, so that neither a stage runs dry nor the last one of a round is small.
-// When nobody waits to be admitted any more, those go first that may last by far the longest. A
-// prompt's next piece may follow while the one before is still under way (stages work in order); a
-// token's successor has to wait for it.
+// keep no stage busier, but take memory and make each answer slower. Work that is done with few
+// sequences costs nearly as much as with many, so micro-batches are kept full: answers that go on
+// ride with the next pieces of prompts, in order of admission; and while every stage has something
+// to do, sequences wait for company. When nobody waits to be admitted any more, those go first that
+// may last longest. A prompt's next piece may follow while the one before is still under way
+// (stages work in order); a token's successor has to wait for it.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +30,7 @@ struct BatcherLimits {
   int stages = 1;
 };
 
-// In how many micro-batches `sequences` travel, and how many go in one.
-int micro_batches(int sequences, const BatcherLimits& limits);
+// How many of the sequences in flight travel in one micro-batch: no stage is to run dry.
 int micro_batch_size(int sequences, const BatcherLimits& limits);
 
 struct Finished {
@@ -83,7 +82,8 @@ class Batcher {
   std::deque<Sequence> waiting_;       // not admitted yet
   std::vector<Admission> admissions_;  // not in a plan yet
   std::vector<Slot> slots_;
-  std::deque<int> ready_;  // slots, longest waiting first
+  std::deque<int> prompts_;  // slots with a prompt not computed to its end, in order of admission
+  std::deque<int> ready_;    // slots whose next token can be computed, longest waiting first
   std::deque<Step> under_way_;
   int in_flight_ = 0;
   std::uint64_t steps_ = 0;

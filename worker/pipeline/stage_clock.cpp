@@ -12,6 +12,7 @@ void StageClock::open(double at_s) {
 }
 
 void StageClock::close(double at_s) {
+  at_s = std::max(at_s, begun_s_);
   charge(current_, at_s - begun_s_);
   end_compute(0);
   open_ = false;

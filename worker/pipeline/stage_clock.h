@@ -27,7 +27,8 @@ class StageClock {
 
   // The window opens (at_s may lie in the past: time since then belongs to the current category).
   void open(double at_s);
-  // The window closes; nothing counts after `at_s`.
+  // The window closes; nothing counts after `at_s`, or after the last switch where clocks that
+  // were aligned with an error put that later.
   void close(double at_s);
   bool is_open() const { return open_; }
   // The window of the whole run, of all replicas: before its own and after it a stage had no work.
