@@ -1,6 +1,7 @@
 #include "worker/bench.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <new>
 #include <random>
@@ -14,6 +15,7 @@
 #include "worker/machine.h"
 #include "worker/make_plan.h"
 #include "worker/model/model.h"
+#include "worker/product_peak.h"
 
 namespace sluice::worker {
 namespace {
@@ -88,17 +90,53 @@ double kv_bytes_of_step(const model::ModelConfig& config, const BenchShape& shap
   return shape.tg == 0 ? 0 : bytes / kernels::kKvPageTokens / shape.tg * shape.batch;
 }
 
-BenchRow row_of(const model::Model& model, const BenchShape& shape, double weight_bytes,
-                kernels::KvType kv_type) {
-  double layers = 0;
-  for (int i = 0; i < model.config().layers; ++i) layers += model.layer_cost(i);
-  const double head = model.head_cost();
+// Of one token.
+struct Work {
+  double ops = 0;     // multiplications and additions with the weights
+  double peak_s = 0;  // what these take at least
+};
+
+struct WorkOfParts {
+  Work layers, head;
+};
+
+WorkOfParts work_of(const model::Model& model,
+                    const std::function<double(kernels::WeightType)>& peak_ops_per_s) {
+  std::map<kernels::WeightType, double> peaks;
+  const auto add = [&](const model::TensorShape& shape, Work& to) {
+    const auto type = model.weights().find(shape.name)->type;
+    if (!peaks.contains(type)) peaks[type] = peak_ops_per_s(type);
+    const double ops = 2 * static_cast<double>(shape.rows) * static_cast<double>(shape.cols);
+    to.ops += ops;
+    to.peak_s += ops / peaks[type];
+  };
+  const model::ModelConfig& config = model.config();
+  WorkOfParts work;
+  for (int layer = 0; layer < config.layers; ++layer) {
+    for (const auto& [part, shape] : layer_tensors(config, layer)) {
+      if (shape.rows > 1) add(shape, work.layers);
+    }
+  }
+  add(config.tied_head ? embedding_tensor(config) : head_tensor(config), work.head);
+  return work;
+}
+
+BenchRow row_of(const model::Model& model, const BenchShape& shape, const WorkOfParts& work,
+                double weight_bytes, kernels::KvType kv_type) {
+  const auto of_prefill = [&](double Work::*member) {
+    return work.layers.*member * static_cast<double>(shape.prompt_tokens()) +
+           work.head.*member * (shape.pp > 0 ? shape.batch : 0);
+  };
+  const auto of_decode = [&](double Work::*member) {
+    return (work.layers.*member + work.head.*member) * static_cast<double>(shape.output_tokens());
+  };
   return {.shape = shape,
           .weight_bytes = weight_bytes,
           .kv_bytes = kv_bytes_of_step(model.config(), shape, kv_type),
-          .prefill_ops = 2 * (layers * static_cast<double>(shape.prompt_tokens()) +
-                              head * (shape.pp > 0 ? shape.batch : 0)),
-          .decode_ops = 2 * (layers + head) * static_cast<double>(shape.output_tokens())};
+          .prefill_ops = of_prefill(&Work::ops),
+          .decode_ops = of_decode(&Work::ops),
+          .prefill_peak_s = of_prefill(&Work::peak_s),
+          .decode_peak_s = of_decode(&Work::peak_s)};
 }
 
 // A model on one device.
@@ -124,6 +162,7 @@ class Runner {
 
   const char* backend() const { return backend_->name(); }
   std::size_t pass_weight_bytes() const { return stage_.pass_weight_bytes(); }
+  double product_peak(kernels::WeightType type) { return measure_product_peak(*backend_, type); }
 
   // `meanwhile` is called before each pass.
   void prefill(const BenchShape& shape, const std::function<void()>& meanwhile) {
@@ -189,6 +228,8 @@ BenchReport measure(const model::Model& model, const BenchOptions& options, cons
   runner.prefill(most, warming_up);
   runner.decode(most, warming_up);
 
+  const WorkOfParts work =
+      work_of(model, [&](kernels::WeightType type) { return runner.product_peak(type); });
   BenchReport report{.model = options.model,
                      .architecture = model.config().architecture,
                      .weight_bytes = model.weight_bytes(all_of(model.config())),
@@ -197,7 +238,8 @@ BenchReport measure(const model::Model& model, const BenchOptions& options, cons
                      .precision = options.precision,
                      .threads = options.threads};
   for (const BenchShape& shape : shapes) {
-    BenchRow row = row_of(model, shape, static_cast<double>(runner.pass_weight_bytes()), kv_type);
+    BenchRow row =
+        row_of(model, shape, work, static_cast<double>(runner.pass_weight_bytes()), kv_type);
     for (int i = 1; i <= options.repeats; ++i) {
       const auto meanwhile = [&] {
         tell("PP " + std::to_string(shape.pp) + ", TG " + std::to_string(shape.tg) + ", B " +

@@ -38,6 +38,8 @@ struct BenchRow {
   double weight_bytes = 0, kv_bytes = 0;  // read in a decode step; of the cache on average
   // Multiplications and additions with the weights; attention is not counted.
   double prefill_ops = 0, decode_ops = 0;
+  // What these would take with nothing to wait for (product_peak.h).
+  double prefill_peak_s = NAN, decode_peak_s = NAN;
 };
 
 struct BenchReport {

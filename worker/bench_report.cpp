@@ -34,25 +34,29 @@ struct Part {
   double seconds = NAN;
   Spread tokens_per_s = {};
   double ops_per_s = NAN;
+  double peak_share = NAN;
 };
 
 Part part_of(const std::string& test, std::int64_t tokens, std::span<const double> seconds,
-             double ops) {
+             double ops, double peak_s) {
   if (tokens == 0) return {.test = test};
   std::vector<double> rates;
   for (const double s : seconds) rates.push_back(static_cast<double>(tokens) / s);
   const double mean_s = spread_of(seconds).mean;
-  return {
-      .test = test, .seconds = mean_s, .tokens_per_s = spread_of(rates), .ops_per_s = ops / mean_s};
+  return {.test = test,
+          .seconds = mean_s,
+          .tokens_per_s = spread_of(rates),
+          .ops_per_s = ops / mean_s,
+          .peak_share = peak_s / mean_s};
 }
 
 // What is printed of a row.
 struct Figures {
   explicit Figures(const BenchRow& row)
       : pp(part_of("pp" + std::to_string(row.shape.pp), row.shape.prompt_tokens(), row.prefill_s,
-                   row.prefill_ops)),
+                   row.prefill_ops, row.prefill_peak_s)),
         tg(part_of("tg" + std::to_string(row.shape.tg), row.shape.output_tokens(), row.decode_s,
-                   row.decode_ops)),
+                   row.decode_ops, row.decode_peak_s)),
         tokens(row.shape.prompt_tokens() + row.shape.output_tokens()),
         seconds((row.shape.pp > 0 ? pp.seconds : 0) + (row.shape.tg > 0 ? tg.seconds : 0)),
         step_bytes(row.shape.tg > 0 ? row.weight_bytes + row.kv_bytes : NAN),
@@ -99,6 +103,8 @@ ordered_json json_of(const BenchReport& report, const BenchRow& row) {
           {"read_share", figures.bytes_per_s / report.read_bytes_per_s},
           {"pp_ops_per_s", figures.pp.ops_per_s},
           {"tg_ops_per_s", figures.tg.ops_per_s},
+          {"pp_peak_share", figures.pp.peak_share},
+          {"tg_peak_share", figures.tg.peak_share},
           {"samples_t_pp", samples(row.shape.prompt_tokens(), row.prefill_s)},
           {"samples_t_tg", samples(row.shape.output_tokens(), row.decode_s)}};
 }
@@ -141,6 +147,10 @@ std::string fixed(double value, int digits) {
   return text;
 }
 
+std::string percent(double share) {
+  return std::isfinite(share) ? fixed(100 * share, 0) + " %" : "-";
+}
+
 std::string with_spread(const Spread& spread) {
   if (!std::isfinite(spread.mean)) return "-";
   return fixed(spread.mean, 2) + " ± " + fixed(spread.stddev, 2);
@@ -162,7 +172,7 @@ Table shapes_table(const BenchReport& report) {
 
 Table tests_table(const BenchReport& report) {
   Table table{{"model", "size", "params", "backend", "threads", "test", "B", "t/s", "Gop/s",
-               "MB/step", "GB/s", "of read"}};
+               "of peak", "MB/step", "GB/s", "of read"}};
   for (const BenchRow& row : report.rows) {
     const Figures f(row);
     const auto add = [&](const Part& part, double step_bytes, double bytes_per_s) {
@@ -171,9 +181,8 @@ Table tests_table(const BenchReport& report) {
           {report.architecture, fixed(static_cast<double>(report.weight_bytes) / 1e6, 1) + " MB",
            fixed(static_cast<double>(report.parameters) / 1e6, 2) + " M", report.backend,
            std::to_string(report.threads), part.test, std::to_string(row.shape.batch),
-           with_spread(part.tokens_per_s), fixed(part.ops_per_s / 1e9, 1),
-           fixed(step_bytes / 1e6, 1), fixed(bytes_per_s / 1e9, 2),
-           std::isfinite(share) ? fixed(100 * share, 0) + " %" : "-"});
+           with_spread(part.tokens_per_s), fixed(part.ops_per_s / 1e9, 1), percent(part.peak_share),
+           fixed(step_bytes / 1e6, 1), fixed(bytes_per_s / 1e9, 2), percent(share)});
     };
     if (row.shape.pp > 0) add(f.pp, NAN, NAN);
     if (row.shape.tg > 0) add(f.tg, f.step_bytes, f.bytes_per_s);

@@ -56,6 +56,9 @@ TEST(Bench, CountsTheOperationsOfTheWeights) {
                             .repeats = 1})[0];
   EXPECT_EQ(row.decode_ops, 2 * all * 2 * 3);
   EXPECT_EQ(row.prefill_ops, 2 * ((all - head) * 5 * 3 + head * 3)) << "the head sees last tokens";
+  EXPECT_GT(row.decode_peak_s, 0);
+  EXPECT_NEAR(row.prefill_peak_s / row.decode_peak_s, row.prefill_ops / row.decode_ops, 1e-9)
+      << "all weights are of one type";
 }
 
 TEST(Bench, CountsTheBytesOfADecodeStep) {
@@ -121,7 +124,9 @@ BenchReport round_report() {
                     .weight_bytes = 4e6,
                     .kv_bytes = 1e6,
                     .prefill_ops = 8e9,
-                    .decode_ops = 1e9},
+                    .decode_ops = 1e9,
+                    .prefill_peak_s = 1.5,
+                    .decode_peak_s = 0.002},
                    {.shape = {.pp = 0, .tg = 5, .batch = 1},
                     .prefill_s = {1e-9},
                     .decode_s = {0.5},
@@ -156,6 +161,8 @@ TEST(BenchReport, JsonHoldsSumsThatAddUp) {
   EXPECT_DOUBLE_EQ(row["read_share"], 0.25);
   EXPECT_DOUBLE_EQ(row["pp_ops_per_s"], 4e9);
   EXPECT_DOUBLE_EQ(row["tg_ops_per_s"], 1e11);
+  EXPECT_DOUBLE_EQ(row["pp_peak_share"], 0.75);
+  EXPECT_DOUBLE_EQ(row["tg_peak_share"], 0.2);
   EXPECT_EQ(row["samples_t_pp"], (json{1, 3}));
 
   EXPECT_TRUE(rows[1]["t_pp"].is_null());
@@ -191,10 +198,10 @@ TEST(BenchReport, TablesNameWhatLlamaCppNames) {
 100  10  2   220   2.000    133.33   0.010   2000.00  2.010  109.45
   0   5  1     5       -         -   0.500     10.00  0.500   10.00
 
-model    size  params  backend  threads   test  B             t/s  Gop/s  MB/step  GB/s  of read
-llama  5.0 MB  2.50 M      cpu        1  pp100  2  133.33 ± 94.28    4.0        -     -        -
-llama  5.0 MB  2.50 M      cpu        1   tg10  2  2000.00 ± 0.00  100.0      5.0  5.00     25 %
-llama  5.0 MB  2.50 M      cpu        1    tg5  1    10.00 ± 0.00    2.0      4.0  0.04      0 %
+model    size  params  backend  threads   test  B             t/s  Gop/s  of peak  MB/step  GB/s  of read
+llama  5.0 MB  2.50 M      cpu        1  pp100  2  133.33 ± 94.28    4.0     75 %        -     -        -
+llama  5.0 MB  2.50 M      cpu        1   tg10  2  2000.00 ± 0.00  100.0     20 %      5.0  5.00     25 %
+llama  5.0 MB  2.50 M      cpu        1    tg5  1    10.00 ± 0.00    2.0        -      4.0  0.04      0 %
 )");
   EXPECT_THAT(printed("md"), HasSubstr(R"(
 |  PP | TG |  B | N_KV | T_PP s | S_PP t/s | T_TG s | S_TG t/s |   T s |  S t/s |

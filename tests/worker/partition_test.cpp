@@ -97,6 +97,7 @@ TEST(Partition, ASplitHeadFillsUpTheStages) {
     double total = 0;
     for (const auto& range : ranges) {
       EXPECT_TRUE(range.head_is_split);
+      EXPECT_GE(range.layers(), 1);
       EXPECT_EQ(range.shard.first, next);
       EXPECT_TRUE(range.shard.end % 256 == 0 || range.shard.end == costs.vocab);
       next = range.shard.end;
@@ -110,6 +111,14 @@ TEST(Partition, ASplitHeadFillsUpTheStages) {
       EXPECT_NEAR(largest_cost(costs, ranges), total / stages, block);
     }
   }
+}
+
+TEST(Partition, StagesWithMoreLayersComeFirstWhereTheHeadIsSplit) {
+  PartitionCosts costs = even(30, 8);
+  costs.vocab = 49152;
+  EXPECT_EQ(to_string(partition_with_split_head(costs, 4)),
+            "0-7 + head 0-9215 | 8-15 + head 9216-18431 | 16-22 + head 18432-33791 | "
+            "23-29 + head 33792-49151");
 }
 
 TEST(Partition, TheHeadIsSplitWhereThatPays) {

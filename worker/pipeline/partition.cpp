@@ -25,14 +25,17 @@ struct Rates {
 Rates rates_of(kernels::Precision precision) {
   switch (precision) {
     case kernels::Precision::fast:
-      return {
-          .product = 1, .weight_byte = 5.5, .expanded_value = 0, .attention = 3, .head_share = 0.7};
+      return {.product = 1,
+              .weight_byte = 5.5,
+              .expanded_value = 0,
+              .attention = 3,
+              .head_share = 0.85};
     case kernels::Precision::high:
       return {.product = 1.85,
               .weight_byte = 5.5,
               .expanded_value = 0,
               .attention = 3,
-              .head_share = 0.7};
+              .head_share = 0.85};
     case kernels::Precision::exact:
       break;
   }
@@ -148,7 +151,19 @@ std::vector<model::StageRange> partition(const PartitionCosts& costs, int stages
 
 std::vector<model::StageRange> partition_with_split_head(const PartitionCosts& costs, int stages) {
   if (stages > static_cast<int>(costs.layers.size())) return partition(costs, stages);
-  std::vector<model::StageRange> ranges = partition({.layers = costs.layers}, stages);
+  // Cut from the end, so that where layers cannot be even the first stages have more of them and
+  // the last more of the head (four stages of SmolLM2-135M, simulated: 5 % better than the other
+  // way).
+  const std::vector<double> reversed(costs.layers.rbegin(), costs.layers.rend());
+  std::vector<model::StageRange> ranges = partition({.layers = reversed}, stages);
+  std::ranges::reverse(ranges);
+  const int layers = static_cast<int>(costs.layers.size());
+  for (model::StageRange& range : ranges) {
+    range = {.first = layers - range.end,
+             .end = layers - range.first,
+             .has_embedding = range.has_head,
+             .has_head = range.has_embedding};
+  }
   std::vector<double> of_layers;
   for (model::StageRange& range : ranges) {
     range.head_is_split = true;
