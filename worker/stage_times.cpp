@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <limits>
 #include <vector>
 
 #include "jobs/files.h"
@@ -12,7 +13,7 @@
 namespace sluice::worker {
 namespace {
 
-constexpr std::size_t kRepeatsMin = 3, kRepeatsMax = 15;
+constexpr int kRepeatsMin = 3, kRepeatsMax = 15;
 constexpr double kEnough_s = 0.1;      // of repeats
 constexpr int kNear = 32, kFar = 288;  // positions seen
 
@@ -32,19 +33,18 @@ double positions_seen(const batch::Segment& segment) {
   return segment.tokens * (segment.first_position + (segment.tokens + 1) / 2.0);
 }
 
-double median_s(const std::function<void()>& work) {
-  std::vector<double> times;
-  double sum_s = 0;
+// The least of the repeats: whoever shares the machine only ever adds time.
+double least_s(const std::function<void()>& work) {
   work();
-  while (times.size() < kRepeatsMin || (times.size() < kRepeatsMax && sum_s < kEnough_s)) {
+  double least_s = std::numeric_limits<double>::infinity(), sum_s = 0;
+  for (int i = 0; i < kRepeatsMin || (i < kRepeatsMax && sum_s < kEnough_s); ++i) {
     const double begun_s = jobs::steady_time_s();
     work();
-    times.push_back(jobs::steady_time_s() - begun_s);
-    sum_s += times.back();
+    const double seconds = jobs::steady_time_s() - begun_s;
+    least_s = std::min(least_s, seconds);
+    sum_s += seconds;
   }
-  const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
-  std::ranges::nth_element(times, middle);
-  return *middle;
+  return least_s;
 }
 
 // 1, 2, 3 and then in steps of a half; `limit` itself is the last.
@@ -78,12 +78,12 @@ StageTimes measure_stage(const model::Model& model, const model::StageRange& ran
   const auto decode_s = [&](int rows, int seen) {
     pass.clear();
     for (int i = 0; i < rows; ++i) pass.add(i, seen - 1, i, true);
-    return median_s([&] { stage.layers(pass); });
+    return least_s([&] { stage.layers(pass); });
   };
   const auto prefill_s = [&](int rows, int first) {
     pass.clear();
     for (int i = 0; i < rows; ++i) pass.add(0, first + i, i, false);
-    return median_s([&] { stage.layers(pass); });
+    return least_s([&] { stage.layers(pass); });
   };
   const auto seen = [](int rows, int first) {
     return positions_seen({.first_position = first, .tokens = rows});
@@ -108,7 +108,7 @@ StageTimes measure_stage(const model::Model& model, const model::StageRange& ran
       for (int i = 0; i < tokens; ++i) pass.add(i, kNear, i, true);
       stage.layers(pass);
       times.head_s[tokens] =
-          median_s([&] { stage.head(pass, std::span(best).first(pass.wanting.size())); });
+          least_s([&] { stage.head(pass, std::span(best).first(pass.wanting.size())); });
     }
   }
   return times;
