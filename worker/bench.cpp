@@ -60,7 +60,8 @@ void require_context(const BenchShape& most, const model::ModelConfig& config) {
 }
 
 LoneStageRoom room_for(const BenchShape& most, int token_budget) {
-  return {.rows = std::max(token_budget, most.batch),
+  const auto prefill = static_cast<int>(std::min<std::int64_t>(token_budget, most.prompt_tokens()));
+  return {.rows = std::max(prefill, most.batch),
           .sequences = most.batch,
           .positions = most.pp + most.tg};
 }

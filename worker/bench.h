@@ -13,6 +13,7 @@
 namespace sluice::worker {
 
 inline constexpr int kBatchSizeMax = 4096, kTokensMax = 10'000'000;  // on the command line
+inline constexpr int kThreadsMax = 4096;                             // as `sluice submit` has it
 
 struct BenchOptions {
   std::filesystem::path model;

@@ -39,7 +39,10 @@ int with_output(const std::filesystem::path& path, const Use& use) {
   if (path.empty()) return use(std::cout);
   std::ofstream out(path);
   if (!out) throw Error("cannot write " + path.string());
-  return use(out);
+  const int code = use(out);
+  out.flush();
+  if (!out) throw Error("writing " + path.string() + " failed: is the disk full?");
+  return code;
 }
 
 int execute(const GenerateCommand& command) {
@@ -80,8 +83,6 @@ int execute(const BenchCommand& command) {
     if (command.format == "json") print_json_error(error.what(), std::cout);
     throw;
   }
-  std::cout.flush();
-  if (!std::cout) throw Error("writing the figures failed: is the disk full?");
   return 0;
 }
 
@@ -104,7 +105,10 @@ int main(int argc, char** argv) {
               SIG_IGN);  // a write beyond the limit of a file's size fails, with its reason
   const Command command = parse_command_line(argc, argv);
   try {
-    return std::visit([](const auto& c) { return execute(c); }, command);
+    const int code = std::visit([](const auto& c) { return execute(c); }, command);
+    std::cout.flush();
+    if (!std::cout) throw Error("writing the output failed: is the disk full?");
+    return code;
   } catch (const std::exception& error) {
     print_error("error: ", error);
     if (const auto* run = std::get_if<RunOptions>(&command)) {

@@ -80,7 +80,9 @@ void add_generate(CLI::App& app, GenerateCommand& command) {
                    "Prompt and output tokens of a sequence; 0: the model's context")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  generate->add_option("--threads", options.threads, "Threads a stage")->capture_default_str();
+  generate->add_option("--threads", options.threads, "Threads a stage")
+      ->check(CLI::Range(1, kThreadsMax))
+      ->capture_default_str();
   generate->add_option("--stages", options.stages, "Pipeline stages, each a thread")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -91,6 +93,7 @@ void add_generate(CLI::App& app, GenerateCommand& command) {
       ->check(CLI::IsMember({"auto", "on", "off"}))
       ->capture_default_str();
   generate->add_option("--stop-token-ids", options.stop_token_ids, "End an answer at these too")
+      ->check(CLI::NonNegativeNumber)
       ->delimiter(',');
   generate->add_flag("--ignore-eos", options.ignore_eos, "Generate on after an end token");
 }
@@ -178,7 +181,9 @@ void add_bench(CLI::App& app, BenchCommand& command) {
   bench->add_option("--token-budget", options.token_budget, "Tokens in a pass of prefill, at most")
       ->check(some)
       ->capture_default_str();
-  bench->add_option("-t,--threads", options.threads, "Threads")->check(some)->capture_default_str();
+  bench->add_option("-t,--threads", options.threads, "Threads")
+      ->check(CLI::Range(1, kThreadsMax))
+      ->capture_default_str();
   add_precision(*bench, options.precision);
   bench->add_option("-o,--format", command.format, "table, md, json, jsonl or csv")
       ->check(CLI::IsMember({"table", "md", "json", "jsonl", "csv"}))

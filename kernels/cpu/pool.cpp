@@ -1,6 +1,10 @@
 #include "kernels/cpu/pool.h"
 
 #include <algorithm>
+#include <exception>
+#include <string>
+
+#include "kernels/error.h"
 
 namespace sluice::kernels::cpu {
 namespace {
@@ -26,10 +30,18 @@ bool spin(Changed changed) {
 }  // namespace
 
 Pool::Pool(int threads) {
-  for (int i = 1; i < threads; ++i) helpers_.emplace_back([this, i] { help(i); });
+  try {
+    for (int i = 1; i < threads; ++i) helpers_.emplace_back([this, i] { help(i); });
+  } catch (const std::exception& error) {
+    end();
+    throw Error("cannot start " + std::to_string(threads) + " threads (" + error.what() +
+                "): ask for fewer");
+  }
 }
 
-Pool::~Pool() {
+Pool::~Pool() { end(); }
+
+void Pool::end() {
   ending_ = true;
   ++round_;
   round_.notify_all();

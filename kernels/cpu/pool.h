@@ -20,7 +20,8 @@ Share share_of(std::size_t count, std::size_t step, int part, int parts);
 
 class Pool {
  public:
-  explicit Pool(int threads);  // the caller's included; at least 1
+  // The caller's included; at least 1. Throws kernels::Error when the system has no room for them.
+  explicit Pool(int threads);
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
@@ -43,6 +44,7 @@ class Pool {
 
  private:
   void help(int index);
+  void end();
 
   std::vector<std::thread> helpers_;
   const std::function<void(int)>* work_ = nullptr;

@@ -196,9 +196,13 @@ void write_to(const fs::path& path, Session& session, const db::Job& job,
               const ExportOptions& options) {
   std::ofstream out(path, std::ios::binary);
   if (!out) throw cannot_write(path);
-  write(session, job, options, out);
-  out.flush();
-  if (!out) throw cannot_write(path);
+  out.exceptions(std::ios::badbit);  // at once: later errno would be another call's
+  try {
+    write(session, job, options, out);
+    out.flush();
+  } catch (const std::ios_base::failure&) {
+    throw cannot_write(path);
+  }
 }
 
 // Where the bytes will lie in the end: a symlink stays, and what it names is written.

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # How much faster are two one-core ranks than one, and than two that share nothing but the machine?
-# Through the job directory and mpirun, as a job does it; the three take turns, medians of the rounds.
-# Beside them what the simulation of the schedule says of 1 to 4 ranks, from times of single stages
-# that are measured in the same rounds (build the target simulate_pipeline first).
+# Through the job directory and mpirun, as a job does it; the three take turns. Medians of the rounds,
+# and the least: whoever shares the machine only ever adds time. Then what the simulation of the
+# schedule says of 1 to 4 ranks, from the least times of single stages (build the target
+# simulate_pipeline first).
 #   tests/bench/two-ranks.sh BUILD_DIR MODEL.gguf [BATCH_SIZE] [PRECISION] [PROMPTS] [ROUNDS] [TOKEN_BUDGET]
 # PROMPTS: mixed (64 prompts of 10 to 200 tokens, answers of 16 to 96) or five (5 answers of 50).
 set -euo pipefail
@@ -51,43 +52,42 @@ for ((round = 0; round < rounds; round++)); do
   run "$left" 1 &
   run "$right" 1
   wait $!
-  taskset -c 0 "$build/tests/worker/simulate_pipeline" "$one" 4 >"$one/simulated.json"
   echo "$one $two $left $right" >>"$work/rounds"
 done
+taskset -c 0 "$build/tests/worker/simulate_pipeline" "$one" 4 >"$work/simulated.json"
 
-python3 - "$work/rounds" <<'PYTHON'
+python3 - "$work/rounds" "$work/simulated.json" <<'PYTHON'
 import glob, json, statistics, sys
 
 def metrics(folder):
     return json.load(open(folder + "/runs/1.0/metrics.json"))
 
 rounds = [line.split() for line in open(sys.argv[1])]
-median = lambda values: statistics.median(list(values))
-one = median(metrics(r[0])["wall_clock_s"] for r in rounds)
-two = median(metrics(r[1])["wall_clock_s"] for r in rounds)
-apart = median(max(metrics(r[2])["wall_clock_s"], metrics(r[3])["wall_clock_s"]) for r in rounds)
+walls = {"one": [], "two": [], "apart": []}
+for one, two, left, right in rounds:
+    walls["one"].append(metrics(one)["wall_clock_s"])
+    walls["two"].append(metrics(two)["wall_clock_s"])
+    walls["apart"].append(max(metrics(d)["wall_clock_s"] for d in (left, right)))
 tokens = metrics(rounds[0][0])["output_tokens"]
 for path in sorted(glob.glob(rounds[-1][1] + "/runs/1.0/stage-*.json")):
     s = json.load(open(path))
     print("  stage", s["stage"], "layers", s["first_layer"], "-", s["last_layer"],
           {k: round(s[k], 3) for k in ("prefill_s", "decode_s", "communication_s", "bubble_s",
                                        "output_s", "unattributed_s", "wall_clock_s", "load_s")})
+for name, pick in ("median", statistics.median), ("least", min):
+    one, two, apart = (pick(walls[key]) for key in ("one", "two", "apart"))
+    print(f"{name} of {len(rounds)}: one rank {one:.2f} s ({tokens / one:.0f} tokens/s), two {two:.2f} s "
+          f"({tokens / two:.0f}), {one / two:.2f} times, efficiency {one / two / 2:.3f}; of two that "
+          f"share nothing ({2 * tokens / apart:.0f} tokens/s): {apart / two / 2:.3f}")
 # A stage that is measured alone finds its caches warmer than a run does: the run of one rank says by
 # how much. That the real two ranks come out as simulated then is the test of the rest.
-of_rounds = [json.load(open(r[0] + "/simulated.json")) for r in rounds]
-walls = [median(runs[i]["wall_s"] for runs in of_rounds) for i in range(4)]
-print(f"  simulated, 1 rank: {walls[0]:.2f} s; to the real {one:.2f} s: times {one / walls[0]:.3f}")
-for real, simulated, run in zip((two, None, None), walls[1:], of_rounds[-1][1:]):
-    wall = simulated * one / walls[0]
-    error = f" ({wall / real - 1:+.1%} of the real {real:.2f} s)" if real else ""
-    print(f"  simulated, {run['stages']} ranks: {wall:.2f} s{error}, efficiency "
-          f"{walls[0] / simulated / run['stages']:.3f}; {run['partition']}")
-print(f"of two that share nothing: {tokens / two / (2 * tokens / apart):.3f}; "
-      f"efficiency {one / two / 2:.3f}, {one / two:.2f} times: "
-      f"one rank {one:.2f} s ({tokens / one:.0f} tokens/s), two ranks {two:.2f} s "
-      f"({tokens / two:.0f}), two apart {2 * tokens / apart:.0f} tokens/s")
-# Other guests of the machine only ever add time.
-best_one, best_two = (min(metrics(r[i])["wall_clock_s"] for r in rounds) for i in (0, 1))
-print(f"best of {len(rounds)} rounds: one rank {best_one:.2f} s, two {best_two:.2f} s, "
-      f"efficiency {best_one / best_two / 2:.3f}")
+runs = json.load(open(sys.argv[2]))
+first = runs[0]["wall_s"]
+one, two = min(walls["one"]), min(walls["two"])
+print(f"simulated, 1 rank: {first:.2f} s; to the least real {one:.2f} s: times {one / first:.3f}")
+for run in runs[1:]:
+    wall = run["wall_s"] * one / first
+    error = f" ({wall / two - 1:+.1%} of the least real {two:.2f} s)" if run["stages"] == 2 else ""
+    print(f"simulated, {run['stages']} ranks: {wall:.2f} s{error}, efficiency "
+          f"{first / run['wall_s'] / run['stages']:.3f}; {run['partition']}")
 PYTHON

@@ -223,6 +223,13 @@ TEST_F(Cli, AFullDiskUnderStdoutIsAFailure) {
   EXPECT_THAT(full.err, HasSubstr("error: stdout could not be written"));
 }
 
+TEST_F(Cli, AFullDiskUnderAnExportIsNamed) {
+  EXPECT_EQ(submit({"--wait"}).exit_code, 0);
+  const auto full = sluice({"export", "1", "-o", "/dev/full"});
+  EXPECT_EQ(full.exit_code, 1);
+  EXPECT_THAT(full.err, HasSubstr("error: write /dev/full: No space left on device"));
+}
+
 TEST_F(Cli, AnInterruptedWaitLeavesTheJobRunning) {
   site_.hold();
   EXPECT_EQ(submit().exit_code, 0);

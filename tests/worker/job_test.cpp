@@ -297,6 +297,15 @@ TEST(Job, WorldOfTheWrongSizeIsRefused) {
   EXPECT_NE(message.find("needs 4 (2 replica(s) x 2 stage(s))"), std::string::npos) << message;
 }
 
+TEST(Worker, OutputThatCannotBeWrittenIsAnError) {
+  const std::string model = tiny("model.gguf").string();
+  for (const std::string command : {"inspect " + model, "check " + model}) {
+    const std::string line = SLUICE_WORKER " " + command + " 2>/dev/null >";
+    EXPECT_EQ(std::system((line + "/dev/null").c_str()), 0) << command;
+    EXPECT_NE(std::system((line + "/dev/full").c_str()), 0) << command;
+  }
+}
+
 TEST(Job, LaterSettingsAreRefusedByName) {
   jobs::JobSpec spec = spec_for(2);
   spec.backend = "abacus";
