@@ -74,7 +74,7 @@ pipeline::TokenMix sample_mix(const std::filesystem::path& prompts,
 }
 
 pipeline::Plan make_plan(const jobs::JobSpec& spec, const model::Model& model,
-                         const pipeline::TokenMix& mix, int ranks) {
+                         const pipeline::TokenMix& mix, int ranks, const Calibrate& calibrate) {
   require_supported(spec);
   require_world(spec.shape, ranks);
   require_at_least_one(spec.batch_size, "batch-size");
@@ -87,11 +87,12 @@ pipeline::Plan make_plan(const jobs::JobSpec& spec, const model::Model& model,
                 std::to_string(context) + " positions this model was trained for");
   }
   pipeline::Plan plan;
-  const auto costs =
-      costs_of(model, mix, spec.batch_size, *kernels::precision_named(spec.precision));
-  plan.ranges = best_partition(costs, spec.shape.stages, head_split(spec.head_split));
   plan.batch_size = spec.batch_size;
   plan.token_budget = piece_budget(spec);
+  const auto scales = calibrate && spec.shape.stages > 1 ? calibrate(plan) : pipeline::CostScales{};
+  const auto costs =
+      costs_of(model, mix, spec.batch_size, *kernels::precision_named(spec.precision), scales);
+  plan.ranges = best_partition(costs, spec.shape.stages, head_split(spec.head_split));
   plan.max_positions = spec.max_seq_len > 0 ? spec.max_seq_len : context;
   return plan;
 }

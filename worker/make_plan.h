@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 
 #include "jobs/spec.h"
 #include "worker/model/model.h"
@@ -21,9 +22,13 @@ inline constexpr int kPromptsSampled = 64;
 pipeline::TokenMix sample_mix(const std::filesystem::path& prompts,
                               const text::Tokenizer& tokenizer, int max_tokens);
 
-// Throws worker::Error: a world that is not replicas x stages, what this version does not do,
-// limits that contradict the model.
+// What costs are on this machine, for a plan whose batch size and token budget are settled.
+using Calibrate = std::function<pipeline::CostScales(const pipeline::Plan& plan)>;
+
+// Asks `calibrate`, when it is not empty, where there is something to divide; without it costs are
+// as counted. Throws worker::Error: a world that is not replicas x stages, what this version does
+// not do, limits that contradict the model.
 pipeline::Plan make_plan(const jobs::JobSpec& spec, const model::Model& model,
-                         const pipeline::TokenMix& mix, int ranks);
+                         const pipeline::TokenMix& mix, int ranks, const Calibrate& calibrate = {});
 
 }  // namespace sluice::worker

@@ -14,6 +14,7 @@
 #include "jobs/results.h"
 #include "jobs/spec.h"
 #include "kernels/cpu.h"
+#include "worker/calibrate.h"
 #include "worker/cores.h"
 #include "worker/engine.h"
 #include "worker/error.h"
@@ -173,7 +174,13 @@ Log& Run::log() {
 
 pipeline::Plan Run::decide(const Job& job) const {
   const auto mix = sample_mix(layout_.prompts(), job.model->tokenizer(), job.spec.max_tokens);
-  return make_plan(job.spec, *job.model, mix, world_.size());
+  return make_plan(job.spec, *job.model, mix, world_.size(), [&](const pipeline::Plan& plan) {
+    return calibrate(*job.model, mix,
+                     {.batch_size = plan.batch_size,
+                      .token_budget = plan.token_budget,
+                      .precision = *kernels::precision_named(job.spec.precision),
+                      .threads = job.spec.threads});
+  });
 }
 
 // The same on all ranks: rank 0 says it once.

@@ -13,6 +13,7 @@
 #include "jobs/prompts.h"
 #include "jobs/spec.h"
 #include "worker/batch/prompt_window.h"
+#include "worker/calibrate.h"
 #include "worker/intake.h"
 #include "worker/make_plan.h"
 #include "worker/pipeline/simulation.h"
@@ -133,7 +134,13 @@ int main(int count, char** words) {
   std::vector<pipeline::Plan> plans;
   for (int stages = 1; stages <= std::atoi(words[2]); ++stages) {
     spec.shape = {.nodes = stages, .ranks_per_node = 1, .replicas = 1, .stages = stages};
-    plans.push_back(make_plan(spec, model, mix, stages));
+    plans.push_back(make_plan(spec, model, mix, stages, [&](const pipeline::Plan& plan) {
+      return calibrate(model, mix,
+                       {.batch_size = plan.batch_size,
+                        .token_budget = plan.token_budget,
+                        .precision = *kernels::precision_named(spec.precision),
+                        .threads = spec.threads});
+    }));
   }
   const auto times = measure_stages(plans, model, spec);
   auto report = nlohmann::ordered_json::array();

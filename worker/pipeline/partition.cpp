@@ -52,36 +52,71 @@ double cost_per_token(const Product& product, const Rates& rates, double rows) {
          product.multiply_adds * rates.expanded_value / rows;
 }
 
+// Counts what a token costs.
+class Count {
+ public:
+  Count(const model::Model& model, const TokenMix& mix, int batch_size,
+        kernels::Precision precision)
+      : model_(model), mix_(mix), batch_size_(batch_size), rates_(rates_of(precision)) {}
+
+  double prefill(int layer) const {
+    constexpr double rows = 64;  // pieces of prompts are large
+    return cost_per_token(product(layer), rates_, rows) + attention(layer, mix_.prompt_tokens / 2);
+  }
+  double decode(int layer) const {
+    return cost_per_token(product(layer), rates_, batch_size_) +
+           attention(layer, mix_.prompt_tokens + mix_.output_tokens / 2);
+  }
+  double head() const {
+    const Product head{model_.head_cost(),
+                       static_cast<double>(model_.weight_bytes({.has_head = true}))};
+    return rates_.head_share * cost_per_token(head, rates_, batch_size_);
+  }
+
+ private:
+  Product product(int layer) const {
+    return {model_.layer_cost(layer),
+            static_cast<double>(model_.weight_bytes({.first = layer, .end = layer + 1}))};
+  }
+  double attention(int layer, double context) const {
+    const model::ModelConfig& config = model_.config();
+    if (config.is_windowed[static_cast<std::size_t>(layer)]) {
+      context = std::min(context, static_cast<double>(config.window));
+    }
+    return 2.0 * config.heads * config.head_dim * context * rates_.attention;
+  }
+
+  const model::Model& model_;
+  const TokenMix& mix_;
+  int batch_size_;
+  Rates rates_;
+};
+
 }  // namespace
 
-PartitionCosts costs_of(const model::Model& model, const TokenMix& mix, int batch_size,
-                        kernels::Precision precision) {
-  constexpr double prefill_rows = 64;  // pieces of prompts are large
-  const model::ModelConfig& config = model.config();
-  const Rates rates = rates_of(precision);
-  const double prompt_context = mix.prompt_tokens / 2;
-  const double output_context = mix.prompt_tokens + mix.output_tokens / 2;
-  PartitionCosts costs;
-  for (int layer = 0; layer < config.layers; ++layer) {
-    const auto bytes = model.weight_bytes({.first = layer, .end = layer + 1});
-    const Product product{model.layer_cost(layer), static_cast<double>(bytes)};
-    const double seen_max = config.is_windowed[static_cast<std::size_t>(layer)]
-                                ? static_cast<double>(config.window)
-                                : std::numeric_limits<double>::infinity();
-    const auto attention = [&](double context) {
-      return 2.0 * config.heads * config.head_dim * std::min(context, seen_max) * rates.attention;
-    };
-    const double prefill = mix.prompt_tokens * (cost_per_token(product, rates, prefill_rows) +
-                                                attention(prompt_context));
-    const double decode = mix.output_tokens *
-                          (cost_per_token(product, rates, batch_size) + attention(output_context));
-    costs.layers.push_back(prefill + decode);
-    costs.prefill_share += prefill / (prefill + decode) / config.layers;
+TokenCosts token_costs(const model::Model& model, int layers, const TokenMix& mix, int batch_size,
+                       kernels::Precision precision) {
+  const Count count(model, mix, batch_size, precision);
+  TokenCosts costs{.head = count.head()};
+  for (int layer = 0; layer < layers; ++layer) {
+    costs.prefill += count.prefill(layer);
+    costs.decode += count.decode(layer);
   }
-  const Product head{model.head_cost(),
-                     static_cast<double>(model.weight_bytes({.has_head = true}))};
-  costs.vocab = config.vocab;
-  costs.head = rates.head_share * mix.output_tokens * cost_per_token(head, rates, batch_size);
+  return costs;
+}
+
+PartitionCosts costs_of(const model::Model& model, const TokenMix& mix, int batch_size,
+                        kernels::Precision precision, const CostScales& scales) {
+  const Count count(model, mix, batch_size, precision);
+  const int layers = model.config().layers;
+  PartitionCosts costs{.vocab = model.config().vocab};
+  for (int layer = 0; layer < layers; ++layer) {
+    const double prefill = scales.prefill * mix.prompt_tokens * count.prefill(layer);
+    const double decode = scales.decode * mix.output_tokens * count.decode(layer);
+    costs.layers.push_back(prefill + decode);
+    costs.prefill_share += prefill / (prefill + decode) / layers;
+  }
+  costs.head = scales.head * mix.output_tokens * count.head();
   return costs;
 }
 

@@ -22,9 +22,24 @@ struct PartitionCosts {
   double head = 0;             // of one prompt
   int vocab = 1;               // rows of the head
 };
+
+// What counted costs are multiplied by, to be in proportion to a machine's seconds (calibrate.h).
+struct CostScales {
+  double prefill = 1, decode = 1;  // of layers
+  double head = 1;
+};
+
 // `batch_size`: of a micro-batch, whose tokens share the cost of reading the weights.
 PartitionCosts costs_of(const model::Model& model, const TokenMix& mix, int batch_size,
-                        kernels::Precision precision);
+                        kernels::Precision precision, const CostScales& scales = {});
+
+// The same as counted, of one token: layers [0, layers) in a piece of a prompt and where it
+// continues an answer, and the whole head.
+struct TokenCosts {
+  double prefill = 0, decode = 0, head = 0;
+};
+TokenCosts token_costs(const model::Model& model, int layers, const TokenMix& mix, int batch_size,
+                       kernels::Precision precision);
 
 // Exact, by dynamic programming. Every stage holds a layer, except that the last may hold the head
 // alone. Throws worker::Error when there are more stages than that allows.

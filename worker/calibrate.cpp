@@ -1,0 +1,93 @@
+#include "worker/calibrate.h"
+
+#include <algorithm>
+#include <exception>
+#include <functional>
+#include <limits>
+#include <vector>
+
+#include "jobs/files.h"
+#include "kernels/cpu.h"
+#include "worker/lone_stage.h"
+
+namespace sluice::worker {
+namespace {
+
+constexpr std::uint64_t kLayersBytes = std::uint64_t{16} << 20,
+                        kHeadBytes = std::uint64_t{32} << 20;
+constexpr int kLayersMax = 6, kSeenMax = 512;  // layers; positions that a decoding token sees
+constexpr int kTurnsMin = 3, kStepsATurn = 3;
+constexpr double kEnough_s = 0.15;
+
+// Layers and rows of the head that take so many bytes, if the model has them.
+model::StageRange sample_of(const model::Model& model) {
+  const model::ModelConfig& config = model.config();
+  model::StageRange range{.end = 1, .has_head = true, .head_is_split = true};
+  while (range.end < std::min(kLayersMax, config.layers) &&
+         model.weight_bytes({.end = range.end}) < kLayersBytes) {
+    ++range.end;
+  }
+  constexpr std::uint64_t block = kernels::kHeadBlockRows;
+  const auto vocab = static_cast<std::uint64_t>(config.vocab);
+  const std::uint64_t row_bytes =
+      std::max<std::uint64_t>(model.weight_bytes({.has_head = true}) / vocab, 1);
+  const std::uint64_t rows = (kHeadBytes / row_bytes + block - 1) / block * block;
+  range.shard.end = static_cast<int>(std::min(rows, vocab));
+  return range;
+}
+
+struct Least {
+  double seconds = std::numeric_limits<double>::infinity();
+  void take(const std::function<void()>& work) {
+    const double begun_s = jobs::steady_time_s();
+    work();
+    seconds = std::min(seconds, jobs::steady_time_s() - begun_s);
+  }
+};
+
+pipeline::CostScales measure(const model::Model& model, const pipeline::TokenMix& mix,
+                             const CalibrationSetup& setup) {
+  const model::ModelConfig& config = model.config();
+  const model::StageRange range = sample_of(model);
+  const int rows = std::min(setup.token_budget, config.context);
+  const int sequences = std::min(setup.batch_size, setup.token_budget);
+  const int seen = std::clamp(static_cast<int>(mix.prompt_tokens + mix.output_tokens / 2), 1,
+                              std::min(kSeenMax, config.context));
+  const auto backend = kernels::make_cpu_backend(setup.precision, {.threads = setup.threads});
+  LoneStage stage(model, range, *backend,
+                  {.rows = std::max(rows, sequences),
+                   .sequences = sequences,
+                   .positions = std::max(seen, rows)});
+  Pass piece, step;
+  for (int i = 0; i < rows; ++i) piece.add(0, i, 0, /*wants_token=*/false);
+  for (int i = 0; i < sequences; ++i) step.add(i, seen - 1, 0, /*wants_token=*/true);
+  std::vector<kernels::Candidate> best(static_cast<std::size_t>(sequences));
+
+  Least prefill, decode, head;
+  const double begun_s = jobs::steady_time_s();
+  for (int turn = 0; turn < kTurnsMin || jobs::steady_time_s() - begun_s < kEnough_s; ++turn) {
+    prefill.take([&] { stage.layers(piece); });
+    for (int i = 0; i < kStepsATurn; ++i) {
+      decode.take([&] { stage.layers(step); });
+      head.take([&] { stage.head(step, best); });
+    }
+  }
+  const auto counted = token_costs(model, range.end, mix, setup.batch_size, setup.precision);
+  const double part_of_head = static_cast<double>(range.shard.count()) / config.vocab;
+  return {.prefill = prefill.seconds / rows / counted.prefill,
+          .decode = decode.seconds / sequences / counted.decode,
+          .head = head.seconds / sequences / part_of_head / counted.head};
+}
+
+}  // namespace
+
+pipeline::CostScales calibrate(const model::Model& model, const pipeline::TokenMix& mix,
+                               const CalibrationSetup& setup) noexcept {
+  try {
+    return measure(model, mix, setup);
+  } catch (const std::exception&) {
+    return {};
+  }
+}
+
+}  // namespace sluice::worker
