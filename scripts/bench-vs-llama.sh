@@ -54,7 +54,7 @@ trap '[ -z "$server" ] || kill "$server"; rm -rf "$work"' EXIT
 
 # -- llama.cpp, once --
 
-fetch_llama() {
+fetch_llama() {  # a model to try it with
   local index archive=$llama/llama_cpp_python-$version.tar.gz
   [ ! -e "$llama/built" ] || return 0
   mkdir -p "$llama/source"
@@ -75,14 +75,24 @@ PYTHON
   echo "$sha256  $archive" | sha256sum --check --status || fail "$archive is not the expected file (sha256 differs)"
   tar -xzf "$archive" -C "$llama/source" --strip-components=3 "llama_cpp_python-$version/vendor/llama.cpp"
   echo "building llama.cpp, once" >&2
+  build_llama ''
+  # Some virtual machines announce AMX and fault on it.
+  if ! "$llama/build/bin/llama-batched-bench" -m "$1" -t 1 -c 64 -npp 16 -ntg 1 -npl 1 >"$work/log" 2>&1; then
+    echo "llama.cpp does not run here as built; building it without AMX" >&2
+    build_llama '-mno-amx-tile -mno-amx-int8 -mno-amx-bf16'
+  fi
+  touch "$llama/built"
+}
+
+build_llama() {  # compiler's flags
   {
     nice -n 10 cmake -S "$llama/source" -B "$llama/build" -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON \
+      -DCMAKE_C_FLAGS="$1" -DCMAKE_CXX_FLAGS="$1" \
       -DGGML_RPC=ON -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF \
       -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF
     nice -n 10 cmake --build "$llama/build" -j 2 \
       --target llama-batched-bench llama-quantize ggml-rpc-server
   } >"$llama/build.log" 2>&1 || fail "llama.cpp does not build here: $llama/build.log"
-  touch "$llama/built"
 }
 
 quantised() {  # type -> a file of the model, made by llama.cpp
@@ -246,8 +256,8 @@ PYTHON
 
 [ -x "$build/worker/sluice-worker" ] ||
   fail "no $build/worker/sluice-worker: build Sluice (cmake --workflow --preset release), or name its build folder with -w"
-fetch_llama
 [ -n "$model" ] || model=$(scripts/fetch-model.sh)
+fetch_llama "$model"
 read -ra cores < <(python3 -c 'import os; print(*sorted(os.sched_getaffinity(0), reverse=True)[:2])')
 if [ $mode = rpc ]; then
   [ ${#cores[@]} = 2 ] || fail "rpc needs two cores"
