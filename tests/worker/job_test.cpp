@@ -299,7 +299,7 @@ TEST(Job, WorldOfTheWrongSizeIsRefused) {
 
 TEST(Worker, OutputThatCannotBeWrittenIsAnError) {
   const std::string model = tiny("model.gguf").string();
-  for (const std::string command : {"inspect " + model, "check " + model}) {
+  for (const std::string& command : {"inspect " + model, "check " + model}) {
     const std::string line = SLUICE_WORKER " " + command + " 2>/dev/null >";
     EXPECT_EQ(std::system((line + "/dev/null").c_str()), 0) << command;
     EXPECT_NE(std::system((line + "/dev/full").c_str()), 0) << command;

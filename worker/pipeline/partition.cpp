@@ -109,7 +109,8 @@ PartitionCosts costs_of(const model::Model& model, const TokenMix& mix, int batc
                         kernels::Precision precision, const CostScales& scales) {
   const Count count(model, mix, batch_size, precision);
   const int layers = model.config().layers;
-  PartitionCosts costs{.vocab = model.config().vocab};
+  PartitionCosts costs;
+  costs.vocab = model.config().vocab;
   for (int layer = 0; layer < layers; ++layer) {
     const double prefill = scales.prefill * mix.prompt_tokens * count.prefill(layer);
     const double decode = scales.decode * mix.output_tokens * count.decode(layer);
