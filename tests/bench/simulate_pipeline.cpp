@@ -26,7 +26,7 @@ using namespace sluice::worker;
 
 // Between two ranks of one machine, about.
 constexpr pipeline::Network kSharedMemory{.latency_s = 20e-6, .bytes_per_s = 4e9};
-constexpr int kTurns = 5;
+constexpr int kTurns = 5;            // of measuring every stage
 constexpr double kLeader_s = 60e-6;  // for each micro-batch: plans, tokens, texts
 
 std::vector<batch::Sequence> sequences_of(const jobs::Layout& layout, const jobs::JobSpec& spec,
