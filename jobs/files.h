@@ -19,6 +19,11 @@ void write_file_whole(const std::filesystem::path& path, std::string_view bytes,
 // As above, but `path` must not exist yet: false (and nothing changed) when it does.
 bool publish_file_once(const std::filesystem::path& path, std::string_view bytes);
 
+// Room for `path`, which is to be written even where the disk is full by then: a file beside it
+// that is given up just before. As far as the file system lets it.
+void reserve_room(const std::filesystem::path& path) noexcept;
+void release_room(const std::filesystem::path& path) noexcept;
+
 void sync_file(const std::filesystem::path& path);  // whoever wrote it
 void sync_directory(const std::filesystem::path& dir);
 

@@ -103,6 +103,14 @@ Sighting look_without_record(const Watch& watch, const std::string& why) {
   return seen(std::move(status), Phase::failed, "NODE_FAIL", why);
 }
 
+// On a full disk a log cannot tell of it.
+std::string where_to_look(const std::filesystem::path& log) {
+  std::error_code unknown;
+  const auto disk = std::filesystem::space(log.parent_path(), unknown);
+  if (!unknown && disk.available == 0) return "the disk of " + log.string() + " is full";
+  return "see " + log.string();
+}
+
 class LocalExecutor final : public Executor {
  public:
   explicit LocalExecutor(std::filesystem::path sluice) : sluice_(std::move(sluice)) {}
@@ -183,7 +191,7 @@ class LocalExecutor final : public Executor {
       if (!alive) {
         return {.kind = Kind::refused,
                 .id = {},
-                .message = "the supervisor ended before it began; see " + log};
+                .message = "the supervisor ended before it began; " + where_to_look(log)};
       }
       std::this_thread::sleep_for(kPollInterval);
     }

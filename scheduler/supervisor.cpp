@@ -100,6 +100,7 @@ class Supervisor {
                .error = {},
                .submitted_unix_s = jobs::unix_time_s()};
     if (!jobs::publish_file_once(layout_.local(options_.attempt), to_json(record_))) return;
+    jobs::reserve_room(layout_.local(options_.attempt));
     int lock = -1;
     try {
       lock = open_lock();
@@ -221,6 +222,7 @@ class Supervisor {
   void end() {
     record_.state = LocalRecord::State::ended;
     record_.ended_unix_s = jobs::unix_time_s();
+    jobs::release_room(layout_.local(options_.attempt));
     const double until_s = jobs::steady_time_s() + kPublishMax_s;
     while (!publish() && !folder_is_gone() && jobs::steady_time_s() < until_s) {
       signals_.asked_to_end(kPublishPoll_s);

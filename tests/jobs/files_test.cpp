@@ -2,8 +2,11 @@
 #include "jobs/files.h"
 
 #include <gmock/gmock.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <fstream>
 
 #include "jobs/error.h"
 #include "tests/jobs/temp_dir.h"
@@ -44,6 +47,24 @@ TEST(Files, OnlyOneOfManyPublishersWins) {
   EXPECT_EQ(winners, 1);
   EXPECT_THAT(read_file(path), testing::MatchesRegex("publisher [0-7]"));
   EXPECT_EQ(entries(dir.path()), 1u);
+}
+
+TEST(Files, RoomThatWasReservedIsThereOnAFullDisk) {
+  const tests::TempDir dir;
+  if (::mount("tmpfs", dir.path().c_str(), "tmpfs", 0, "size=64k") != 0) {
+    GTEST_SKIP() << "a small disk to fill up can be mounted by root only";
+  }
+  const auto path = dir / "exit.json";
+  const std::string more_than_fits(128 << 10, 'x'), record(4000, 'r');
+  reserve_room(path);
+  EXPECT_THROW(write_file_whole(dir / "filler", more_than_fits), Error);
+  std::ofstream(dir / "filler") << more_than_fits;
+  EXPECT_THROW(write_file_whole(path, record), Error);
+  release_room(path);
+  write_file_whole(path, record);
+  EXPECT_EQ(read_file(path), record);
+  EXPECT_EQ(entries(dir.path()), 2u);
+  ::umount(dir.path().c_str());
 }
 
 TEST(Files, ErrorsNameThePathAndTheCause) {
