@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "jobs/error.h"
@@ -63,6 +64,12 @@ void check_against_model(const jobs::JobSpec& spec, const ModelFacts& model) {
   if (model.context > 0 && spec.max_seq_len > model.context) {
     throw usage("max-seq-len " + std::to_string(spec.max_seq_len) + ": " + spec.model +
                 " has a context of " + std::to_string(model.context) + " tokens");
+  }
+  const auto& stops = spec.stop_token_ids;
+  const auto beyond = std::ranges::find_if(stops, [&](int id) { return id >= model.vocab; });
+  if (model.vocab > 0 && beyond != stops.end()) {
+    throw usage("stop-token-ids " + std::to_string(*beyond) + ": " + spec.model +
+                " has a vocabulary of " + std::to_string(model.vocab) + " tokens");
   }
 }
 

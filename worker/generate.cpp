@@ -62,6 +62,7 @@ jobs::JobSpec spec_of(const GenerateOptions& options) {
   spec.precision = options.precision;
   spec.head_split = options.head_split;
   spec.threads = options.threads;
+  spec.stop_token_ids = options.stop_token_ids;
   return spec;
 }
 

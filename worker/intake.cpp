@@ -9,18 +9,22 @@ namespace {
 
 using jobs::ItemError;
 
+std::optional<ItemError> refuse_beyond(const std::vector<std::int32_t>& ids, int vocab,
+                                       const char* what) {
+  const auto bad = std::ranges::find_if(ids, [&](int id) { return id < 0 || id >= vocab; });
+  if (bad == ids.end()) return std::nullopt;
+  return ItemError{.code = "bad_token_id",
+                   .message = what + (" " + std::to_string(*bad)) +
+                              " is not in the vocabulary of " + std::to_string(vocab)};
+}
+
 std::variant<std::vector<std::int32_t>, ItemError> tokens_of(const jobs::Prompt& prompt,
                                                              const text::Tokenizer& tokenizer,
                                                              int vocab) {
   std::vector<std::int32_t> ids;
   if (prompt.token_ids) {
     ids = *prompt.token_ids;
-    const auto bad = std::ranges::find_if(ids, [&](int id) { return id < 0 || id >= vocab; });
-    if (bad != ids.end()) {
-      return ItemError{.code = "bad_token_id",
-                       .message = "token id " + std::to_string(*bad) +
-                                  " is not in the vocabulary of " + std::to_string(vocab)};
-    }
+    if (auto error = refuse_beyond(ids, vocab, "token id")) return *std::move(error);
   } else {
     try {
       ids = tokenizer.encode(prompt.text, {.add_bos = true, .parse_special = true});
@@ -44,6 +48,9 @@ std::variant<batch::Sequence, ItemError> take_in(const jobs::Prompt& prompt,
                                                  const IntakeRules& rules) {
   auto tokens = tokens_of(prompt, tokenizer, vocab);
   if (auto* error = std::get_if<ItemError>(&tokens)) return std::move(*error);
+  if (auto error = refuse_beyond(prompt.stop_token_ids, vocab, "stop token id")) {
+    return *std::move(error);
+  }
   batch::Sequence sequence;
   sequence.index = prompt.index;
   sequence.id = prompt.id;

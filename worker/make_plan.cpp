@@ -86,6 +86,11 @@ pipeline::Plan make_plan(const jobs::JobSpec& spec, const model::Model& model,
     throw Error("max-seq-len = " + std::to_string(spec.max_seq_len) + " is more than the " +
                 std::to_string(context) + " positions this model was trained for");
   }
+  for (const int id : spec.stop_token_ids) {
+    if (id >= 0 && id < model.config().vocab) continue;
+    throw Error("stop-token-ids: " + std::to_string(id) + " is not in the vocabulary of " +
+                std::to_string(model.config().vocab));
+  }
   pipeline::Plan plan;
   plan.batch_size = spec.batch_size;
   plan.token_budget = piece_budget(spec);

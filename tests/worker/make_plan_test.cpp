@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/worker/pipelines.h"
+#include "worker/error.h"
 
 namespace sluice::worker {
 namespace {
@@ -30,6 +31,16 @@ TEST(MakePlan, PiecesLeaveRoomBesideAFullMicroBatch) {
 TEST(MakePlan, PiecesAreNeverMoreThanWasTold) {
   EXPECT_EQ(token_budget(3, 8, 16), 16);
   EXPECT_EQ(token_budget(1, 8, 16), 16);
+}
+
+TEST(MakePlan, StopTokensAreOfTheVocabulary) {
+  const auto model = model::Model::open(tiny_models().front());
+  jobs::JobSpec spec;
+  spec.shape = {.nodes = 1, .stages = 1};
+  spec.stop_token_ids = {model.config().vocab - 1};
+  make_plan(spec, model, {}, 1);
+  spec.stop_token_ids = {model.config().vocab};
+  EXPECT_THROW(make_plan(spec, model, {}, 1), Error);
 }
 
 }  // namespace

@@ -113,14 +113,19 @@ TEST(Pipeline, PromptsThatCannotBeAnsweredAreErrorsOfTheirOwn) {
   add([](jobs::Prompt& p) { p.text = "\xff\xfe"; });
   add([](jobs::Prompt& p) { p.token_ids = std::vector<std::int32_t>{1, 900}; });
   add([](jobs::Prompt& p) { p.token_ids = std::vector<std::int32_t>(512, 5); });
+  add([](jobs::Prompt& p) {
+    p.text = "Rain";
+    p.stop_token_ids = {0, 900};
+  });
   const PipelineRun run = answer_all(tiny_cases.model, {.stages = 2}, prompts);
-  EXPECT_EQ(run.report.prompts_failed, 4);
+  EXPECT_EQ(run.report.prompts_failed, 5);
   EXPECT_EQ(run.report.prompts_ok, first_bad);
   const auto code = [&](int i) { return run.results.at(first_bad + i).error.value().code; };
   EXPECT_EQ(code(0), "empty_prompt");
   EXPECT_EQ(code(1), "bad_text");
   EXPECT_EQ(code(2), "bad_token_id");
   EXPECT_EQ(code(3), "prompt_too_long");
+  EXPECT_EQ(code(4), "bad_token_id");
 }
 
 TEST(Pipeline, TokenThatEndsAnAnswerIsAnIdButNoText) {
