@@ -2,8 +2,8 @@
 # How much faster are two one-core ranks than one, and than two that share nothing but the machine?
 # Through the job directory and mpirun, as a job does it; the three take turns. Medians of the rounds,
 # and the least: whoever shares the machine only ever adds time. Then what the simulation of the
-# schedule of the mixed prompts says of 1 to 4 ranks, from the least times of single stages (where
-# the target simulate_pipeline is built).
+# schedule of the mixed prompts says of 1 to 4 ranks, from the least times of single stages, measured
+# on two cores at once as they compute in a run (where the target simulate_pipeline is built).
 #   tests/bench/two-ranks.sh BUILD_DIR MODEL.gguf [BATCH_SIZE] [PRECISION] [PROMPTS] [ROUNDS] [TOKEN_BUDGET]
 # PROMPTS: mixed (64 prompts of 10 to 200 tokens, answers of 16 to 96) or five (5 answers of 50).
 set -euo pipefail
@@ -55,12 +55,15 @@ for ((round = 0; round < rounds; round++)); do
   echo "$one $two $left $right" >>"$work/rounds"
 done
 simulate=$build/tests/worker/simulate_pipeline
-echo '[]' >"$work/simulated.json"
+simulated=()
 if [ "$prompts" = mixed ] && [ -x "$simulate" ]; then
-  taskset -c 0 "$simulate" "$one" 4 >"$work/simulated.json"
+  simulated=("$work/simulated-0.json" "$work/simulated-1.json")
+  taskset -c 0 "$simulate" "$one" 4 >"${simulated[0]}" &
+  taskset -c 1 "$simulate" "$one" 4 >"${simulated[1]}"
+  wait $!
 fi
 
-python3 - "$work/rounds" "$work/simulated.json" <<'PYTHON'
+python3 - "$work/rounds" "${simulated[@]}" <<'PYTHON'
 import glob, json, statistics, sys
 
 def metrics(folder):
@@ -83,20 +86,16 @@ for name, pick in ("median", statistics.median), ("least", min):
     print(f"{name} of {len(rounds)}: one rank {one:.2f} s ({tokens / one:.0f} tokens/s), two {two:.2f} s "
           f"({tokens / two:.0f}), {one / two:.2f} times, efficiency {one / two / 2:.3f}; of two that "
           f"share nothing ({2 * tokens / apart:.0f} tokens/s): {apart / two / 2:.3f}")
-# A stage that is measured alone finds its caches warmer than a run does: the run of one rank says by
-# how much. That the real two ranks come out as simulated then is the test of the rest.
-runs = json.load(open(sys.argv[2]))
-if not runs:
-    sys.exit()
-first = runs[0]["wall_s"]
-one, two = min(walls["one"]), min(walls["two"])
-print(f"simulated, 1 rank: {first:.2f} s; to the least real {one:.2f} s: times {one / first:.3f}")
-for run in runs[1:]:
-    wall = run["wall_s"] * one / first
-    # What two ranks of one machine take from each other no simulation knows; two apart show it.
-    shared = run["wall_s"] * min(walls["apart"]) / first
-    error = (f" ({wall / two - 1:+.1%} of the least real {two:.2f} s; {shared / two - 1:+.1%} with what "
-             "two apart take from each other)") if run["stages"] == 2 else ""
-    print(f"simulated, {run['stages']} ranks: {wall:.2f} s{error}, efficiency "
-          f"{first / run['wall_s'] / run['stages']:.3f}; {run['partition']}")
+# A stage that repeats one micro-batch finds its caches warmer than a run does: two apart say by how
+# much. That the real two ranks come out as simulated then is the test of the rest.
+first = 0
+for same in zip(*(json.load(open(path)) for path in sys.argv[2:])):
+    ranks, wall = same[0]["stages"], statistics.mean(run["wall_s"] for run in same)
+    first = first or wall
+    scaled = wall / first * min(walls["apart"])
+    against = f" ({scaled / min(walls['two']) - 1:+.1%} of the least real)" if ranks == 2 else ""
+    print(f"simulated, {ranks} ranks: {scaled:.2f} s{against}, efficiency {first / wall / ranks:.3f}; "
+          f"{same[0]['partition']}")
+if first:
+    print(f"(all times {min(walls['apart']) / first:.3f}, so that one rank is as the least real of two apart)")
 PYTHON
