@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <functional>
-#include <limits>
 #include <vector>
 
 #include "jobs/files.h"
@@ -36,17 +34,8 @@ model::StageRange sample_of(const model::Model& model) {
   return range;
 }
 
-struct Least {
-  double seconds = std::numeric_limits<double>::infinity();
-  void take(const std::function<void()>& work) {
-    const double begun_s = jobs::steady_time_s();
-    work();
-    seconds = std::min(seconds, jobs::steady_time_s() - begun_s);
-  }
-};
-
 pipeline::CostScales measure(const model::Model& model, const pipeline::TokenMix& mix,
-                             const CalibrationSetup& setup) {
+                             const MeasuringSetup& setup) {
   const model::ModelConfig& config = model.config();
   const model::StageRange range = sample_of(model);
   const int rows = std::min(setup.token_budget, config.context);
@@ -63,7 +52,7 @@ pipeline::CostScales measure(const model::Model& model, const pipeline::TokenMix
   for (int i = 0; i < sequences; ++i) step.add(i, seen - 1, 0, /*wants_token=*/true);
   std::vector<kernels::Candidate> best(static_cast<std::size_t>(sequences));
 
-  Least prefill, decode, head;
+  LeastTime prefill, decode, head;
   const double begun_s = jobs::steady_time_s();
   for (int turn = 0; turn < kTurnsMin || jobs::steady_time_s() - begun_s < kEnough_s; ++turn) {
     prefill.take([&] { stage.layers(piece); });
@@ -74,15 +63,15 @@ pipeline::CostScales measure(const model::Model& model, const pipeline::TokenMix
   }
   const auto counted = token_costs(model, range.end, mix, setup.batch_size, setup.precision);
   const double part_of_head = static_cast<double>(range.shard.count()) / config.vocab;
-  return {.prefill = prefill.seconds / rows / counted.prefill,
-          .decode = decode.seconds / sequences / counted.decode,
-          .head = head.seconds / sequences / part_of_head / counted.head};
+  return {.prefill = prefill.least_s() / rows / counted.prefill,
+          .decode = decode.least_s() / sequences / counted.decode,
+          .head = head.least_s() / sequences / part_of_head / counted.head};
 }
 
 }  // namespace
 
 pipeline::CostScales calibrate(const model::Model& model, const pipeline::TokenMix& mix,
-                               const CalibrationSetup& setup) noexcept {
+                               const MeasuringSetup& setup) noexcept {
   try {
     return measure(model, mix, setup);
   } catch (const std::exception&) {

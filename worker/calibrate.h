@@ -2,23 +2,16 @@
 // memory and layers lie in a cache, the one costs several times what its multiply-adds say.
 #pragma once
 
-#include "kernels/backend.h"
+#include "worker/measuring.h"
 #include "worker/model/model.h"
 #include "worker/pipeline/partition.h"
 
 namespace sluice::worker {
 
-struct CalibrationSetup {
-  int batch_size = 8;      // sequences that decode in a micro-batch
-  int token_budget = 128;  // rows of a micro-batch
-  kernels::Precision precision = kernels::Precision::fast;
-  int threads = 1;
-};
-
 // Loads a few layers and some rows of the head, more than the nearest caches hold, and times them
 // in turns: the least of several passes, some 0.2 s for a small model, three passes of a large one.
 // What fails (memory, a damaged file) leaves costs as they are counted: loading will say it.
 pipeline::CostScales calibrate(const model::Model& model, const pipeline::TokenMix& mix,
-                               const CalibrationSetup& setup) noexcept;
+                               const MeasuringSetup& setup) noexcept;
 
 }  // namespace sluice::worker

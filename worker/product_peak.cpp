@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <limits>
 #include <vector>
 
-#include "jobs/files.h"
+#include "worker/measuring.h"
 
 namespace sluice::worker {
 namespace {
@@ -14,7 +13,7 @@ namespace {
 constexpr std::size_t kRows = 64, kCols = 256, kTokens = 32;
 constexpr std::size_t kProducts =
     32;  // with the same weight, that share the rounding of their input
-constexpr std::size_t kPassesMin = 3;
+constexpr int kPassesMin = 3;
 constexpr double kEnough_s = 0.03;
 
 }  // namespace
@@ -31,16 +30,14 @@ double measure_product_peak(kernels::Backend& backend, kernels::WeightType type)
   backend.upload(std::vector<float>(kTokens * kCols, 0.5f), x);
   const std::vector<kernels::Product> products(kProducts, {.weight = weight.get(), .out = out});
 
-  double best_s = std::numeric_limits<double>::infinity(), all_s = 0;
-  for (std::size_t pass = 0; pass < kPassesMin || all_s < kEnough_s; ++pass) {
-    const double begun_s = jobs::steady_time_s();
-    backend.matmul(x, products);
-    backend.wait(backend.record());
-    const double seconds = jobs::steady_time_s() - begun_s;
-    best_s = std::min(best_s, seconds);
-    all_s += seconds;
+  LeastTime pass;
+  while (pass.repeats() < kPassesMin || pass.sum_s() < kEnough_s) {
+    pass.take([&] {
+      backend.matmul(x, products);
+      backend.wait(backend.record());
+    });
   }
-  return 2.0 * kProducts * kTokens * kRows * kCols / best_s;
+  return 2.0 * kProducts * kTokens * kRows * kCols / pass.least_s();
 }
 
 }  // namespace sluice::worker

@@ -175,11 +175,7 @@ Log& Run::log() {
 pipeline::Plan Run::decide(const Job& job) const {
   const auto mix = sample_mix(layout_.prompts(), job.model->tokenizer(), job.spec.max_tokens);
   return make_plan(job.spec, *job.model, mix, world_.size(), [&](const pipeline::Plan& plan) {
-    return calibrate(*job.model, mix,
-                     {.batch_size = plan.batch_size,
-                      .token_budget = plan.token_budget,
-                      .precision = *kernels::precision_named(job.spec.precision),
-                      .threads = job.spec.threads});
+    return calibrate(*job.model, mix, measuring_setup(job.spec, plan));
   });
 }
 
@@ -202,6 +198,7 @@ void Run::announce(const pipeline::Plan& plan) {
   started.hosts = plan.hosts;
   started.partition_text = pipeline::to_string(plan.ranges);
   jobs::write_file_whole(layout_.started(options_.run), to_json(started));
+  jobs::reserve_room(layout_.exit(options_.run));
   log().info("run " + to_string(options_.run) + ": " + std::to_string(world_.size()) +
              " rank(s), " + std::to_string(world_.size() / plan.stages()) + " replica(s), layers " +
              started.partition_text);
@@ -371,6 +368,7 @@ void Run::keep_measurement(const std::filesystem::path& path, const std::string&
 void Run::write_exit(const jobs::ExitRecord& exit) {
   jobs::ExitRecord record = exit;
   record.ended_unix_s = jobs::unix_time_s();
+  jobs::release_room(layout_.exit(options_.run));
   jobs::write_file_whole(layout_.exit(options_.run), to_json(record));
   log().info(record.outcome + ": " + record.message);
 }
@@ -398,6 +396,7 @@ void record_failure(const RunOptions& options, int exit_code, const std::string&
     const jobs::Layout layout(options.job_dir);
     if (std::filesystem::exists(layout.exit(options.run))) return;
     std::filesystem::create_directories(layout.run_dir(options.run));
+    jobs::release_room(layout.exit(options.run));
     jobs::ExitRecord exit;
     exit.run = options.run;
     exit.exit_code = exit_code;

@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
-#include <limits>
 #include <vector>
 
-#include "jobs/files.h"
 #include "kernels/cpu.h"
 #include "worker/lone_stage.h"
 
@@ -33,18 +31,14 @@ double positions_seen(const batch::Segment& segment) {
   return segment.tokens * (segment.first_position + (segment.tokens + 1) / 2.0);
 }
 
-// The least of the repeats: whoever shares the machine only ever adds time.
 double least_s(const std::function<void()>& work) {
   work();
-  double least_s = std::numeric_limits<double>::infinity(), sum_s = 0;
-  for (int i = 0; i < kRepeatsMin || (i < kRepeatsMax && sum_s < kEnough_s); ++i) {
-    const double begun_s = jobs::steady_time_s();
-    work();
-    const double seconds = jobs::steady_time_s() - begun_s;
-    least_s = std::min(least_s, seconds);
-    sum_s += seconds;
+  LeastTime time;
+  while (time.repeats() < kRepeatsMin ||
+         (time.repeats() < kRepeatsMax && time.sum_s() < kEnough_s)) {
+    time.take(work);
   }
-  return least_s;
+  return time.least_s();
 }
 
 // 1, 2, 3 and then in steps of a half; `limit` itself is the last.
@@ -68,12 +62,12 @@ double StageTimes::of_layers(const batch::BatchPlan& plan) const {
 double StageTimes::of_head(int tokens) const { return interpolate(head_s, tokens); }
 
 StageTimes measure_stage(const model::Model& model, const model::StageRange& range,
-                         kernels::Precision precision, const StageTimesLimits& limits) {
-  const auto backend = kernels::make_cpu_backend(precision, {.threads = limits.threads});
+                         const MeasuringSetup& setup) {
+  const auto backend = kernels::make_cpu_backend(setup.precision, {.threads = setup.threads});
   LoneStage stage(model, range, *backend,
-                  {.rows = limits.token_budget,
-                   .sequences = limits.batch_size,
-                   .positions = kFar + limits.token_budget});
+                  {.rows = setup.token_budget,
+                   .sequences = setup.batch_size,
+                   .positions = kFar + setup.token_budget});
   Pass pass;
   const auto decode_s = [&](int rows, int seen) {
     pass.clear();
@@ -90,7 +84,7 @@ StageTimes measure_stage(const model::Model& model, const model::StageRange& ran
   };
 
   StageTimes times;
-  const int batch = std::min(limits.batch_size, limits.token_budget), budget = limits.token_budget;
+  const int batch = std::min(setup.batch_size, setup.token_budget), budget = setup.token_budget;
   prefill_s(budget, 0);  // memory that nobody has written yet is slow
   times.decode_position_s =
       (decode_s(batch, kFar) - decode_s(batch, kNear)) / batch / (kFar - kNear);

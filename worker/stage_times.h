@@ -3,8 +3,8 @@
 
 #include <map>
 
-#include "kernels/backend.h"
 #include "worker/batch/batch_plan.h"
+#include "worker/measuring.h"
 #include "worker/model/model.h"
 
 namespace sluice::worker {
@@ -19,13 +19,8 @@ struct StageTimes {
   double of_head(int tokens) const;
 };
 
-struct StageTimesLimits {
-  int batch_size = 8;      // sequences that decode in a micro-batch
-  int token_budget = 128;  // rows of a micro-batch
-  int threads = 1;
-};
 // On this machine's CPU. Throws worker::Error, std::bad_alloc.
 StageTimes measure_stage(const model::Model& model, const model::StageRange& range,
-                         kernels::Precision precision, const StageTimesLimits& limits);
+                         const MeasuringSetup& setup);
 
 }  // namespace sluice::worker

@@ -64,11 +64,7 @@ std::vector<std::vector<StageTimes>> measure_stages(const std::vector<pipeline::
   for (int turn = 0; turn < kTurns; ++turn) {
     for (std::size_t i = 0; i < plans.size(); ++i) {
       for (std::size_t s = 0; s < plans[i].ranges.size(); ++s) {
-        auto times =
-            measure_stage(model, plans[i].ranges[s], *kernels::precision_named(spec.precision),
-                          {.batch_size = plans[i].batch_size,
-                           .token_budget = plans[i].token_budget,
-                           .threads = spec.threads});
+        auto times = measure_stage(model, plans[i].ranges[s], measuring_setup(spec, plans[i]));
         if (turn == 0) {
           least[i].push_back(std::move(times));
           continue;
@@ -135,11 +131,7 @@ int main(int count, char** words) {
   for (int stages = 1; stages <= std::atoi(words[2]); ++stages) {
     spec.shape = {.nodes = stages, .ranks_per_node = 1, .replicas = 1, .stages = stages};
     plans.push_back(make_plan(spec, model, mix, stages, [&](const pipeline::Plan& plan) {
-      return calibrate(model, mix,
-                       {.batch_size = plan.batch_size,
-                        .token_budget = plan.token_budget,
-                        .precision = *kernels::precision_named(spec.precision),
-                        .threads = spec.threads});
+      return calibrate(model, mix, measuring_setup(spec, plan));
     }));
   }
   const auto times = measure_stages(plans, model, spec);

@@ -48,8 +48,7 @@ TEST(StageTimes, AreMeasuredForEveryKindOfStage) {
   const model::StageRange first{.first = 0, .end = 1, .has_embedding = true};
   const model::StageRange last{.first = 1, .end = layers, .has_head = true};
   for (const auto& range : {first, last}) {
-    const auto times =
-        measure_stage(model, range, kernels::Precision::fast, {.batch_size = 2, .token_budget = 4});
+    const auto times = measure_stage(model, range, {.batch_size = 2, .token_budget = 4});
     EXPECT_GT(times.of_layers(plan_of({{.tokens = 4}})), 0);
     EXPECT_EQ(times.of_head(2) > 0, range.has_head);
   }

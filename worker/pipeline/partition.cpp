@@ -52,11 +52,11 @@ double cost_per_token(const Product& product, const Rates& rates, double rows) {
          product.multiply_adds * rates.expanded_value / rows;
 }
 
-// Counts what a token costs.
-class Count {
+// What a token costs, counted from shapes, types and Rates.
+class CostModel {
  public:
-  Count(const model::Model& model, const TokenMix& mix, int batch_size,
-        kernels::Precision precision)
+  CostModel(const model::Model& model, const TokenMix& mix, int batch_size,
+            kernels::Precision precision)
       : model_(model), mix_(mix), batch_size_(batch_size), rates_(rates_of(precision)) {}
 
   double prefill(int layer) const {
@@ -96,28 +96,28 @@ class Count {
 
 TokenCosts token_costs(const model::Model& model, int layers, const TokenMix& mix, int batch_size,
                        kernels::Precision precision) {
-  const Count count(model, mix, batch_size, precision);
-  TokenCosts costs{.head = count.head()};
+  const CostModel counted(model, mix, batch_size, precision);
+  TokenCosts costs{.head = counted.head()};
   for (int layer = 0; layer < layers; ++layer) {
-    costs.prefill += count.prefill(layer);
-    costs.decode += count.decode(layer);
+    costs.prefill += counted.prefill(layer);
+    costs.decode += counted.decode(layer);
   }
   return costs;
 }
 
 PartitionCosts costs_of(const model::Model& model, const TokenMix& mix, int batch_size,
                         kernels::Precision precision, const CostScales& scales) {
-  const Count count(model, mix, batch_size, precision);
+  const CostModel counted(model, mix, batch_size, precision);
   const int layers = model.config().layers;
   PartitionCosts costs;
   costs.vocab = model.config().vocab;
   for (int layer = 0; layer < layers; ++layer) {
-    const double prefill = scales.prefill * mix.prompt_tokens * count.prefill(layer);
-    const double decode = scales.decode * mix.output_tokens * count.decode(layer);
+    const double prefill = scales.prefill * mix.prompt_tokens * counted.prefill(layer);
+    const double decode = scales.decode * mix.output_tokens * counted.decode(layer);
     costs.layers.push_back(prefill + decode);
     costs.prefill_share += prefill / (prefill + decode) / layers;
   }
-  costs.head = scales.head * mix.output_tokens * count.head();
+  costs.head = scales.head * mix.output_tokens * counted.head();
   return costs;
 }
 
