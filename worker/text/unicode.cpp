@@ -38,7 +38,61 @@ void order_marks(std::vector<utf8proc_int32_t>& characters) {
   }
 }
 
+utf8proc_category_t category_of(char32_t character) {
+  return utf8proc_category(static_cast<utf8proc_int32_t>(character));
+}
+
+// utf8proc maps to one character; of the small letters that become two, one is in daily use.
+template <class Map>
+std::string map_characters(std::string_view text, Map map, std::string_view sharp_s) {
+  constexpr char32_t kSharpS = 0xdf;
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    const char32_t character = take_character(text, at);
+    if (character == kSharpS) {
+      out += sharp_s;
+    } else {
+      append_utf8(out, static_cast<char32_t>(map(static_cast<utf8proc_int32_t>(character))));
+    }
+  }
+  return out;
+}
+
 }  // namespace
+
+bool is_printable(char32_t character) {
+  switch (category_of(character)) {
+    case UTF8PROC_CATEGORY_CC:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_CS:
+    case UTF8PROC_CATEGORY_CO:
+    case UTF8PROC_CATEGORY_CN:
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP:
+      return false;
+    case UTF8PROC_CATEGORY_ZS:
+      return character == U' ';
+    default:
+      return true;
+  }
+}
+
+bool is_letter(char32_t character) {
+  const auto category = category_of(character);
+  return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
+}
+
+bool is_decimal_digit(char32_t character) { return category_of(character) == UTF8PROC_CATEGORY_ND; }
+
+bool is_upper_case(char32_t character) {
+  const auto category = category_of(character);
+  return category == UTF8PROC_CATEGORY_LU || category == UTF8PROC_CATEGORY_LT;
+}
+
+bool is_lower_case(char32_t character) { return category_of(character) == UTF8PROC_CATEGORY_LL; }
+
+bool is_cased(char32_t character) { return is_upper_case(character) || is_lower_case(character); }
 
 bool is_white_space(char32_t c) {
   return (c >= 0x09 && c <= 0x0d) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 ||
@@ -114,6 +168,14 @@ std::string lower_case(std::string_view text) {
     }
   }
   return out;
+}
+
+std::string upper_case(std::string_view text) {
+  return map_characters(text, utf8proc_toupper, "SS");
+}
+
+std::string title_case(std::string_view text) {
+  return map_characters(text, utf8proc_totitle, "Ss");
 }
 
 }  // namespace sluice::worker::text
