@@ -11,6 +11,7 @@
 #include "tests/jobs/temp_dir.h"
 #include "worker/error.h"
 #include "worker/model/gguf.h"
+#include "worker/model/model.h"
 
 namespace sluice::worker::text {
 namespace {
@@ -113,6 +114,13 @@ TEST(ModelChat, ReadsGgufMetadata) {
     EXPECT_EQ(of_file.render(kPlain), of_folder.render(kPlain));
     EXPECT_EQ(of_file.special_tokens().at("eos_token"), of_folder.special_tokens().at("eos_token"));
   }
+}
+
+TEST(ModelChat, BelongsToAnOpenedModel) {
+  const std::filesystem::path tiny = std::filesystem::path(SLUICE_TEST_DATA) / "tiny" / "qwen3-f16";
+  const std::string expected = ModelChat::from_folder(tiny).render(kPlain);
+  EXPECT_EQ(model::Model::open(tiny).chat().render(kPlain), expected);
+  EXPECT_EQ(model::Model::open(tiny / "model.gguf").chat().render(kPlain), expected);
 }
 
 }  // namespace

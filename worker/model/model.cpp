@@ -115,12 +115,13 @@ std::string to_string(const StageRange& range) {
 }
 
 Model::Model(std::filesystem::path path, WeightFiles weights, std::uint64_t header_hash,
-             ModelConfig config, std::unique_ptr<text::Tokenizer> tokenizer)
+             ModelConfig config, std::unique_ptr<text::Tokenizer> tokenizer, text::ModelChat chat)
     : path_(std::move(path)),
       weights_(std::move(weights)),
       header_hash_(header_hash),
       config_(std::move(config)),
-      tokenizer_(std::move(tokenizer)) {
+      tokenizer_(std::move(tokenizer)),
+      chat_(std::move(chat)) {
   if (tokenizer_->size() > config_.vocab) {
     throw Error(path_.string() + ": the tokenizer has " + std::to_string(tokenizer_->size()) +
                 " tokens, but the embedding only " + std::to_string(config_.vocab) +
@@ -133,14 +134,15 @@ Model Model::open(const std::filesystem::path& path) {
     Safetensors files = open_safetensors(path);
     ModelConfig config = read_config(path, files.weights);
     return Model(path, std::move(files.weights), files.header_hash, std::move(config),
-                 text::Tokenizer::from_folder(path));
+                 text::Tokenizer::from_folder(path), text::ModelChat::from_folder(path));
   }
   Gguf file = Gguf::open(path);
   ModelConfig config = read_config(file);
   auto tokenizer = text::Tokenizer::from_gguf(file);
+  auto chat = text::ModelChat::from_gguf(file);
   const std::uint64_t header_hash = file.header_hash();
   return Model(path, std::move(file).weights(), header_hash, std::move(config),
-               std::move(tokenizer));
+               std::move(tokenizer), std::move(chat));
 }
 
 double Model::layer_cost(int layer) const {

@@ -1,5 +1,6 @@
-// An opened model: configuration, tokenizer, costs and memory of its parts; no weights yet. And the
-// weights of one stage, loaded onto a backend: only that stage's bytes are read.
+// An opened model: configuration, tokenizer, chat templates, costs and memory of its parts; no
+// weights yet. And the weights of one stage, loaded onto a backend: only that stage's bytes are
+// read.
 #pragma once
 
 #include <array>
@@ -13,6 +14,7 @@
 #include "kernels/backend.h"
 #include "worker/model/config.h"
 #include "worker/model/weight_files.h"
+#include "worker/text/model_chat.h"
 #include "worker/text/tokenizer.h"
 
 namespace sluice::worker::model {
@@ -47,6 +49,7 @@ class Model {
   std::uint64_t header_hash() const { return header_hash_; }  // of the weight files
   const ModelConfig& config() const { return config_; }
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
+  const text::ModelChat& chat() const { return chat_; }  // whatever is wrong with its templates
 
   // Multiply-adds of one token with the weights. What they take is pipeline/partition.h's to say.
   double layer_cost(int layer) const;
@@ -57,12 +60,13 @@ class Model {
 
  private:
   Model(std::filesystem::path path, WeightFiles weights, std::uint64_t header_hash,
-        ModelConfig config, std::unique_ptr<text::Tokenizer> tokenizer);
+        ModelConfig config, std::unique_ptr<text::Tokenizer> tokenizer, text::ModelChat chat);
   std::filesystem::path path_;
   WeightFiles weights_;
   std::uint64_t header_hash_;
   ModelConfig config_;
   std::unique_ptr<text::Tokenizer> tokenizer_;
+  text::ModelChat chat_;
 };
 
 // By LayerPart; those that the model has not are empty.
