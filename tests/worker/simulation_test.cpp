@@ -17,13 +17,13 @@ struct Answer {
 };
 
 SimulatedRun run(const SimulatedReplica& replica, const std::vector<Answer>& answers,
-                 int batch_size = 1, int token_budget = 8) {
+                 int batch_size = 1, int token_budget = 8, int pages = 100) {
   std::size_t taken = 0;
   return simulate(replica,
                   batch::Batcher({.batch_size = batch_size,
                                   .token_budget = token_budget,
                                   .stages = static_cast<int>(replica.ranges.size())},
-                                 model::PagePool({.full = 100, .ring = 0})),
+                                 model::PagePool({.full = pages, .ring = 0})),
                   [&]() -> std::optional<batch::Sequence> {
                     if (taken == answers.size()) return std::nullopt;
                     const Answer& answer = answers[taken];
@@ -92,6 +92,20 @@ TEST(Simulation, PartsOfASplitHeadWorkAtOnce) {
   const auto simulated = run(replica, {{1, 2}});
   // What the first stage sees takes 3 s to come, its part 4 s; its own choice comes like another's.
   EXPECT_DOUBLE_EQ(simulated.wall_s, 2 * (5 + 3 + 7 + std::max(6, 3 + 4) + 2));
+}
+
+// Pieces of prompts take several times as long as steps that only decode.
+TEST(Simulation, MixedMicroBatchesKeepAllStagesBusyWhilePromptsWait) {
+  std::vector<Answer> answers;
+  for (int i = 0; i < 600; ++i) answers.push_back({10 + i * 37 % 40, 4 + i * 29 % 25});
+  for (int stages = 2; stages <= 4; ++stages) {
+    auto replica = replica_of(std::vector<double>(static_cast<std::size_t>(stages)),
+                              {.latency_s = 0.01, .bytes_per_s = 1e6});
+    replica.layers_s = [](int, const batch::BatchPlan& plan) { return 4.0 + plan.rows(); };
+    replica.head_s = [](int, int) { return 0.0; };
+    const auto simulated = run(replica, answers, 8, 128, 2000);
+    EXPECT_GT(simulated.compute_s[0] / simulated.wall_s, 0.93) << stages << " stages";
+  }
 }
 
 TEST(Simulation, NeverBeatsItsBusiestStage) {

@@ -11,6 +11,9 @@ namespace {
 // Micro-batches under way beyond one a stage: those that hold pieces of prompts, which take longer
 // than others, and those that only decode. (tests/bench/simulate_pipeline.cpp)
 constexpr int kPromptsAhead = 2, kDecodingAhead = 1;
+// And for each stage, while others wait to be admitted: a long micro-batch then keeps no stage from
+// the short ones behind it. The rest of those in flight gather for the next.
+constexpr int kAheadOfWaiting = model::kMicroBatchesHeld - 1;
 
 int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
@@ -76,13 +79,16 @@ void Batcher::put_longest_first() {
   });
 }
 
-// Every stage is to have a micro-batch and find the next one there. More under way would bring
-// nothing, and leave fewer to choose from.
+// Every stage is to have a micro-batch and find the next one there. Towards the end more under way
+// would bring nothing, and leave fewer to choose from.
 bool Batcher::may_go() const {
   const int under_way = steps_under_way();
+  const bool full = static_cast<int>(ready_.size()) >= micro_batch_size(in_flight_, limits_);
+  if (!waiting_.empty() && (full || !prompts_.empty())) {
+    return under_way < kAheadOfWaiting * limits_.stages;
+  }
   if (!prompts_.empty()) return under_way < limits_.stages + kPromptsAhead;
   if (ready_.empty()) return false;
-  const bool full = static_cast<int>(ready_.size()) >= micro_batch_size(in_flight_, limits_);
   return under_way < limits_.stages + (full ? kDecodingAhead : 0);
 }
 

@@ -6,9 +6,9 @@
 // keep no stage busier, but take memory and make each answer slower. Work that is done with few
 // sequences costs nearly as much as with many, so micro-batches are kept full: answers that go on
 // ride with the next pieces of prompts, in order of admission; and while every stage has something
-// to do, sequences wait for company. When nobody waits to be admitted any more, those go first that
-// may last longest. A prompt's next piece may follow while the one before is still under way
-// (stages work in order); a token's successor has to wait for it.
+// to do, sequences wait for company, longer towards the end of the job. When nobody waits to be
+// admitted any more, those go first that may last longest. A prompt's next piece may follow while
+// the one before is still under way (stages work in order); a token's successor has to wait for it.
 #pragma once
 
 #include <cstdint>
