@@ -47,10 +47,6 @@ class Draft {
 
 constexpr off_t kRoomBytes = 16 << 10;
 
-std::filesystem::path room_of(const std::filesystem::path& path) {
-  return folder_of(path) / ("." + path.filename().string() + ".room");
-}
-
 template <class Clock>
 double seconds_since_epoch() {
   return std::chrono::duration<double>(Clock::now().time_since_epoch()).count();
@@ -90,12 +86,14 @@ bool publish_file_once(const std::filesystem::path& path, std::string_view bytes
   return true;
 }
 
-void reserve_room(const std::filesystem::path& path) noexcept {
-  const io::Fd fd(::open(room_of(path).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
-  if (fd) ::posix_fallocate(fd.get(), 0, kRoomBytes);
+io::Fd reserve_room(const std::filesystem::path& folder) noexcept {
+  std::string name = (folder / ".room-XXXXXX").string();
+  io::Fd fd(::mkostemp(name.data(), O_CLOEXEC));
+  if (!fd) return fd;
+  ::unlink(name.c_str());  // not O_TMPFILE: network file systems do not have it
+  ::posix_fallocate(fd.get(), 0, kRoomBytes);
+  return fd;
 }
-
-void release_room(const std::filesystem::path& path) noexcept { ::unlink(room_of(path).c_str()); }
 
 void sync_file(const std::filesystem::path& path) {
   const io::Fd fd = io::open_read(path);

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "jobs/io/fd.h"
+
 namespace sluice::jobs {
 
 std::string read_file(const std::filesystem::path& path);
@@ -19,10 +21,10 @@ void write_file_whole(const std::filesystem::path& path, std::string_view bytes,
 // As above, but `path` must not exist yet: false (and nothing changed) when it does.
 bool publish_file_once(const std::filesystem::path& path, std::string_view bytes);
 
-// Room for `path`, which is to be written even where the disk is full by then: a file beside it
-// that is given up just before. As far as the file system lets it.
-void reserve_room(const std::filesystem::path& path) noexcept;
-void release_room(const std::filesystem::path& path) noexcept;
+// Room for a small file that `folder` is to hold even when the disk is full by then: a file without
+// a name, which takes it until it is closed, just before, or its process ends, however it does. As
+// far as the file system lets it.
+io::Fd reserve_room(const std::filesystem::path& folder) noexcept;
 
 void sync_file(const std::filesystem::path& path);  // whoever wrote it
 void sync_directory(const std::filesystem::path& dir);

@@ -100,7 +100,7 @@ class Supervisor {
                .error = {},
                .submitted_unix_s = jobs::unix_time_s()};
     if (!jobs::publish_file_once(layout_.local(options_.attempt), to_json(record_))) return;
-    jobs::reserve_room(layout_.local(options_.attempt));
+    room_for_record_ = jobs::reserve_room(layout_.dir());
     int lock = -1;
     try {
       lock = open_lock();
@@ -222,7 +222,7 @@ class Supervisor {
   void end() {
     record_.state = LocalRecord::State::ended;
     record_.ended_unix_s = jobs::unix_time_s();
-    jobs::release_room(layout_.local(options_.attempt));
+    room_for_record_ = {};
     const double until_s = jobs::steady_time_s() + kPublishMax_s;
     while (!publish() && !folder_is_gone() && jobs::steady_time_s() < until_s) {
       signals_.asked_to_end(kPublishPoll_s);
@@ -250,6 +250,7 @@ class Supervisor {
 
   SuperviseOptions options_;
   jobs::Layout layout_;
+  jobs::io::Fd room_for_record_;
   Signals signals_;
   LocalRecord record_;
   bool published_ = true;

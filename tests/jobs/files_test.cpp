@@ -56,11 +56,12 @@ TEST(Files, RoomThatWasReservedIsThereOnAFullDisk) {
   }
   const auto path = dir / "exit.json";
   const std::string more_than_fits(128 << 10, 'x'), record(4000, 'r');
-  reserve_room(path);
+  io::Fd room = reserve_room(dir.path());
+  EXPECT_EQ(entries(dir.path()), 0u) << "a process that is killed leaves nothing behind";
   EXPECT_THROW(write_file_whole(dir / "filler", more_than_fits), Error);
   std::ofstream(dir / "filler") << more_than_fits;
   EXPECT_THROW(write_file_whole(path, record), Error);
-  release_room(path);
+  room = {};
   write_file_whole(path, record);
   EXPECT_EQ(read_file(path), record);
   EXPECT_EQ(entries(dir.path()), 2u);
