@@ -5,6 +5,7 @@
 
 #include "jobs/prompts.h"
 #include "worker/error.h"
+#include "worker/model/kv_pages.h"
 
 namespace sluice::worker {
 
@@ -42,6 +43,13 @@ int piece_budget(const jobs::JobSpec& spec) {
   constexpr int least = 32;
   const int shared = 2 * spec.token_budget / std::max(spec.shape.stages, 2);
   return std::min(spec.token_budget, std::max(shared, spec.batch_size + least));
+}
+
+// Prompts that are all admitted when the job begins are computed before most of their answers.
+double prefill_apart(const jobs::JobSpec& spec) {
+  const double held = static_cast<double>(model::kMicroBatchesHeld) * spec.batch_size *
+                      spec.shape.stages * spec.shape.replicas;
+  return std::min(1.0, held / static_cast<double>(std::max<std::int64_t>(spec.prompt_count, 1)));
 }
 
 void require_at_least_one(int value, const char* key) {
@@ -95,8 +103,9 @@ pipeline::Plan make_plan(const jobs::JobSpec& spec, const model::Model& model,
   plan.batch_size = spec.batch_size;
   plan.token_budget = piece_budget(spec);
   const auto scales = calibrate && spec.shape.stages > 1 ? calibrate(plan) : pipeline::CostScales{};
-  const auto costs =
+  auto costs =
       costs_of(model, mix, spec.batch_size, *kernels::precision_named(spec.precision), scales);
+  costs.prefill_apart = prefill_apart(spec);
   plan.ranges = best_partition(costs, spec.shape.stages, head_split(spec.head_split));
   plan.max_positions = spec.max_seq_len > 0 ? spec.max_seq_len : context;
   return plan;

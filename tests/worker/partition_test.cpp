@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <limits>
 #include <numeric>
 #include <random>
@@ -119,6 +121,23 @@ TEST(Partition, StagesWithMoreLayersComeFirstWhereTheHeadIsSplit) {
   EXPECT_EQ(to_string(partition_with_split_head(costs, 4)),
             "0-7 + head 0-9215 | 8-15 + head 9216-18431 | 16-22 + head 18432-33791 | "
             "23-29 + head 33792-49151");
+}
+
+// 18 layers on 4 stages cannot be even: then prefill is as late as 5 layers are, and the answers
+// after it should not be late once more.
+TEST(Partition, PrefillThatRunsApartLeavesTheHeadToEvenOutAnswers) {
+  PartitionCosts costs = even(18, 20);
+  costs.vocab = 262144;
+  costs.prefill_share = 0.5;
+  for (const double apart : {0.0, 1.0}) {
+    costs.prefill_apart = apart;
+    const auto ranges = partition_with_split_head(costs, 4);
+    std::vector<double> counted;
+    for (const auto& range : ranges) {
+      counted.push_back(stage_cost(costs, range) - apart * costs.prefill_share * range.layers());
+    }
+    EXPECT_NEAR(std::ranges::max(counted), std::ranges::min(counted), 0.05) << to_string(ranges);
+  }
 }
 
 TEST(Partition, TheHeadIsSplitWhereThatPays) {

@@ -203,7 +203,7 @@ std::vector<model::StageRange> partition_with_split_head(const PartitionCosts& c
   std::vector<double> of_layers;
   for (model::StageRange& range : ranges) {
     range.head_is_split = true;
-    of_layers.push_back(stage_cost(costs, range));
+    of_layers.push_back(stage_cost(costs, range) * (1 - costs.prefill_apart * costs.prefill_share));
   }
   // The level to which the head fills up the stages that are below it.
   std::vector<double> ascending = of_layers;

@@ -19,6 +19,7 @@ struct TokenMix {
 struct PartitionCosts {
   std::vector<double> layers;  // of one prompt, each layer
   double prefill_share = 0;    // of a layer's cost: of the prompt's tokens, which need no head
+  double prefill_apart = 0;    // share of the prompts that no answers of others ride with
   double head = 0;             // of one prompt
   int vocab = 1;               // rows of the head
 };
@@ -45,8 +46,9 @@ TokenCosts token_costs(const model::Model& model, int layers, const TokenMix& mi
 // alone. Throws worker::Error when there are more stages than that allows.
 std::vector<model::StageRange> partition(const PartitionCosts& costs, int stages);
 
-// The rows of the head are spread over the stages: layers are divided as well as
-// they can be by themselves, then the head fills up what each stage has less than the others.
+// The rows of the head are spread over the stages: layers are divided as well as they can be by
+// themselves, then the head fills up what each stage has less than the others; not what it has less
+// in prefill that runs apart, where no head can fill anything.
 // Throws as above; every stage holds a layer.
 std::vector<model::StageRange> partition_with_split_head(const PartitionCosts& costs, int stages);
 
