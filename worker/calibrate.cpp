@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <exception>
+#include <iomanip>
+#include <sstream>
 #include <vector>
 
 #include "jobs/files.h"
@@ -77,6 +79,15 @@ pipeline::CostScales calibrate(const model::Model& model, const pipeline::TokenM
   } catch (const std::exception&) {
     return {};
   }
+}
+
+std::string to_string(const pipeline::CostScales& scales) {
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(2)
+       << "costs measured for the division: beside layers that prefill, layers that decode take "
+       << scales.decode / scales.prefill << " and the head " << scales.head / scales.prefill
+       << " times what is counted";
+  return text.str();
 }
 
 }  // namespace sluice::worker

@@ -2,6 +2,8 @@
 // memory and layers lie in a cache, the one costs several times what its multiply-adds say.
 #pragma once
 
+#include <string>
+
 #include "worker/measuring.h"
 #include "worker/model/model.h"
 #include "worker/pipeline/partition.h"
@@ -13,5 +15,8 @@ namespace sluice::worker {
 // What fails (memory, a damaged file) leaves costs as they are counted: loading will say it.
 pipeline::CostScales calibrate(const model::Model& model, const pipeline::TokenMix& mix,
                                const MeasuringSetup& setup) noexcept;
+
+// What was found, for people: only ratios mean something to them.
+std::string to_string(const pipeline::CostScales& scales);
 
 }  // namespace sluice::worker

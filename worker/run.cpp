@@ -115,7 +115,7 @@ class Run {
 
  private:
   bool is_rank_0() const { return world_.rank() == 0; }
-  pipeline::Plan decide(const Job& job) const;
+  pipeline::Plan decide(const Job& job);
   int refuse(const std::string& problem, int exit_code);
   void announce(const pipeline::Plan& plan);
   EngineSetup setup(const jobs::JobSpec& spec) const;
@@ -134,6 +134,8 @@ class Run {
   const pipeline::NodePlace& node_;
   const jobs::Layout layout_;
   PhaseClock phases_;
+  std::optional<pipeline::CostScales> measured_;  // rank 0, with stages
+  jobs::io::Fd room_for_exit_;          // rank 0
   std::optional<Log> log_;              // leaders; others when they have something to say
   std::optional<ResultWriter> writer_;  // leaders: answers, progress, requests to cancel
 };
@@ -172,10 +174,11 @@ Log& Run::log() {
   return *log_;
 }
 
-pipeline::Plan Run::decide(const Job& job) const {
+pipeline::Plan Run::decide(const Job& job) {
   const auto mix = sample_mix(layout_.prompts(), job.model->tokenizer(), job.spec.max_tokens);
   return make_plan(job.spec, *job.model, mix, world_.size(), [&](const pipeline::Plan& plan) {
-    return calibrate(*job.model, mix, measuring_setup(job.spec, plan));
+    measured_ = calibrate(*job.model, mix, measuring_setup(job.spec, plan));
+    return *measured_;
   });
 }
 
@@ -198,10 +201,11 @@ void Run::announce(const pipeline::Plan& plan) {
   started.hosts = plan.hosts;
   started.partition_text = pipeline::to_string(plan.ranges);
   jobs::write_file_whole(layout_.started(options_.run), to_json(started));
-  jobs::reserve_room(layout_.exit(options_.run));
+  room_for_exit_ = jobs::reserve_room(layout_.run_dir(options_.run));
   log().info("run " + to_string(options_.run) + ": " + std::to_string(world_.size()) +
              " rank(s), " + std::to_string(world_.size() / plan.stages()) + " replica(s), layers " +
              started.partition_text);
+  if (measured_) log().info(to_string(*measured_));
 }
 
 EngineSetup Run::setup(const jobs::JobSpec& spec) const {
@@ -368,7 +372,7 @@ void Run::keep_measurement(const std::filesystem::path& path, const std::string&
 void Run::write_exit(const jobs::ExitRecord& exit) {
   jobs::ExitRecord record = exit;
   record.ended_unix_s = jobs::unix_time_s();
-  jobs::release_room(layout_.exit(options_.run));
+  room_for_exit_ = {};
   jobs::write_file_whole(layout_.exit(options_.run), to_json(record));
   log().info(record.outcome + ": " + record.message);
 }
@@ -396,7 +400,6 @@ void record_failure(const RunOptions& options, int exit_code, const std::string&
     const jobs::Layout layout(options.job_dir);
     if (std::filesystem::exists(layout.exit(options.run))) return;
     std::filesystem::create_directories(layout.run_dir(options.run));
-    jobs::release_room(layout.exit(options.run));
     jobs::ExitRecord exit;
     exit.run = options.run;
     exit.exit_code = exit_code;
