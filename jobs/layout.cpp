@@ -13,6 +13,7 @@ using path = std::filesystem::path;
 
 path Layout::spec() const { return dir_ / "spec.json"; }
 path Layout::prompts() const { return dir_ / "prompts.jsonl"; }
+path Layout::chat_template() const { return dir_ / "chat_template.jinja"; }
 path Layout::script(int attempt) const { return dir_ / numbered("script", attempt, ".sh"); }
 path Layout::local(int attempt) const { return dir_ / numbered("local", attempt, ".json"); }
 path Layout::cancel_request() const { return dir_ / "cancel"; }

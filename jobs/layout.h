@@ -17,6 +17,7 @@ class Layout {
   const path& dir() const { return dir_; }
   path spec() const;               // what to do: written once, never changed
   path prompts() const;            // normalised, one line a prompt, index = line
+  path chat_template() const;      // exists: instead of the model's own
   path script(int attempt) const;  // never overwritten
   path local(int attempt) const;   // local executor: the supervisor's record of that attempt
   path cancel_request() const;     // local executor and stale runs look for it

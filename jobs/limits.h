@@ -15,7 +15,9 @@ inline constexpr std::size_t kStopTokenIdsMax = 1024;    // of one prompt
 inline constexpr std::size_t kRecordBytesMax = std::size_t{4}
                                                << 20;  // spec.json, metrics.json, ...
 inline constexpr int kRecordKeysMax = 10000;           // of such a file, all levels together
-inline constexpr int kJsonDepthMax = 8;    // nesting that any of our formats needs, with room
-inline constexpr int kRanksMax = 1 << 20;  // of one job
+inline constexpr int kJsonDepthMax = 8;       // nesting that any of our formats needs, with room
+inline constexpr int kPromptDepthMax = 64;    // of a prompt's line: schemas of tools go deep
+inline constexpr int kZstdWindowLogMax = 27;  // 128 MiB: what zstd itself unpacks unasked
+inline constexpr int kRanksMax = 1 << 20;     // of one job
 
 }  // namespace sluice::jobs

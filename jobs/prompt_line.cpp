@@ -1,8 +1,9 @@
 // A prompt as one line of JSON: what may stand in it, and what belongs to a later version.
 #include <algorithm>
 #include <array>
+#include <map>
 #include <nlohmann/json.hpp>
-#include <set>
+#include <vector>
 
 #include "jobs/error.h"
 #include "jobs/io/json.h"
@@ -18,7 +19,17 @@ using Json = nlohmann::json;
 constexpr std::size_t kQuotedBytesMax = 60;  // of a user's text in a message
 
 constexpr std::string_view kKnownKeys =
-    "id, prompt, token_ids, max_tokens, ignore_eos, stop_token_ids";
+    "id, prompt, messages (with tools, documents, chat_template_kwargs), token_ids, max_tokens, "
+    "ignore_eos, stop_token_ids";
+
+// What a chat's template is given anyway, and what would change how it is used.
+constexpr std::array<std::string_view, 6> kNoVariables = {
+    "messages",     "tools", "documents", "add_generation_prompt", "continue_final_message",
+    "chat_template"};
+
+// Parts of a message that are no text; a template would leave a mark in their place.
+constexpr std::array<std::string_view, 8> kMediaTypes = {
+    "image", "image_url", "audio", "audio_url", "input_audio", "video", "video_url", "file"};
 
 // temperature stands here too, but for its one value that changes nothing.
 constexpr std::array<std::string_view, 18> kLaterKeys = {"custom_id",
@@ -47,22 +58,15 @@ std::string in_quotes(std::string_view text) {
 }
 
 [[noreturn]] void refuse_key(const std::string& key) {
-  if (key == "messages" || key == "body") {
-    refuse("the key \"" + key +
-           "\" belongs to a later version of Sluice; now write each conversation as text, in the "
-           "form the model was trained on, into \"prompt\"");
+  if (key == "body") {
+    refuse(
+        "the key \"body\" (a line of OpenAI's batch API) belongs to a later version of Sluice; "
+        "now write its messages at the top: {\"id\": \"a\", \"messages\": [...]}");
   }
   if (std::ranges::find(kLaterKeys, key) != kLaterKeys.end()) {
     refuse("the key \"" + key + "\" belongs to a later version of Sluice; remove it");
   }
   refuse("unknown key " + in_quotes(key) + "; known are " + std::string(kKnownKeys));
-}
-
-void check_no_nul(const std::string& text, const char* key) {
-  const auto at = text.find('\0');
-  if (at == std::string::npos) return;
-  refuse("\"" + std::string(key) + "\" holds a NUL character at byte " + std::to_string(at) +
-         " of its text");
 }
 
 std::string id_from(const Json& value) {
@@ -73,15 +77,12 @@ std::string id_from(const Json& value) {
   if (id.size() > kPromptIdBytesMax) {
     refuse("\"id\" is longer than " + std::to_string(kPromptIdBytesMax) + " bytes");
   }
-  check_no_nul(id, "id");
   return id;
 }
 
 std::string text_from(const Json& value) {
   if (!value.is_string()) refuse("\"prompt\" is not a string");
-  const auto& text = value.get_ref<const std::string&>();
-  check_no_nul(text, "prompt");
-  return text;
+  return value.get<std::string>();
 }
 
 std::vector<std::int32_t> token_ids_from(const Json& value, const char* key) {
@@ -113,44 +114,179 @@ bool flag_from(const Json& value, const char* key) {
   return value.get<bool>();
 }
 
-// Valid UTF-8, one JSON object, no key twice (JSON would let the last one win in silence).
-Json parse_object(std::string_view line) {
-  if (const auto at = io::first_invalid_utf8(line)) {
+// A line that is one JSON object.
+class Line {
+ public:
+  // Valid UTF-8, no key twice (JSON would let the last one win in silence), no NUL in any text.
+  explicit Line(std::string_view text);
+
+  const Json& json() const { return json_; }
+  bool has(std::string_view key) const { return places_.contains(key); }
+  // The value as it was written: its numbers, and the order of its keys. Requires: has(key).
+  std::string_view as_written(std::string_view key) const;
+
+ private:
+  std::string_view text_;
+  Json json_;
+  std::map<std::string, std::size_t, std::less<>> places_;  // of its keys, in its order
+};
+
+Line::Line(std::string_view text) : text_(text) {
+  if (const auto at = io::first_invalid_utf8(text)) {
     refuse("not UTF-8 at byte " + std::to_string(*at) + " of the line");
   }
-  if (const auto at = line.find('\0'); at != std::string_view::npos) {
+  if (const auto at = text.find('\0'); at != std::string_view::npos) {
     refuse("a NUL byte at byte " + std::to_string(at) + " of the line");
   }
-  std::set<std::string> keys;
-  const auto check = [&](int depth, Json::parse_event_t event, Json& parsed) {
-    if (depth > kJsonDepthMax) refuse("JSON nested too deeply");
-    if (event == Json::parse_event_t::key && depth == 1 &&
-        !keys.insert(parsed.get_ref<const std::string&>()).second) {
-      refuse("the key " + in_quotes(parsed.get_ref<const std::string&>()) + " stands twice");
+  std::string key;
+  const auto check = [&](int depth, Json::parse_event_t event, const Json& parsed) {
+    if (depth > kPromptDepthMax) {
+      refuse("JSON nested too deeply (more than " + std::to_string(kPromptDepthMax) + ")");
     }
+    const bool is_text = event == Json::parse_event_t::key || parsed.is_string();
+    if (!is_text) return true;
+    const auto& read = parsed.get_ref<const std::string&>();
+    if (event == Json::parse_event_t::key && depth == 1) {
+      key = read;
+      if (!places_.emplace(key, places_.size()).second) {
+        refuse("the key " + in_quotes(key) + " stands twice");
+      }
+    }
+    if (read.find('\0') != std::string::npos) refuse(in_quotes(key) + " holds a NUL character");
     return true;
   };
   try {
-    Json json = Json::parse(line, check);
-    if (!json.is_object()) {
-      refuse("not a JSON object: each line is one, like {\"id\": \"a\", \"prompt\": \"...\"}");
-    }
-    return json;
+    json_ = Json::parse(text, check);
   } catch (const Json::exception& error) {
     refuse("no valid JSON: " + io::describe_json_error(error));
   }
+  if (!json_.is_object()) {
+    refuse("not a JSON object: each line is one, like {\"id\": \"a\", \"prompt\": \"...\"}");
+  }
+}
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view blank = " \t\r\n";
+  text.remove_prefix(std::min(text.find_first_not_of(blank), text.size()));
+  return text.substr(0, text.find_last_not_of(blank) + 1);
+}
+
+std::string_view Line::as_written(std::string_view key) const {
+  const std::size_t wanted = places_.find(key)->second;
+  int depth = 0;
+  std::size_t place = 0, begin = 0;
+  for (std::size_t at = 0; at < text_.size(); ++at) {
+    switch (text_[at]) {
+      case '"':
+        while (text_[++at] != '"') at += text_[at] == '\\' ? 1 : 0;
+        break;
+      case '{':
+      case '[':
+        ++depth;
+        break;
+      case ':':
+        if (depth == 1) begin = at + 1;
+        break;
+      case ',':
+        if (depth == 1 && place++ == wanted) return trimmed(text_.substr(begin, at - begin));
+        break;
+      case '}':
+      case ']':
+        if (--depth == 0) return trimmed(text_.substr(begin, at - begin));
+        break;
+    }
+  }
+  return {};  // not of valid JSON
+}
+
+// Null and a text are content too, as a list of parts is.
+void check_content(const Json& content, const std::string& where) {
+  if (content.is_null() || content.is_string()) return;
+  if (!content.is_array()) refuse(where + ": its \"content\" is neither text, null nor a list");
+  for (const Json& part : content) {
+    if (!part.is_object()) {
+      refuse(where +
+             ": a part of its \"content\" is no object like {\"type\": \"text\", "
+             "\"text\": \"...\"}");
+    }
+    const auto type = part.find("type");
+    if (type == part.end() || !type->is_string()) continue;
+    if (std::ranges::find(kMediaTypes, type->get_ref<const std::string&>()) != kMediaTypes.end()) {
+      refuse(where + ": a part of its \"content\" is of type " +
+             in_quotes(type->get_ref<const std::string&>()) +
+             "; Sluice answers text, so leave that part out");
+    }
+  }
+}
+
+void check_messages(const Json& messages) {
+  if (!messages.is_array() || messages.empty()) {
+    refuse(
+        "\"messages\" is not a list of at least one message like {\"role\": \"user\", "
+        "\"content\": \"...\"}");
+  }
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const std::string where = "\"messages\": the one at position " + std::to_string(i);
+    const Json& message = messages[i];
+    const auto role = message.is_object() ? message.find("role") : message.end();
+    if (!message.is_object() || role == message.end() || !role->is_string()) {
+      refuse(where + " is not an object with a text as its \"role\"");
+    }
+    if (const auto content = message.find("content"); content != message.end()) {
+      check_content(*content, where);
+    }
+  }
+}
+
+void check_variables(const Json& variables) {
+  if (!variables.is_object()) refuse("\"chat_template_kwargs\" is not an object");
+  for (const auto name : kNoVariables) {
+    if (!variables.contains(name)) continue;
+    refuse("\"chat_template_kwargs\" cannot set " + in_quotes(name) +
+           ": an answer of the model always follows, and the rest stands beside \"messages\"");
+  }
+}
+
+// Requires: each part has been checked.
+std::optional<Chat> chat_in(const Line& line) {
+  const auto part = [&](const char* key) {
+    return line.has(key) ? std::string(line.as_written(key)) : std::string();
+  };
+  if (line.has("messages")) {
+    return Chat{.messages = part("messages"),
+                .tools = part("tools"),
+                .documents = part("documents"),
+                .variables = part("chat_template_kwargs")};
+  }
+  for (const char* key : {"tools", "documents", "chat_template_kwargs"}) {
+    if (line.has(key)) refuse(in_quotes(key) + " goes with \"messages\" only");
+  }
+  return std::nullopt;
+}
+
+void check_one_way(const Line& line) {
+  const int ways = line.has("prompt") + line.has("messages") + line.has("token_ids");
+  if (ways == 1) return;
+  refuse(std::string(ways == 0 ? "none" : "more than one") +
+         " of \"prompt\", \"messages\" and \"token_ids\"; one of them says what to answer");
 }
 
 }  // namespace
 
-Prompt parse_prompt(std::string_view line) {
-  const Json json = parse_object(line);
+Prompt parse_prompt(std::string_view text) {
+  const Line line(text);
   Prompt prompt;
-  for (const auto& [key, value] : json.items()) {
+  for (const auto& [key, value] : line.json().items()) {
     if (key == "id") {
       prompt.id = id_from(value);
     } else if (key == "prompt") {
       prompt.text = text_from(value);
+    } else if (key == "messages") {
+      check_messages(value);
+    } else if (key == "tools" || key == "documents") {
+      if (!value.is_array()) refuse(in_quotes(key) + " is not a list");
+    } else if (key == "chat_template_kwargs") {
+      check_variables(value);
     } else if (key == "token_ids") {
       prompt.token_ids = token_ids_from(value, "token_ids");
     } else if (key == "max_tokens") {
@@ -163,10 +299,8 @@ Prompt parse_prompt(std::string_view line) {
       refuse_key(key);
     }
   }
-  if (json.contains("prompt") == prompt.token_ids.has_value()) {
-    refuse(prompt.token_ids ? "both \"prompt\" and \"token_ids\"; one of them says what to answer"
-                            : "neither \"prompt\" nor \"token_ids\"");
-  }
+  check_one_way(line);
+  prompt.chat = chat_in(line);
   if (prompt.token_ids && prompt.token_ids->empty()) refuse("\"token_ids\" is empty");
   if (prompt.stop_token_ids.size() > kStopTokenIdsMax) {
     refuse("\"stop_token_ids\" has more than " + std::to_string(kStopTokenIdsMax) + " ids");
@@ -179,16 +313,36 @@ std::string to_line(const Prompt& prompt) {
   line["id"] = prompt.id;
   if (prompt.token_ids) {
     line["token_ids"] = *prompt.token_ids;
-  } else {
+  } else if (!prompt.chat) {
     line["prompt"] = prompt.text;
   }
   if (prompt.max_tokens) line["max_tokens"] = *prompt.max_tokens;
   if (prompt.ignore_eos) line["ignore_eos"] = *prompt.ignore_eos;
   if (!prompt.stop_token_ids.empty()) line["stop_token_ids"] = prompt.stop_token_ids;
+  std::string text;
   try {
-    return line.dump();
+    text = line.dump();
   } catch (const nlohmann::json::exception&) {
     throw Error("prompt " + in_quotes(prompt.id) + " is not UTF-8");
+  }
+  if (!prompt.chat) return text;
+  text.pop_back();
+  const auto add = [&](const char* key, const std::string& json) {
+    if (!json.empty()) text.append(",\"").append(key).append("\":").append(json);
+  };
+  add("messages", prompt.chat->messages);
+  add("tools", prompt.chat->tools);
+  add("documents", prompt.chat->documents);
+  add("chat_template_kwargs", prompt.chat->variables);
+  return text + "}";
+}
+
+Chat user_turn(std::string_view text) {
+  const nlohmann::ordered_json turn = {{"role", "user"}, {"content", text}};
+  try {
+    return {.messages = "[" + turn.dump() + "]"};
+  } catch (const nlohmann::json::exception&) {
+    throw Error("the text is not UTF-8");
   }
 }
 

@@ -10,6 +10,7 @@
 #include "jobs/io/fd.h"
 #include "jobs/io/json.h"
 #include "jobs/io/line_reader.h"
+#include "jobs/io/scratch.h"
 #include "jobs/io/utf8.h"
 #include "jobs/limits.h"
 
@@ -22,19 +23,6 @@ constexpr std::size_t kWriteBytes = std::size_t{1} << 18;
 
 bool is_blank(std::string_view line) {
   return line.find_first_not_of(" \t\r") == std::string_view::npos;
-}
-
-// Refuses by name what a later version reads; true for plain text, false for JSONL.
-bool is_plain_text(const std::filesystem::path& input) {
-  const auto extension = input.extension();
-  if (input == "-") {
-    throw Error("reading prompts from stdin belongs to a later version: give a file");
-  }
-  if (extension == ".gz" || extension == ".zst") {
-    throw Error(input.string() + ": reading compressed prompts belongs to a later version: " +
-                (extension == ".gz" ? "gunzip" : "unzstd") + " it first");
-  }
-  return extension == ".txt";
 }
 
 Prompt parse_text_line(std::string_view line) {
@@ -51,10 +39,16 @@ Prompt parse_text_line(std::string_view line) {
 }
 
 // The prompt of a user's line, its id filled in.
-Prompt parse_line(std::string_view line, std::int64_t number, bool plain_text) {
+Prompt parse_line(std::string_view line, std::int64_t number, bool plain_text,
+                  const NormaliseOptions& options) {
   if (number == 1 && line.starts_with(kByteOrderMark)) line.remove_prefix(kByteOrderMark.size());
   Prompt prompt = plain_text ? parse_text_line(line) : parse_prompt(line);
   if (prompt.id.empty()) prompt.id = std::to_string(number);
+  if (prompt.chat && options.raw) {
+    throw Error(
+        "\"messages\" are a chat, and raw was asked for; leave out raw, or write the text "
+        "that the model is to go on with as \"prompt\"");
+  }
   return prompt;
 }
 
@@ -67,23 +61,20 @@ void add_problem(PromptSummary& summary, std::int64_t line, const std::string& w
   if (shown.size() > PromptSummary::kProblemsShown) shown.pop_back();
 }
 
-// Finds ids that stand twice with 24 bytes a prompt: equal hashes are only a suspicion, the lines
-// themselves are read again. A deque, because a vector that doubles would need three times that.
+// Finds ids that stand twice with 24 bytes a prompt: equal hashes are only a suspicion, the ids
+// themselves are put aside. A deque, because a vector that doubles would need three times that.
 class IdIndex {
  public:
-  struct Entry {
-    std::uint64_t hash = 0;
-    std::int64_t line = 0;
-    std::int64_t offset = 0;
-  };
+  explicit IdIndex(const std::filesystem::path& scratch_folder) : ids_(scratch_folder) {}
 
-  void add(std::string_view id, std::int64_t line, std::int64_t offset) {
-    entries_.push_back({std::hash<std::string_view>()(id), line, offset});
+  void add(const std::string& id, std::int64_t line) {
+    const auto place = ids_.append({id.c_str(), id.size() + 1});  // ids hold no NUL
+    entries_.push_back({std::hash<std::string>()(id), line, place});
   }
 
-  // Calls repeated(id, entry, the first line with this id) for each line but the first of an id.
-  template <class ReadId, class Repeated>
-  void find_repeats(ReadId read_id, Repeated repeated) {
+  // Calls repeated(id, line, the first line with this id) for each line but the first of an id.
+  template <class Repeated>
+  void find_repeats(Repeated repeated) {
     std::ranges::sort(entries_, {}, [](const Entry& e) { return std::pair(e.hash, e.line); });
     for (auto begin = entries_.begin(); begin != entries_.end();) {
       const auto end = std::find_if(begin, entries_.end(),
@@ -92,7 +83,7 @@ class IdIndex {
         const std::string id = read_id(*begin);
         const auto others = std::stable_partition(
             begin + 1, end, [&](const Entry& entry) { return read_id(entry) == id; });
-        for (auto same = begin + 1; same != others; ++same) repeated(id, *same, begin->line);
+        for (auto same = begin + 1; same != others; ++same) repeated(id, same->line, begin->line);
         begin = others;
       }
       begin = end;
@@ -100,7 +91,18 @@ class IdIndex {
   }
 
  private:
+  struct Entry {
+    std::uint64_t hash = 0;
+    std::int64_t line = 0;
+    std::int64_t place = 0;  // in ids_
+  };
+
+  std::string read_id(const Entry& entry) {
+    return ids_.read(entry.place, kPromptIdBytesMax + 1).c_str();
+  }
+
   std::deque<Entry> entries_;
+  io::Scratch ids_;
 };
 
 // Lines into a file, durable after close(); with an empty path, nowhere.
@@ -135,60 +137,64 @@ class LineWriter {
 
 }  // namespace
 
+std::string input_name(const std::filesystem::path& input) {
+  if (input == "-") return "stdin";
+  const bool packed = input.extension() == ".gz" || input.extension() == ".zst";
+  return packed ? input.stem() : input.filename();
+}
+
 PromptSummary normalise_prompts(const NormaliseOptions& options) {
-  const bool plain_text = is_plain_text(options.input);
+  const bool plain_text = input_name(options.input).ends_with(".txt");
   io::LineReader reader(options.input, kInputLineBytesMax);
   LineWriter writer(options.output);
-  IdIndex ids;
+  IdIndex ids(options.output.empty() ? std::filesystem::temp_directory_path()
+                                     : options.output.parent_path());
   PromptSummary summary;
 
   std::int64_t number = 0, next_progress = kProgressEveryBytes;
   while (const auto line = reader.next()) {
     ++number;
     if (options.progress && line->end >= next_progress) {
-      options.progress(line->end, options.progress_context);
+      options.progress(reader.input().file_bytes_read(), options.progress_context);
       next_progress = line->end + kProgressEveryBytes;
     }
     if (line->too_long) {
       add_problem(summary, number,
                   "longer than " + std::to_string(kInputLineBytesMax >> 20) + " MiB");
-    } else if (is_blank(line->text)) {
-      ++summary.blank_lines;
-    } else {
-      try {
-        const Prompt prompt = parse_line(line->text, number, plain_text);
-        writer.write(prompt);
-        if (!plain_text) ids.add(prompt.id, number, line->begin);  // line numbers differ anyway
-        if (plain_text && summary.prompts == 0) {
-          summary.looks_like_jsonl = io::is_json_object(line->text);
-        }
-        ++summary.prompts;
-        summary.output_tokens_max += prompt.max_tokens.value_or(options.default_max_tokens);
-      } catch (const Error& error) {
-        add_problem(summary, number, error.what());
-      }
+      continue;
     }
+    if (is_blank(line->text)) {
+      ++summary.blank_lines;
+      continue;
+    }
+    Prompt prompt;
+    try {
+      prompt = parse_line(line->text, number, plain_text, options);
+    } catch (const Error& error) {
+      add_problem(summary, number, error.what());
+      continue;
+    }
+    writer.write(prompt);
+    if (!plain_text) ids.add(prompt.id, number);  // line numbers differ anyway
+    if (plain_text && summary.prompts == 0) {
+      summary.looks_like_jsonl = io::is_json_object(line->text);
+    }
+    ++summary.prompts;
+    summary.chats += prompt.chat || (options.chat && !prompt.token_ids);
+    summary.output_tokens_max += prompt.max_tokens.value_or(options.default_max_tokens);
   }
 
-  if (reader.has_changed()) {
+  if (reader.input().has_changed()) {
     throw Error(options.input.string() + " changed while it was read; try again when it is whole");
   }
-  ids.find_repeats(
-      [&](const IdIndex::Entry& entry) {
-        reader.seek(entry.offset);
-        const auto line = reader.next();
-        return line ? parse_line(line->text, entry.line, plain_text).id : std::string();
-      },
-      [&](const std::string& id, const IdIndex::Entry& entry, std::int64_t first_line) {
-        const std::string what =
-            "the id \"" + id + "\" was used in line " + std::to_string(first_line) +
-            " already; ids must differ (a line without one has its line number)";
-        add_problem(summary, entry.line, what);
-        LineProblem& first = summary.first_repeat;
-        if (summary.repeated_ids++ == 0 || entry.line < first.line) {
-          first = {.line = entry.line, .what = what};
-        }
-      });
+  ids.find_repeats([&](const std::string& id, std::int64_t line, std::int64_t first_line) {
+    const std::string what = "the id \"" + id + "\" was used in line " +
+                             std::to_string(first_line) +
+                             " already; ids must differ (a line without one has its line number)";
+    add_problem(summary, line, what);
+    LineProblem& first = summary.first_repeat;
+    if (summary.repeated_ids++ == 0 || line < first.line) first = {.line = line, .what = what};
+  });
   if (summary.prompts == 0 && summary.problem_count == 0) {
     add_problem(summary, 0, "no prompts: the file is empty or holds only blank lines");
   }

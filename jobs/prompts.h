@@ -1,6 +1,6 @@
-// Prompts as users bring them (.txt, JSONL) and as the worker reads them (prompts.jsonl, one line a
-// prompt, index = line). Both ways stream: nothing here grows with the input except 24 bytes a
-// prompt for finding repeated ids.
+// Prompts as users bring them (.txt, JSONL, packed or not) and as the worker reads them
+// (prompts.jsonl, one line a prompt, index = line). Both ways stream: nothing here grows with the
+// input except 24 bytes a prompt for finding repeated ids.
 #pragma once
 
 #include <cstdint>
@@ -13,10 +13,24 @@
 
 namespace sluice::jobs {
 
+// A conversation, of which a model's template makes text. Each part is JSON as its line had it;
+// an empty one is not there.
+struct Chat {
+  std::string messages;                    // a list, not empty, of objects with a text "role"
+  std::string tools = {}, documents = {};  // lists
+  std::string variables = {};              // an object: the line's "chat_template_kwargs"
+
+  std::size_t bytes() const {
+    return messages.size() + tools.size() + documents.size() + variables.size();
+  }
+};
+Chat user_turn(std::string_view text);  // that one turn; throws jobs::Error when it is not UTF-8
+
 struct Prompt {
   std::int64_t index = 0;  // from 0, in input order
   std::string id;          // the line's own, or its 1-based line number
-  std::string text;        // used when `token_ids` is not set
+  std::string text;        // used when neither of these two is set
+  std::optional<Chat> chat;
   std::optional<std::vector<std::int32_t>> token_ids;
   std::optional<int> max_tokens;
   std::optional<bool> ignore_eos;
@@ -37,6 +51,7 @@ struct LineProblem {
 // it, as it is found only at the end: such an input is not to be used.
 struct PromptSummary {
   std::int64_t prompts = 0;
+  std::int64_t chats = 0;              // of them: a chat template will make text of them
   std::int64_t blank_lines = 0;        // skipped
   bool looks_like_jsonl = false;       // plain text whose first prompt is a JSON object
   std::int64_t output_tokens_max = 0;  // sum of each prompt's max_tokens
@@ -48,15 +63,21 @@ struct PromptSummary {
   static constexpr int kProblemsShown = 20;
 };
 
-// Reads `input` (.txt: a prompt a line; else JSONL with `prompt` or `token_ids`), checks every line
-// (JSON, UTF-8, types, unknown or not yet supported keys, repeated ids) and writes the good ones,
-// durably, to `output` (empty path: only checks). A problem that is not one line's has line 0.
-// Throws jobs::Error when a file cannot be read or written; problems of lines are in the summary.
-// `default_max_tokens` only feeds output_tokens_max. `progress(bytes_read)` is called now and then.
+// The input's file name without .gz or .zst; "-", which is standard input, is "stdin".
+std::string input_name(const std::filesystem::path& input);
+
+// Reads `input` (.txt: a prompt a line; else JSONL with `prompt`, `messages` or `token_ids`; both
+// also packed, .gz or .zst), checks every line (JSON, UTF-8, types, unknown or not yet supported
+// keys, repeated ids) and writes the good ones, durably, to `output` (empty path: only checks). A
+// problem that is not one line's has line 0. Throws jobs::Error when a file cannot be read,
+// unpacked or written; problems of lines are in the summary. `default_max_tokens` only feeds
+// output_tokens_max. `progress(bytes_read)`, of the file as it is, is called now and then.
 struct NormaliseOptions {
   std::filesystem::path input;
   std::filesystem::path output = {};
   int default_max_tokens = 256;
+  bool chat = false;  // each `prompt` is a user's turn of a chat
+  bool raw = false;   // no line may be a chat
   void (*progress)(std::int64_t bytes_read, void* context) = nullptr;
   void* progress_context = nullptr;
 };

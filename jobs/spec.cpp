@@ -44,6 +44,7 @@ static void fields(io::Record& record, JobSpec& spec) {
   record("uid", spec.uid);
   record("name", spec.name);
   record("input", spec.input);
+  record("submitted_unix_s", spec.submitted_unix_s);
   record.need()("prompt_count", spec.prompt_count);
   record.need()("model", spec.model);
   record("model_bytes", spec.model_bytes);
@@ -55,6 +56,9 @@ static void fields(io::Record& record, JobSpec& spec) {
   record("token_budget", spec.token_budget);
   record("ignore_eos", spec.ignore_eos);
   record("stop_token_ids", spec.stop_token_ids);
+  record("chat", spec.chat);
+  record("raw", spec.raw);
+  record("chat_template", spec.chat_template);
   record("precision", spec.precision);
   record("head_split", spec.head_split);
   record("backend", spec.backend);

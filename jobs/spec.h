@@ -44,7 +44,8 @@ struct JobSpec {
   JobId job = 0;
   std::string uid;
   std::string name;
-  std::string input;  // where the prompts came from, for people
+  std::string input;                  // where the prompts came from, for people
+  std::int64_t submitted_unix_s = 0;  // the time that chat templates are told, in each run
   std::int64_t prompt_count = 0;
 
   std::string model;  // absolute path
@@ -58,11 +59,14 @@ struct JobSpec {
   int token_budget = 128;  // tokens in a micro-batch, at most
   bool ignore_eos = false;
   std::vector<std::int32_t> stop_token_ids;  // beside the model's own
-  std::string precision = "fast";            // fast, high or exact
-  std::string head_split = "auto";           // auto, on or off
-  std::string backend = "cpu";               // cpu
-  int threads = 1;                           // per rank
-  std::string fsync = "group";               // group | none: how results are made durable
+  bool chat = false;                         // a prompt that is a text is a user's turn of a chat
+  bool raw = false;                          // no prompt was to be a chat
+  std::string chat_template;  // where Layout::chat_template() came from; empty: the model's own
+  std::string precision = "fast";   // fast, high or exact
+  std::string head_split = "auto";  // auto, on or off
+  std::string backend = "cpu";      // cpu
+  int threads = 1;                  // per rank
+  std::string fsync = "group";      // group | none: how results are made durable
 
   std::string executor;                      // slurm | local
   std::string launcher = "srun --mpi=pmix";  // or mpirun

@@ -1,32 +1,14 @@
 #include "jobs/io/line_reader.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-
 namespace sluice::jobs::io {
 namespace {
 
 constexpr std::size_t kBlockBytes = std::size_t{64} << 10;
 
-FileVersion version_of(int fd, const std::filesystem::path& path) {
-  struct stat facts {};
-  if (::fstat(fd, &facts) < 0) throw_errno("read", path);
-  return {
-      .bytes = facts.st_size,
-      .modified_ns = facts.st_mtim.tv_sec * std::int64_t{1'000'000'000} + facts.st_mtim.tv_nsec};
-}
-
 }  // namespace
 
 LineReader::LineReader(const std::filesystem::path& path, std::size_t line_bytes_max)
-    : path_(path),
-      fd_(open_read(path)),
-      opened_(version_of(fd_.get(), path)),
-      line_bytes_max_(line_bytes_max),
-      block_(kBlockBytes) {}
+    : input_(path), line_bytes_max_(line_bytes_max), block_(kBlockBytes) {}
 
 void LineReader::seek(std::int64_t offset) {
   const auto block_begin = position_ - static_cast<std::int64_t>(used_);
@@ -35,22 +17,15 @@ void LineReader::seek(std::int64_t offset) {
     position_ = offset;
     return;
   }
-  if (::lseek(fd_.get(), offset, SEEK_SET) < 0) throw_errno("read", path_);
+  input_.seek(offset);
   used_ = filled_ = 0;
   position_ = offset;
 }
 
-bool LineReader::has_changed() const { return version_of(fd_.get(), path_) != opened_; }
-
 bool LineReader::fill() {
-  ssize_t got = 0;
-  do {
-    got = ::read(fd_.get(), block_.data(), block_.size());
-  } while (got < 0 && errno == EINTR);
-  if (got < 0) throw_errno("read", path_);
   used_ = 0;
-  filled_ = static_cast<std::size_t>(got);
-  return got > 0;
+  filled_ = input_.read(block_);
+  return filled_ > 0;
 }
 
 std::optional<Line> LineReader::next() {

@@ -19,6 +19,8 @@ using tests::require;
 constexpr tests::MemoryBound kLineMemory{.per_byte = 64};
 // The reader's block, the writer's, and 24 bytes a prompt in pieces of a deque.
 constexpr tests::MemoryBound kFileMemory{.base = std::size_t{512} << 10, .per_byte = 128};
+// Zstd's window of 128 MiB, and a longest line as it grows.
+constexpr tests::MemoryBound kPackedMemory{.base = std::size_t{256} << 20};
 
 void check_line(std::string_view line) {
   auto prompt = tests::parse_or_refuse<jobs::Error>(kLineMemory, line.size(),
@@ -29,16 +31,18 @@ void check_line(std::string_view line) {
   require(jobs::to_line(jobs::parse_prompt(written)) == written, "a written prompt reads back");
 }
 
-// Files in memory: the input under two names, since the name says what it is.
+// Files in memory: the input under several names, since the name says what it is.
 struct Files {
   tests::MemoryFile memory;
   tests::TempDir dir;
   std::filesystem::path text = dir / "in.txt", jsonl = dir / "in.jsonl";
+  std::filesystem::path gzip = dir / "in.txt.gz", zstd = dir / "in.txt.zst";
   tests::MemoryFile once, twice;
 
   Files() {
-    std::filesystem::create_symlink(memory.path(), text);
-    std::filesystem::create_symlink(memory.path(), jsonl);
+    for (const auto& name : {text, jsonl, gzip, zstd}) {
+      std::filesystem::create_symlink(memory.path(), name);
+    }
   }
 };
 
@@ -71,6 +75,14 @@ void check_file(const Files& files, const std::filesystem::path& input, std::siz
           "and comes out as it went in");
 }
 
+// What is in it is the plain file's to be checked for.
+void check_packed(const std::filesystem::path& input, std::size_t size) {
+  const auto summary = tests::parse_or_refuse<jobs::Error>(
+      kPackedMemory, size, [&] { return jobs::normalise_prompts({.input = input}); });
+  require(!summary || summary->prompts + summary->problem_count > 0,
+          "there are prompts or problems");
+}
+
 }  // namespace
 }  // namespace sluice
 
@@ -81,5 +93,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   files.memory.write(bytes);
   sluice::check_file(files, files.text, size);
   sluice::check_file(files, files.jsonl, size);
+  sluice::check_packed(files.gzip, size);
+  sluice::check_packed(files.zstd, size);
   return 0;
 }

@@ -11,6 +11,7 @@ TEST(Layout, NamesEveryFileOfAJobDirectory) {
   const RunId run{.attempt = 2, .restart = 1};
   EXPECT_EQ(job.spec(), "/root/7-0a1b2c3d/spec.json");
   EXPECT_EQ(job.prompts(), "/root/7-0a1b2c3d/prompts.jsonl");
+  EXPECT_EQ(job.chat_template(), "/root/7-0a1b2c3d/chat_template.jinja");
   EXPECT_EQ(job.script(2), "/root/7-0a1b2c3d/script-2.sh");
   EXPECT_EQ(job.local(2), "/root/7-0a1b2c3d/local-2.json");
   EXPECT_EQ(job.cancel_request(), "/root/7-0a1b2c3d/cancel");

@@ -9,6 +9,7 @@
 #include <new>
 
 #include "jobs/prompts.h"
+#include "tests/jobs/packed.h"
 #include "tests/jobs/temp_dir.h"
 
 namespace {
@@ -59,6 +60,26 @@ TEST(NormaliseMemory, IsAtMost32BytesAPrompt) {
   RecordProperty("peak_bytes_20000", std::to_string(few));
   RecordProperty("peak_bytes_200000", std::to_string(many));
   EXPECT_LE(many - few, std::int64_t{32} * (kMany - kFew));
+}
+
+// 192 MiB of zeros, which no newline ends, out of a fifth of a megabyte.
+std::int64_t peak_of_unpacking(const char* name, const std::string& packed_16_mib) {
+  const tests::TempDir dir;
+  std::string bomb;
+  for (int i = 0; i < 12; ++i) bomb += packed_16_mib;
+  EXPECT_LT(bomb.size(), std::size_t{1} << 20);
+  const auto input = dir.write(name, bomb);
+  const std::int64_t before = live_bytes;
+  peak_bytes = before;
+  EXPECT_EQ(normalise_prompts({.input = input}).problem_count, 1);
+  return peak_bytes - before;
+}
+
+TEST(NormaliseMemory, DoesNotGrowWithWhatIsUnpacked) {
+  const std::string zeros(16 << 20, '0');
+  constexpr std::int64_t kMost = 64 << 20;  // the longest line, and a copy as it grew
+  EXPECT_LE(peak_of_unpacking("in.jsonl.gz", tests::gzip(zeros)), kMost);
+  EXPECT_LE(peak_of_unpacking("in.jsonl.zst", tests::zstd(zeros)), kMost);
 }
 
 }  // namespace

@@ -23,7 +23,9 @@ class Normalise : public testing::Test {
  protected:
   PromptSummary run(std::string_view input, std::string_view name = "in.jsonl") {
     dir_.write(name, input);
-    return normalise_prompts({.input = dir_ / name, .output = output()});
+    options_.input = dir_ / name;
+    options_.output = output();
+    return normalise_prompts(options_);
   }
   std::vector<Prompt> written() {
     std::vector<Prompt> prompts;
@@ -41,6 +43,7 @@ class Normalise : public testing::Test {
   }
 
   tests::TempDir dir_;
+  NormaliseOptions options_;
 };
 
 auto at_line(std::int64_t line, const std::string& what) {
@@ -86,12 +89,13 @@ TEST_F(Normalise, EachBadLineSaysWhatIsWrong) {
               AllOf(HasSubstr("no valid JSON"), HasSubstr("column 15")));
   EXPECT_THAT(problem("[\"a\"]"), HasSubstr("not a JSON object"));
   EXPECT_THAT(problem(std::string(20000, '[')), HasSubstr("nested too deeply"));
-  EXPECT_THAT(problem("{}"), HasSubstr("neither \"prompt\" nor \"token_ids\""));
-  EXPECT_THAT(problem(R"({"prompt": "a", "token_ids": [1]})"), HasSubstr("both"));
+  EXPECT_THAT(problem("{}"), HasSubstr("none of \"prompt\", \"messages\" and \"token_ids\""));
+  EXPECT_THAT(problem(R"({"prompt": "a", "token_ids": [1]})"), HasSubstr("more than one of"));
   EXPECT_THAT(problem(R"({"prompt": "a", "promt": "b"})"), HasSubstr("unknown key \"promt\""));
   EXPECT_THAT(problem(R"({"prompt": "a", "prompt": "b"})"), HasSubstr("\"prompt\" stands twice"));
   EXPECT_THAT(problem(R"({"prompt": 1})"), HasSubstr("\"prompt\" is not a string"));
-  EXPECT_THAT(problem(R"({"prompt": "a\u0000"})"), HasSubstr("NUL"));
+  EXPECT_THAT(problem(R"({"prompt": "a\u0000"})"), HasSubstr("\"prompt\" holds a NUL"));
+  EXPECT_THAT(problem(R"({"id": "a\u0000", "prompt": "a"})"), HasSubstr("\"id\" holds a NUL"));
   EXPECT_THAT(problem(std::string("{\"prompt\": \"a\0\"}", 16)), HasSubstr("NUL byte at byte 13"));
   EXPECT_THAT(problem("{\"prompt\": \"a\xff\"}"), HasSubstr("not UTF-8 at byte 13"));
   EXPECT_THAT(problem(R"({"prompt": "\ud800"})"), HasSubstr("no valid JSON"));
@@ -111,18 +115,118 @@ TEST_F(Normalise, EachBadLineSaysWhatIsWrong) {
 }
 
 TEST_F(Normalise, KeysOfLaterVersionsAreRefusedByName) {
-  EXPECT_THAT(problem(R"({"messages": []})"), HasSubstr("as text"));
-  for (const auto* key : {"messages", "custom_id", "top_p", "top_k", "seed", "stop", "n",
-                          "logprobs", "temperature"}) {
+  EXPECT_THAT(problem(R"({"custom_id": "a", "body": {"messages": []}})"),
+              AllOf(HasSubstr("OpenAI"), HasSubstr("belongs to a later version")));
+  for (const auto* key :
+       {"body", "custom_id", "top_p", "top_k", "seed", "stop", "n", "logprobs", "temperature"}) {
     EXPECT_THAT(problem("{\"prompt\": \"a\", \"" + std::string(key) + "\": 1}"),
                 AllOf(HasSubstr(key), HasSubstr("belongs to a later version")));
   }
-  EXPECT_THAT([&] { run("", "in.jsonl.gz"); },
-              testing::ThrowsMessage<Error>(HasSubstr("gunzip it first")));
-  EXPECT_THAT([&] { run("", "in.txt.zst"); },
-              testing::ThrowsMessage<Error>(HasSubstr("later version")));
-  EXPECT_THAT([] { normalise_prompts({.input = "-"}); },
-              testing::ThrowsMessage<Error>(HasSubstr("stdin")));
+}
+
+constexpr std::string_view kMessages =
+    R"([{"role":"user", "name" : "z","content":"\u00e9 \"]}, ","a":[1.0, 1e2,{"n":123456789012345678901}]}])";
+
+TEST_F(Normalise, ChatsAreKeptAsTheyWereWritten) {
+  const std::string tools = R"([{"type":"function","b":1,"a":2}])", documents = "[ ]",
+                    variables = R"({"enable_thinking":false})";
+  const auto summary = run("{\"id\":\"c\", \"messages\"\t:  " + std::string(kMessages) +
+                           " , \"tools\":" + tools + ", \"documents\": " + documents +
+                           ",\"chat_template_kwargs\":" + variables + ", \"max_tokens\":5 }\n");
+  EXPECT_EQ(summary.problem_count, 0);
+  EXPECT_EQ(summary.chats, 1);
+  const auto prompts = written();
+  ASSERT_EQ(prompts.size(), 1u);
+  ASSERT_TRUE(prompts[0].chat);
+  EXPECT_EQ(prompts[0].chat->messages, kMessages);
+  EXPECT_EQ(prompts[0].chat->tools, tools);
+  EXPECT_EQ(prompts[0].chat->documents, documents);
+  EXPECT_EQ(prompts[0].chat->variables, variables);
+  EXPECT_EQ(prompts[0].max_tokens, 5);
+  EXPECT_EQ(prompts[0].id, "c");
+}
+
+TEST_F(Normalise, KeysSpelledWithEscapesAreTheSame) {
+  EXPECT_EQ(parse_prompt(R"({"id":"a","m\u0065ssages":[{"role":"user"}]})").chat->messages,
+            R"([{"role":"user"}])");
+}
+
+TEST_F(Normalise, EveryContentThatTemplatesTakeIsTaken) {
+  for (const auto* message :
+       {R"({"role": "user", "content": ""})", R"({"role": "assistant", "content": null})",
+        R"({"role": "assistant", "tool_calls": [{"id": "1"}]})",
+        R"({"role": "tool", "tool_call_id": "1", "content": [{"type": "text", "text": "a"}]})",
+        R"({"role": "user", "content": []})", R"({"role": "user", "content": [{"text": "a"}]})"}) {
+    EXPECT_EQ(run("{\"messages\": [" + std::string(message) + "]}").problem_count, 0) << message;
+  }
+}
+
+TEST_F(Normalise, EachBadChatSaysWhatIsWrong) {
+  const auto with = [&](const std::string& messages, const std::string& more = "") {
+    return problem("{\"messages\": " + messages + more + "}");
+  };
+  const std::string good = R"([{"role": "user", "content": "a"}])";
+  for (const auto* none : {"[]", "{}", "\"Hi\"", "null"}) {
+    EXPECT_THAT(with(none), HasSubstr("\"messages\" is not a list of at least one message"));
+  }
+  EXPECT_THAT(with(R"([{"role": "user"}, {"content": "a"}])"),
+              HasSubstr("the one at position 1 is not an object with a text as its \"role\""));
+  EXPECT_THAT(with(R"(["Hi"])"), HasSubstr("the one at position 0"));
+  EXPECT_THAT(with(R"([{"role": 1}])"), HasSubstr("\"role\""));
+  EXPECT_THAT(with(R"([{"role": "user", "content": 1}])"),
+              HasSubstr("\"content\" is neither text, null nor a list"));
+  EXPECT_THAT(with(R"([{"role": "user", "content": ["a"]}])"), HasSubstr("is no object like"));
+  EXPECT_THAT(with(R"([{"role": "user", "content": [{"type": "image_url"}]}])"),
+              AllOf(HasSubstr("of type \"image_url\""), HasSubstr("leave that part out")));
+  EXPECT_THAT(with(R"([{"role": "user", "content": "a\u0000"}])"),
+              HasSubstr("\"messages\" holds a NUL"));
+  EXPECT_THAT(with(good, R"(, "prompt": "a")"), HasSubstr("more than one of"));
+  EXPECT_THAT(with(good, R"(, "tools": {})"), HasSubstr("\"tools\" is not a list"));
+  EXPECT_THAT(with(good, R"(, "documents": "a")"), HasSubstr("\"documents\" is not a list"));
+  EXPECT_THAT(with(good, R"(, "chat_template_kwargs": [])"), HasSubstr("is not an object"));
+  for (const std::string name : {"add_generation_prompt", "messages", "tools", "documents",
+                                 "continue_final_message", "chat_template"}) {
+    EXPECT_THAT(with(good, ", \"chat_template_kwargs\": {\"" + name + "\": false}"),
+                HasSubstr("cannot set \"" + name + "\""));
+  }
+  for (const std::string key : {"tools", "documents"}) {
+    EXPECT_THAT(problem("{\"prompt\": \"a\", \"" + key + "\": []}"),
+                HasSubstr("\"" + key + "\" goes with \"messages\" only"));
+  }
+  EXPECT_THAT(problem(R"({"token_ids": [1], "chat_template_kwargs": {}})"),
+              HasSubstr("goes with \"messages\" only"));
+}
+
+TEST_F(Normalise, ChatsMayBeNestedSoDeepAndNoDeeper) {
+  const auto nested = [](int depth) {  // the line, the list, the message and `depth` - 3 more
+    return R"({"messages": [{"role": "user", "x": )" + std::string(depth - 3, '[') +
+           std::string(depth - 3, ']') + "}]}";
+  };
+  EXPECT_EQ(run(nested(kPromptDepthMax)).problem_count, 0);
+  EXPECT_THAT(problem(nested(kPromptDepthMax + 2)), HasSubstr("nested too deeply (more than 64)"));
+}
+
+TEST_F(Normalise, CountsWhatATemplateWillMakeTextOf) {
+  const std::string lines =
+      "{\"messages\": [{\"role\": \"user\"}]}\n{\"prompt\": \"a\"}\n"
+      "{\"token_ids\": [1]}\n";
+  EXPECT_EQ(run(lines).chats, 1);
+  options_.chat = true;
+  EXPECT_EQ(run(lines).chats, 2);
+  EXPECT_EQ(run("a\nb\n", "in.txt").chats, 2);
+}
+
+TEST_F(Normalise, RawRefusesChatsLineByLine) {
+  options_.raw = true;
+  const auto summary = run("{\"prompt\": \"a\"}\n{\"messages\": [{\"role\": \"user\"}]}\n");
+  EXPECT_THAT(summary.problems, ElementsAre(at_line(2, "raw was asked for")));
+  EXPECT_EQ(summary.chats, 0);
+}
+
+TEST(Chat, OfOneTurnHoldsTheText) {
+  EXPECT_EQ(user_turn("a \"b\"\n\xe2\x82\xac").messages,
+            "[{\"role\":\"user\",\"content\":\"a \\\"b\\\"\\n\xe2\x82\xac\"}]");
+  EXPECT_THROW(user_turn("\xff"), Error);
 }
 
 TEST_F(Normalise, RepeatedIdsNameBothLines) {
@@ -206,11 +310,23 @@ TEST_F(Normalise, FindsTheSameRepeatsAsASetDoes) {
   std::set<std::string> seen;
   std::int64_t repeats = 0;
   for (int line = 1; line <= 3000; ++line) {
-    const auto id = std::to_string(random() % 5000);
+    const auto id =
+        std::to_string(random() % 5000) + std::string(60, 'i');  // more than fits in memory
     repeats += !seen.insert(id).second;
     input += "{\"id\": \"" + id + "\", \"prompt\": \"" + std::string(random() % 200, 'p') + "\"}\n";
   }
   EXPECT_EQ(run(input).problem_count, repeats);
+}
+
+TEST(Prompt, LineOfAChatSurvivesTheRoundTrip) {
+  Prompt prompt;
+  prompt.id = "a";
+  prompt.chat = Chat{.messages = std::string(kMessages), .variables = "{\"a\": 1}"};
+  prompt.ignore_eos = true;
+  const auto line = to_line(prompt);
+  EXPECT_EQ(to_line(parse_prompt(line)), line);
+  EXPECT_EQ(parse_prompt(line).chat->messages, kMessages);
+  EXPECT_EQ(parse_prompt(line).ignore_eos, true);
 }
 
 TEST(Prompt, LineSurvivesTheRoundTrip) {

@@ -24,6 +24,9 @@ JobSpec hostile_spec() {
   spec.job = 9007199254740993;  // not a double
   spec.uid = "0a1b2c3d";
   spec.name = spec.input = spec.model = spec.launcher = spec.worker = kHostile;
+  spec.submitted_unix_s = 1772719629;
+  spec.chat = spec.raw = true;
+  spec.chat_template = kHostile;
   spec.model_bytes = 1 << 20;
   spec.model_fingerprint = "00112233aabbccdd";
   spec.prompt_count = 1234567;
@@ -77,6 +80,9 @@ TEST(Spec, SurvivesTheRoundTripWithHostileStrings) {
   EXPECT_EQ(back.cluster.env, spec.cluster.env);
   EXPECT_EQ(back.cluster.pre_commands, spec.cluster.pre_commands);
   EXPECT_EQ(back.stop_token_ids, spec.stop_token_ids);
+  EXPECT_TRUE(back.chat && back.raw);
+  EXPECT_EQ(back.chat_template, kHostile);
+  EXPECT_EQ(back.submitted_unix_s, spec.submitted_unix_s);
   EXPECT_EQ(back.origin, spec.origin);
 }
 
@@ -142,6 +148,9 @@ TEST(Spec, KeysThatAreMissingHaveTheirDefaults) {
   const auto spec = parse_spec(R"({"format_version": 1, "job": 1, "prompt_count": 2, "model": "/m",
     "shape": {"nodes": 2, "ranks_per_node": 1, "replicas": 1, "stages": 2}})");
   EXPECT_EQ(spec.batch_size, JobSpec{}.batch_size);
+  EXPECT_FALSE(spec.chat || spec.raw);
+  EXPECT_EQ(spec.chat_template, "");
+  EXPECT_EQ(spec.submitted_unix_s, 0);
   EXPECT_TRUE(spec.cluster.requeue);
 }
 
