@@ -6,6 +6,7 @@
 #include <string>
 
 #include "jobs/exit_status.h"
+#include "jobs/files.h"
 #include "jobs/prompts.h"
 #include "jobs/results.h"
 #include "jobs/spec.h"
@@ -22,18 +23,18 @@ namespace {
 // The prompts as a job would hold them: checked, one line each. Removed with this object.
 class NormalisedPrompts {
  public:
-  NormalisedPrompts(const std::filesystem::path& input, int max_tokens)
+  explicit NormalisedPrompts(const GenerateOptions& options)
       : path_(std::filesystem::temp_directory_path() /
               ("sluice-generate-" + std::to_string(getpid()) + ".jsonl")) {
     summary_ = jobs::normalise_prompts(
-        {.input = input, .output = path_, .default_max_tokens = max_tokens});
+        {.input = options.prompts, .output = path_, .chat = options.chat, .raw = options.raw});
     if (summary_.problem_count == 0) return;
     std::string problems;
     for (const jobs::LineProblem& problem : summary_.problems) {
       problems += "\n  line " + std::to_string(problem.line) + ": " + problem.what;
     }
     std::filesystem::remove(path_);
-    throw Error(input.string() + ": " + std::to_string(summary_.problem_count) +
+    throw Error(options.prompts.string() + ": " + std::to_string(summary_.problem_count) +
                 " problem(s):" + problems);
   }
   ~NormalisedPrompts() {
@@ -45,6 +46,7 @@ class NormalisedPrompts {
 
   const std::filesystem::path& path() const { return path_; }
   std::int64_t count() const { return summary_.prompts; }
+  bool has_chats() const { return summary_.chats > 0; }
 
  private:
   std::filesystem::path path_;
@@ -62,22 +64,27 @@ jobs::JobSpec spec_of(const GenerateOptions& options) {
   spec.precision = options.precision;
   spec.head_split = options.head_split;
   spec.threads = options.threads;
+  spec.ignore_eos = options.ignore_eos;
   spec.stop_token_ids = options.stop_token_ids;
+  spec.chat = options.chat;
+  spec.submitted_unix_s = static_cast<std::int64_t>(jobs::unix_time_s());
   return spec;
 }
 
 }  // namespace
 
 int generate(const GenerateOptions& options, std::ostream& out) {
-  const auto model = model::Model::open(options.model);
-  const NormalisedPrompts normalised(options.prompts, options.max_tokens);
-  const auto mix = sample_mix(normalised.path(), model.tokenizer(), options.max_tokens);
-  const pipeline::Plan plan = make_plan(spec_of(options), model, mix, options.stages);
-  IntakeRules rules;
+  auto model = model::Model::open(options.model);
+  if (!options.chat_template.empty()) model.use_chat_template(options.chat_template);
+  const NormalisedPrompts normalised(options);
+  if (const auto problem = model.chat().problem(); problem && normalised.has_chats()) {
+    throw Error(*problem);
+  }
+  const jobs::JobSpec spec = spec_of(options);
+  IntakeRules rules = intake_rules(spec);
+  const auto mix = sample_mix(normalised.path(), model, rules);
+  const pipeline::Plan plan = make_plan(spec, model, mix, options.stages);
   rules.max_positions = plan.max_positions;
-  rules.max_tokens = options.max_tokens;
-  rules.ignore_eos = options.ignore_eos;
-  rules.stop_token_ids = options.stop_token_ids;
   const auto precision = *kernels::precision_named(options.precision);  // make_plan has seen to it
   const auto setup = [&](int) {
     return EngineSetup{

@@ -11,7 +11,10 @@ namespace sluice::worker {
 
 struct GenerateOptions {
   std::filesystem::path model;
-  std::filesystem::path prompts;  // .txt or JSONL, as `sluice submit` takes them
+  std::filesystem::path prompts;             // as `sluice submit` takes them
+  bool chat = false;                         // a prompt is a user's turn
+  bool raw = false;                          // no line may be a chat
+  std::filesystem::path chat_template = {};  // empty: the model's own
   int max_tokens = 256;
   int batch_size = 8;
   int token_budget = 128;

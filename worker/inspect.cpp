@@ -6,6 +6,7 @@
 #include <iomanip>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <ostream>
 #include <sstream>
 #include <string_view>
@@ -239,6 +240,17 @@ void print_split(const model::Model& model, int stages, std::ostream& out) {
   }
 }
 
+// Why no chat can be rendered; nullopt: nothing is in the way.
+std::optional<std::string> chat_problem(const model::Model& model,
+                                        const std::filesystem::path& chat_template) {
+  if (chat_template.empty()) return model.chat().problem();
+  try {
+    return model.chat().with_template(chat_template).problem();
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
 // What `use` says of the model; as JSON an error is an answer too.
 int answer(const InspectOptions& options, std::ostream& out,
            const std::function<void(const model::Model&)>& use) {
@@ -269,13 +281,16 @@ int inspect(const InspectOptions& options, std::ostream& out) {
 
 int check(const InspectOptions& options, std::ostream& out) {
   return answer(options, out, [&](const model::Model& model) {
+    const auto problem = chat_problem(model, options.chat_template);
     if (options.format == "json") {
       ordered_json json = {{"ok", true}};
       json.update(facts(model));
+      json["chat_problem"] = problem ? ordered_json(*problem) : ordered_json();
       print(json, out);
     } else {
       out << options.model.string() << ": supported (" << model.config().architecture << ", "
           << model.config().layers << " layers)\n";
+      if (problem) out << "no chats: " << *problem << '\n';
     }
   });
 }

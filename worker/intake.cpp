@@ -1,6 +1,9 @@
 #include "worker/intake.h"
 
 #include <algorithm>
+#include <ctime>
+#include <exception>
+#include <string>
 
 #include "worker/error.h"
 
@@ -18,43 +21,71 @@ std::optional<ItemError> refuse_beyond(const std::vector<std::int32_t>& ids, int
                               " is not in the vocabulary of " + std::to_string(vocab)};
 }
 
-std::variant<std::vector<std::int32_t>, ItemError> tokens_of(const jobs::Prompt& prompt,
-                                                             const text::Tokenizer& tokenizer,
-                                                             int vocab) {
-  std::vector<std::int32_t> ids;
-  if (prompt.token_ids) {
-    ids = *prompt.token_ids;
-    if (auto error = refuse_beyond(ids, vocab, "token id")) return *std::move(error);
-  } else {
-    try {
-      ids = tokenizer.encode(prompt.text, {.add_bos = true, .parse_special = true});
-    } catch (const Error& error) {
-      return ItemError{.code = "bad_text", .message = error.what()};
-    }
-  }
-  if (ids.empty()) {
-    return ItemError{.code = "empty_prompt",
-                     .message =
-                         "the prompt is empty and this model has no token that begins a "
-                         "text: give it at least one token"};
-  }
-  return ids;
-}
-
 }  // namespace
 
+IntakeRules intake_rules(const jobs::JobSpec& spec) {
+  return {.max_tokens = spec.max_tokens,
+          .ignore_eos = spec.ignore_eos,
+          .stop_token_ids = spec.stop_token_ids,
+          .chat = spec.chat,
+          .submitted_unix_s = spec.submitted_unix_s};
+}
+
+std::string render(const jobs::Chat& chat, const text::ModelChat& templates,
+                   std::int64_t submitted_unix_s) {
+  text::Conversation conversation{.messages = chat.messages,
+                                  .tools = chat.tools,
+                                  .documents = chat.documents,
+                                  .variables = chat.variables};
+  const std::time_t time = submitted_unix_s;
+  ::gmtime_r(&time, &conversation.local_time);
+  return templates.render(conversation);
+}
+
+std::variant<std::vector<std::int32_t>, ItemError> tokens_of(const jobs::Prompt& prompt,
+                                                             const model::Model& model,
+                                                             const IntakeRules& rules) {
+  if (prompt.token_ids) {
+    if (auto error = refuse_beyond(*prompt.token_ids, model.config().vocab, "token id")) {
+      return *std::move(error);
+    }
+    return *prompt.token_ids;
+  }
+  const bool is_chat = prompt.chat || rules.chat;
+  std::string text = prompt.text;
+  if (is_chat) {
+    try {
+      text = render(prompt.chat ? *prompt.chat : jobs::user_turn(text), model.chat(),
+                    rules.submitted_unix_s);
+    } catch (const std::exception& error) {
+      return ItemError{.code = "bad_chat", .message = error.what()};
+    }
+  }
+  try {
+    return model.tokenizer().encode(text, {.add_bos = !is_chat, .parse_special = true});
+  } catch (const Error& error) {
+    return ItemError{.code = "bad_text", .message = error.what()};
+  }
+}
+
 std::variant<batch::Sequence, ItemError> take_in(const jobs::Prompt& prompt,
-                                                 const text::Tokenizer& tokenizer, int vocab,
+                                                 const model::Model& model,
                                                  const IntakeRules& rules) {
-  auto tokens = tokens_of(prompt, tokenizer, vocab);
+  auto tokens = tokens_of(prompt, model, rules);
   if (auto* error = std::get_if<ItemError>(&tokens)) return std::move(*error);
-  if (auto error = refuse_beyond(prompt.stop_token_ids, vocab, "stop token id")) {
+  if (auto error = refuse_beyond(prompt.stop_token_ids, model.config().vocab, "stop token id")) {
     return *std::move(error);
   }
   batch::Sequence sequence;
   sequence.index = prompt.index;
   sequence.id = prompt.id;
   sequence.tokens = std::get<std::vector<std::int32_t>>(std::move(tokens));
+  if (sequence.tokens.empty()) {
+    return ItemError{.code = "empty_prompt",
+                     .message =
+                         "the prompt is empty and this model has no token that begins a "
+                         "text: give it at least one token"};
+  }
   const auto prompt_tokens = static_cast<std::int64_t>(sequence.tokens.size());
   if (prompt_tokens >= rules.max_positions) {
     return ItemError{.code = "prompt_too_long",
@@ -69,7 +100,8 @@ std::variant<batch::Sequence, ItemError> take_in(const jobs::Prompt& prompt,
   const auto& own = prompt.stop_token_ids;
   sequence.stop_token_ids.insert(sequence.stop_token_ids.end(), own.begin(), own.end());
   if (!prompt.ignore_eos.value_or(rules.ignore_eos)) {
-    for (const auto& stop : tokenizer.stop_tokens()) sequence.stop_token_ids.push_back(stop.id);
+    const auto& stops = model.tokenizer().stop_tokens();
+    for (const auto& stop : stops) sequence.stop_token_ids.push_back(stop.id);
   }
   return sequence;
 }

@@ -3,13 +3,15 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <variant>
 #include <vector>
 
 #include "jobs/prompts.h"
 #include "jobs/results.h"
+#include "jobs/spec.h"
 #include "worker/batch/sequence.h"
-#include "worker/text/tokenizer.h"
+#include "worker/model/model.h"
 
 namespace sluice::worker {
 
@@ -19,13 +21,28 @@ struct IntakeRules {
   int max_tokens = 256;
   bool ignore_eos = false;
   std::vector<std::int32_t> stop_token_ids = {};  // beside the model's own
+  bool chat = false;                              // a text is a user's turn
+  std::int64_t submitted_unix_s = 0;              // the time that chat templates are told
 };
+// All but max_positions, which a plan settles.
+IntakeRules intake_rules(const jobs::JobSpec& spec);
+
+// The text that a chat is to the model. Throws worker::Error: of this chat alone, or because there
+// is no template for any.
+std::string render(const jobs::Chat& chat, const text::ModelChat& templates,
+                   std::int64_t submitted_unix_s);
+
+// The ids that the model sees. A text begins with BOS where the model wants that; a chat has what
+// its template writes and nothing else, as transformers' apply_chat_template(tokenize=True).
+std::variant<std::vector<std::int32_t>, jobs::ItemError> tokens_of(const jobs::Prompt& prompt,
+                                                                   const model::Model& model,
+                                                                   const IntakeRules& rules);
 
 // max_tokens is cut to what fits into max_positions (the answer then ends with reason "length"); a
 // prompt that leaves no room for a single token is an error. ignore_eos ignores the model's own
 // stop tokens, not those the user named.
 std::variant<batch::Sequence, jobs::ItemError> take_in(const jobs::Prompt& prompt,
-                                                       const text::Tokenizer& tokenizer, int vocab,
+                                                       const model::Model& model,
                                                        const IntakeRules& rules);
 
 }  // namespace sluice::worker

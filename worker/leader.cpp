@@ -29,8 +29,7 @@ Leader::Leader(const model::Model& model, const pipeline::Plan& plan, const Inta
                model::PagePool(engine.kv_room(), kv_layout(model.config(), plan.token_budget))),
       prompts_enough_((plan.stages() + 1) * plan.batch_size),
       ports_(std::move(ports)),
-      ready_({.tokenizer = model.tokenizer(),
-              .vocab = model.config().vocab,
+      ready_({.model = model,
               .rules = rules,
               .ready_max = kMicroBatchesReady * static_cast<std::size_t>(plan.batch_size)},
              ports_.prompts) {}

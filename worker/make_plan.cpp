@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <string>
+#include <variant>
+#include <vector>
 
 #include "jobs/prompts.h"
 #include "worker/error.h"
@@ -58,21 +60,19 @@ void require_at_least_one(int value, const char* key) {
 
 }  // namespace
 
-pipeline::TokenMix sample_mix(const std::filesystem::path& prompts,
-                              const text::Tokenizer& tokenizer, int max_tokens) {
+pipeline::TokenMix sample_mix(const std::filesystem::path& prompts, const model::Model& model,
+                              const IntakeRules& rules) {
   jobs::PromptReader reader(prompts);
   std::size_t prompt_tokens = 0;
   std::int64_t output_tokens = 0, counted = 0;
   for (int i = 0; i < kPromptsSampled; ++i) {
     const auto prompt = reader.next();
     if (!prompt) break;
-    try {
-      prompt_tokens += prompt->token_ids ? prompt->token_ids->size()
-                                         : tokenizer.encode(prompt->text, {.add_bos = true}).size();
-    } catch (const Error&) {
-      continue;
-    }
-    output_tokens += prompt->max_tokens.value_or(max_tokens);
+    const auto tokens = tokens_of(*prompt, model, rules);
+    const auto* ids = std::get_if<std::vector<std::int32_t>>(&tokens);
+    if (!ids) continue;
+    prompt_tokens += ids->size();
+    output_tokens += prompt->max_tokens.value_or(rules.max_tokens);
     ++counted;
   }
   if (counted == 0) return {};

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "jobs/spec.h"
+#include "worker/intake.h"
 #include "worker/model/model.h"
 #include "worker/pipeline/agreement.h"
 #include "worker/pipeline/partition.h"
@@ -18,9 +19,9 @@ void require_supported(const jobs::JobSpec& spec);
 inline constexpr int kPromptsSampled = 64;
 
 // Tokens of a usual prompt and answer, from the first kPromptsSampled prompts of the job. A prompt
-// whose text cannot be read does not count.
-pipeline::TokenMix sample_mix(const std::filesystem::path& prompts,
-                              const text::Tokenizer& tokenizer, int max_tokens);
+// that no tokens can be made of does not count.
+pipeline::TokenMix sample_mix(const std::filesystem::path& prompts, const model::Model& model,
+                              const IntakeRules& rules);
 
 // What costs are on this machine, for a plan whose batch size and token budget are settled.
 using Calibrate = std::function<pipeline::CostScales(const pipeline::Plan& plan)>;

@@ -10,26 +10,10 @@
 namespace sluice::worker {
 namespace {
 
-constexpr std::array kLaterOptions = std::to_array<std::string_view>({"--temperature",
-                                                                      "--top-k",
-                                                                      "--top-p",
-                                                                      "--min-p",
-                                                                      "--repetition-penalty",
-                                                                      "--presence-penalty",
-                                                                      "--frequency-penalty",
-                                                                      "--logit-bias",
-                                                                      "--seed",
-                                                                      "--n",
-                                                                      "--logprobs",
-                                                                      "--stop",
-                                                                      "--chat",
-                                                                      "--raw",
-                                                                      "--chat-template",
-                                                                      "--kv-dtype",
-                                                                      "--replicas",
-                                                                      "--layout",
-                                                                      "--prefix-sharing",
-                                                                      "--task"});
+constexpr std::array kLaterOptions = std::to_array<std::string_view>(
+    {"--temperature", "--top-k", "--top-p", "--min-p", "--repetition-penalty", "--presence-penalty",
+     "--frequency-penalty", "--logit-bias", "--seed", "--n", "--logprobs", "--stop", "--kv-dtype",
+     "--replicas", "--layout", "--prefix-sharing", "--task"});
 constexpr std::array kLaterCommands = std::to_array<std::string_view>({"plan"});
 
 constexpr const char* kModelHelp =
@@ -58,17 +42,30 @@ void add_precision(CLI::App& command, std::string& precision) {
       ->capture_default_str();
 }
 
+template <class Options>
+void add_chat(CLI::App& command, Options& options) {
+  auto* chat = command.add_flag("--chat", options.chat, "A text is a user's turn of a chat");
+  command.add_flag("--raw", options.raw, "No line may be a chat (\"messages\")")->excludes(chat);
+  command.add_option("--chat-template", options.chat_template,
+                     "A Jinja template for chats, in place of the model's own");
+}
+
 void add_generate(CLI::App& app, GenerateCommand& command) {
   GenerateOptions& options = command.options;
   CLI::App* generate =
       app.add_subcommand("generate", "Answers prompts in one process, without a queue");
   generate->footer(
-      "Example: sluice-worker generate -m model.gguf -f prompts.jsonl --max-tokens 64 -o "
-      "answers.jsonl");
+      "Examples:\n"
+      "  sluice-worker generate -m model.gguf -f prompts.jsonl --max-tokens 64 -o answers.jsonl\n"
+      "  zcat questions.jsonl.gz | sluice-worker generate -m model.gguf --chat -f -");
   generate->add_option("-m,--model", options.model, kModelHelp)->required();
-  generate->add_option("-f,--file", options.prompts, "Prompts: .txt or JSONL")->required();
+  generate
+      ->add_option("-f,--file", options.prompts,
+                   "Prompts: .txt or JSONL, also .gz and .zst; - is stdin")
+      ->required();
   generate->add_option("-o,--output", command.out,
                        "Result lines go here; default: standard output");
+  add_chat(*generate, options);
   generate->add_option("--max-tokens", options.max_tokens, "Tokens to generate a prompt, at most")
       ->capture_default_str();
   generate->add_option("--batch-size", options.batch_size, "Sequences in a micro-batch, at most")
@@ -112,14 +109,17 @@ void add_tokenize(CLI::App& app, TokenizeOptions& options) {
   CLI::App* tokenize = app.add_subcommand("tokenize", "Token ids of texts");
   tokenize->add_option("-m,--model", options.model, kModelHelp)->required();
   auto* text = tokenize->add_option("--text", options.text, "One text");
-  auto* file = tokenize->add_option("-f,--file", options.file, "JSONL with id and text");
+  auto* file =
+      tokenize->add_option("-f,--file", options.file, "JSONL with id and text or messages");
   text->excludes(file);
+  add_chat(*tokenize, options);
   tokenize->add_flag("--bos", options.encode.add_bos, "Begin as the model wants texts to begin");
   tokenize->add_flag("!--no-special", options.encode.parse_special,
                      "Special tokens spelled in the text are plain text");
   tokenize->footer(
       "Prints a line {\"id\",\"ids\"} for each text. Examples:\n"
       "  sluice-worker tokenize -m model.gguf --text 'Hello world'\n"
+      "  sluice-worker tokenize -m model.gguf --chat --text 'Who are you?'\n"
       "  sluice-worker tokenize -m model.gguf --bos -f texts.jsonl > ids.jsonl");
 }
 
@@ -240,7 +240,10 @@ Command parse_command_line(int argc, const char* const* argv) {
       ->footer("Example: sluice-worker inspect model.gguf --stages 4")
       ->add_option("--stages", inspect.options.stages, "Say how so many stages would share it")
       ->check(CLI::PositiveNumber);
-  add_model_command(app, "check", "Whether this version can run a model", check.options);
+  add_model_command(app, "check", "Whether this version can run a model, and chats with it",
+                    check.options)
+      ->add_option("--chat-template", check.options.chat_template,
+                   "A Jinja template for chats, in place of the model's own");
   add_tokenize(app, tokenize);
   add_score(app, score);
   add_bench(app, bench);

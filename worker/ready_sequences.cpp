@@ -63,7 +63,7 @@ std::optional<TakenIn> ReadySequences::make() {
   }
   const auto prompt = window_.take();
   if (!prompt) return std::nullopt;
-  auto made = take_in(*prompt, setup_.tokenizer, setup_.vocab, setup_.rules);
+  auto made = take_in(*prompt, setup_.model, setup_.rules);
   if (auto* error = std::get_if<jobs::ItemError>(&made)) {
     return RefusedPrompt{.index = prompt->index, .id = prompt->id, .error = std::move(*error)};
   }

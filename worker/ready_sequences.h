@@ -20,7 +20,7 @@
 #include "worker/batch/prompt_window.h"
 #include "worker/batch/sequence.h"
 #include "worker/intake.h"
-#include "worker/text/tokenizer.h"
+#include "worker/model/model.h"
 
 namespace sluice::worker {
 
@@ -42,8 +42,7 @@ struct RefusedPrompt {
 using TakenIn = std::variant<batch::Sequence, RefusedPrompt>;
 
 struct IntakeSetup {
-  const text::Tokenizer& tokenizer;
-  int vocab = 0;
+  const model::Model& model;
   IntakeRules rules;
   std::size_t ready_max = 0;  // made ahead
   batch::WindowLimits window = {};

@@ -51,6 +51,7 @@ struct Job {
     try {
       spec = jobs::load_spec(layout.spec());
       model = model::Model::open(spec.model);
+      if (!spec.chat_template.empty()) model->use_chat_template(layout.chat_template());
       fingerprint = model::fingerprint(*model);
       refuse_another_model();
     } catch (const std::exception& error) {
@@ -175,7 +176,7 @@ Log& Run::log() {
 }
 
 pipeline::Plan Run::decide(const Job& job) {
-  const auto mix = sample_mix(layout_.prompts(), job.model->tokenizer(), job.spec.max_tokens);
+  const auto mix = sample_mix(layout_.prompts(), *job.model, intake_rules(job.spec));
   return make_plan(job.spec, *job.model, mix, world_.size(), [&](const pipeline::Plan& plan) {
     measured_ = calibrate(*job.model, mix, measuring_setup(job.spec, plan));
     return *measured_;
@@ -253,13 +254,10 @@ ReplicaReport Run::lead(const Job& job, const pipeline::Plan& plan, const Cores&
     if (stop_signal_seen() || writer_->cancel_requested()) supply.stop();
     return supply.stopped();
   };
+  IntakeRules rules = intake_rules(spec);
+  rules.max_positions = plan.max_positions;
   Leader leader(
-      *job.model, plan,
-      {.max_positions = plan.max_positions,
-       .max_tokens = spec.max_tokens,
-       .ignore_eos = spec.ignore_eos,
-       .stop_token_ids = spec.stop_token_ids},
-      engine,
+      *job.model, plan, rules, engine,
       {.prompts = {.next = [&] { return prompts.next(); },
                    .wait = [&](const std::stop_token& stop) { return prompts.wait(stop); },
                    .begin = [&] { cores.unpin_thread(); }},

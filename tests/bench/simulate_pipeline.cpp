@@ -39,11 +39,10 @@ std::vector<batch::Sequence> sequences_of(const jobs::Layout& layout, const jobs
     window.add(*std::move(prompt));
   }
   std::vector<batch::Sequence> sequences;
+  IntakeRules rules = intake_rules(spec);
+  rules.max_positions = model.config().context;
   while (const auto prompt = window.take()) {
-    auto taken = take_in(*prompt, model.tokenizer(), model.config().vocab,
-                         {.max_positions = model.config().context,
-                          .max_tokens = spec.max_tokens,
-                          .ignore_eos = true});
+    auto taken = take_in(*prompt, model, rules);
     auto& sequence = std::get<batch::Sequence>(taken);
     sequence.stop_token_ids.clear();
     sequences.push_back(std::move(sequence));
@@ -126,7 +125,7 @@ int main(int count, char** words) {
   jobs::JobSpec spec = jobs::load_spec(layout.spec());
   const auto model = model::Model::open(spec.model);
   const auto sequences = sequences_of(layout, spec, model);
-  const auto mix = sample_mix(layout.prompts(), model.tokenizer(), spec.max_tokens);
+  const auto mix = sample_mix(layout.prompts(), model, intake_rules(spec));
   std::vector<pipeline::Plan> plans;
   for (int stages = 1; stages <= std::atoi(words[2]); ++stages) {
     spec.shape = {.nodes = stages, .ranks_per_node = 1, .replicas = 1, .stages = stages};

@@ -24,9 +24,11 @@ std::vector<ReferenceCase> read_cases(const std::filesystem::path& path) {
   if (!file) throw std::runtime_error("cannot read " + path.string());
   std::vector<ReferenceCase> cases;
   for (std::string line; std::getline(file, line);) {
-    const auto json = nlohmann::json::parse(line);
+    const auto json = nlohmann::ordered_json::parse(line);
     ReferenceCase one;
     one.id = json.at("id").get<std::string>();
+    if (json.contains("messages")) one.messages = json["messages"].dump();
+    one.rendered = json.value("rendered", "");
     one.prompt = json.at("prompt_token_ids").get<std::vector<std::int32_t>>();
     one.output = json.at("output_token_ids").get<std::vector<std::int32_t>>();
     one.output_ignoring_eos = json.value("ignore_eos_output_token_ids", one.output);
@@ -67,7 +69,11 @@ jobs::Prompt prompt_of(const ReferenceCase& reference, std::int64_t index) {
   jobs::Prompt prompt;
   prompt.index = index;
   prompt.id = reference.id;
-  prompt.token_ids = reference.prompt;
+  if (reference.messages.empty()) {
+    prompt.token_ids = reference.prompt;
+  } else {
+    prompt.chat = jobs::Chat{.messages = reference.messages};
+  }
   prompt.max_tokens = reference.max_tokens;
   return prompt;
 }

@@ -22,6 +22,7 @@ namespace sluice::worker {
 // A line of tests/data/*/cases.jsonl or greedy.jsonl.
 struct ReferenceCase {
   std::string id;
+  std::string messages, rendered;  // of a chat: its JSON, and the text that it is to the model
   std::vector<std::int32_t> prompt, output, output_ignoring_eos;
   int max_tokens = 0;
   std::string finish_reason;
@@ -36,6 +37,7 @@ std::vector<std::filesystem::path> tiny_models();
 std::filesystem::path folder_of(const std::filesystem::path& tiny_model);
 std::string tiny_model_name(const std::filesystem::path& tiny_model);  // for GoogleTest
 
+// A chat where the case is one, else its ids.
 jobs::Prompt prompt_of(const ReferenceCase& reference, std::int64_t index);
 
 struct PipelineShape {

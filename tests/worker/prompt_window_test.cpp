@@ -53,6 +53,17 @@ TEST(PromptWindow, LongPromptCountsWhetherItIsTextOrIds) {
   EXPECT_THAT(drain(window), ElementsAre(3, 1, 0, 2));
 }
 
+TEST(PromptWindow, ChatsCountWithAllTheirParts) {
+  PromptWindow window(100);
+  const std::size_t none = (window.add(prompt(0, 100, 0)), window.bytes());
+  auto chat = prompt(1, 100, 0);
+  chat.chat = jobs::Chat{.messages = std::string(16000, ' '), .tools = "[]", .variables = "{}"};
+  window.add(chat);
+  EXPECT_EQ(window.bytes(), 2 * none + 16004);
+  EXPECT_THAT(drain(window), ElementsAre(1, 0));
+  EXPECT_EQ(window.bytes(), 0U);
+}
+
 TEST(PromptWindow, HoldsNoMoreThanItsLimits) {
   PromptWindow few(100, {.prompts = 3});
   for (int i = 0; i < 3; ++i) {

@@ -23,10 +23,7 @@ struct ReadySequencesTest : testing::Test {
                                           "tiny/smollm-tied-f16/model.gguf");
 
   IntakeSetup setup() const {
-    return {.tokenizer = model.tokenizer(),
-            .vocab = model.config().vocab,
-            .rules = {.max_positions = 512},
-            .ready_max = kReady};
+    return {.model = model, .rules = {.max_positions = 512}, .ready_max = kReady};
   }
 };
 

@@ -59,5 +59,14 @@ TEST(Fingerprint, SeesTheJsonFilesOfAFolder) {
   EXPECT_NE(fingerprint_of(folder), after);
 }
 
+TEST(Fingerprint, SeesTheChatTemplateOfAFolder) {
+  const tests::TempDir dir;
+  const auto folder = dir / "model";
+  std::filesystem::copy(kTiny / "smollm-tied-f16", folder);
+  const std::string before = fingerprint_of(folder);
+  std::ofstream(folder / "chat_template.jinja", std::ios::app) << " ";
+  EXPECT_NE(fingerprint_of(folder), before);
+}
+
 }  // namespace
 }  // namespace sluice::worker::model

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "tests/jobs/temp_dir.h"
 #include "tests/worker_model/memory_file.h"
 #include "tests/worker_model/tiny_model.h"
 #include "worker/error.h"
@@ -39,6 +40,30 @@ TEST(Check, SaysWhatSubmitMustKnow) {
             answer["weight_bytes"].get<int>());
   EXPECT_EQ(answer["file_bytes"], std::filesystem::file_size(kModel));
   EXPECT_THAT(answer["fingerprint"].get<std::string>(), testing::MatchesRegex("[0-9a-f]{16}"));
+  EXPECT_TRUE(answer["chat_problem"].is_null()) << answer["chat_problem"];
+}
+
+TEST(Check, SaysWhyChatsCannotBeRendered) {
+  const auto problem = [](const std::filesystem::path& model, const std::filesystem::path& with) {
+    std::ostringstream out;
+    EXPECT_EQ(check({.model = model, .format = "json", .chat_template = with}, out), 0);
+    const json why = json::parse(out.str())["chat_problem"];
+    return why.is_null() ? std::string() : why.get<std::string>();
+  };
+  const tests::TempDir dir;
+  const auto mute = dir / "model";
+  std::filesystem::copy(std::filesystem::path(kModel).parent_path(), mute);
+  std::filesystem::remove(mute / "chat_template.jinja");
+  std::filesystem::remove(mute / "tokenizer_config.json");
+  EXPECT_THAT(problem(mute, {}), HasSubstr("has no chat template; give one with"));
+  const tests::MemoryFile good("{{ messages }}"), bad("\n{% include 'x' %}");
+  EXPECT_EQ(problem(mute, good.path()), "");
+  EXPECT_EQ(problem(kModel, good.path()), "");
+  EXPECT_THAT(problem(kModel, bad.path()), HasSubstr("line 2: "));
+  EXPECT_THAT(problem(kModel, "/nowhere.jinja"), HasSubstr("/nowhere.jinja"));
+  std::ostringstream table;
+  EXPECT_EQ(check({.model = mute}, table), 0);
+  EXPECT_THAT(table.str(), HasSubstr("\nno chats: "));
 }
 
 TEST(Check, SaysWhyNot) {
@@ -92,6 +117,30 @@ TEST(Tokenize, AnswersEachTextOnALineOfItsOwn) {
   EXPECT_EQ(out.str(), "{\"id\":\"1\",\"ids\":[1017]}\n");
 }
 
+// Of tests/data/tiny/llama-rope3-tied-bf16/cases.jsonl, chat1.
+TEST(Tokenize, RendersChats) {
+  constexpr const char* kIds =
+      "1017,1019,84,514,198,39,916,314,11,536,78,538,912,30,1020,198,1019,64,313,448,298,83,198";
+  const std::string question = "Hello, who are you?";
+  std::ostringstream out;
+  EXPECT_EQ(tokenize({.model = kModel, .text = question, .chat = true}, out), 0);
+  EXPECT_EQ(out.str(), std::string("{\"id\":\"1\",\"ids\":[") + kIds + "]}\n");
+
+  const tests::MemoryFile lines("{\"id\":\"1\",\"messages\":[{\"role\":\"user\",\"content\":\"" +
+                                question + "\"}]}\n");
+  std::ostringstream of_lines;
+  EXPECT_EQ(tokenize({.model = kModel, .file = lines.path()}, of_lines), 0);
+  EXPECT_EQ(of_lines.str(), out.str());
+  EXPECT_THROW(tokenize({.model = kModel, .file = lines.path(), .raw = true}, out), Error);
+
+  const tests::MemoryFile shouting("{{ messages[0].content | upper }}");
+  std::ostringstream plain, rendered;
+  tokenize({.model = kModel, .text = "HI"}, plain);
+  tokenize({.model = kModel, .text = "Hi", .chat = true, .chat_template = shouting.path()},
+           rendered);
+  EXPECT_EQ(rendered.str(), plain.str());
+}
+
 TEST(Tokenize, NamesTheLineAtFault) {
   std::ostringstream out;
   const auto refusal = [&](std::string_view content) -> std::string {
@@ -105,6 +154,7 @@ TEST(Tokenize, NamesTheLineAtFault) {
   };
   EXPECT_THAT(refusal("{\"text\":\"a\"}\n[]\n"), HasSubstr(":2: is not a JSON object"));
   EXPECT_THAT(refusal("{\"text\":3}\n"), HasSubstr(":1: has no string \"text\""));
+  EXPECT_THAT(refusal("{\"messages\":[]}\n"), HasSubstr(":1: \"messages\" is not a list"));
   EXPECT_THAT(refusal("{\"text\":\"\xff\"}\n"), HasSubstr(":1: is not a JSON object"));
   // Printed again as deep as it came, it would overflow the stack.
   const std::string deep(100000, '[');

@@ -44,7 +44,8 @@ std::string fingerprint(const Model& model) {
   std::uint64_t hash = hash_samples(model.header_hash(), model.weights());
   if (std::filesystem::is_directory(model.path())) {
     for (const char* name :
-         {kConfigFile, kGenerationConfigFile, kTokenizerFile, kTokenizerConfigFile}) {
+         {kConfigFile, kGenerationConfigFile, kTokenizerFile, kTokenizerConfigFile,
+          kSpecialTokensFile, kChatTemplateFile, kChatTemplateJsonFile}) {
       const auto path = model.path() / name;
       if (std::filesystem::exists(path)) hash = hash_file(hash, path);
     }

@@ -9,8 +9,8 @@
 namespace sluice::worker::model {
 
 // 16 hexadecimal digits: FNV-1a 64 of the headers, of 256 bytes from the middle of every tensor
-// and, of a folder, of its JSON files. Weights that were trained on or quantised anew differ there;
-// a single flipped byte need not. Reads from the files: throws worker::Error.
+// and, of a folder, of its JSON files and chat template. Weights that were trained on or quantised
+// anew differ there; a single flipped byte need not. Reads from the files: throws worker::Error.
 std::string fingerprint(const Model& model);
 
 }  // namespace sluice::worker::model

@@ -50,6 +50,8 @@ class Model {
   const ModelConfig& config() const { return config_; }
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
   const text::ModelChat& chat() const { return chat_; }  // whatever is wrong with its templates
+  // Chats are to be rendered with that one. Throws worker::Error when it cannot be used.
+  void use_chat_template(const std::filesystem::path& file) { chat_ = chat_.with_template(file); }
 
   // Multiply-adds of one token with the weights. What they take is pipeline/partition.h's to say.
   double layer_cost(int layer) const;

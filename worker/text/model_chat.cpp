@@ -9,6 +9,7 @@
 #include "worker/error.h"
 #include "worker/json_value.h"
 #include "worker/model/gguf.h"
+#include "worker/model/hugging_face.h"
 #include "worker/model/read_only_file.h"
 
 namespace sluice::worker::text {
@@ -83,9 +84,9 @@ ModelChat ModelChat::from_folder(const std::filesystem::path& folder) noexcept {
       if (!std::filesystem::exists(folder / name)) return std::nullopt;
       return JsonDocument(folder / name, kConfigBytesMax);
     };
-    const auto config = open("tokenizer_config.json");
+    const auto config = open(model::kTokenizerConfigFile);
     if (config) add_tokens(config->root(), finder.tokens());
-    if (const auto map = open("special_tokens_map.json")) add_tokens(map->root(), finder.tokens());
+    if (const auto map = open(model::kSpecialTokensFile)) add_tokens(map->root(), finder.tokens());
 
     const auto take = [&](const JsonValue& json, const std::string& place) {
       if (json.is_null()) return false;
@@ -100,13 +101,13 @@ ModelChat ModelChat::from_folder(const std::filesystem::path& folder) noexcept {
       }
       return true;
     };
-    const auto file = folder / "chat_template.jinja";
+    const auto file = folder / model::kChatTemplateFile;
     if (std::filesystem::exists(file)) {
       finder.set_default(read_template(file), file.string());
     } else if (!config ||
-               !take(config->root()[kKey], (folder / "tokenizer_config.json").string())) {
-      const auto json = open("chat_template.json");
-      if (json) take(json->root()[kKey], (folder / "chat_template.json").string());
+               !take(config->root()[kKey], (folder / model::kTokenizerConfigFile).string())) {
+      const auto json = open(model::kChatTemplateJsonFile);
+      if (json) take(json->root()[kKey], (folder / model::kChatTemplateJsonFile).string());
     }
   });
 }
