@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "jobs/limits.h"
+#include "jobs/prompts.h"
 #include "scheduler/error.h"
 
 namespace sluice::scheduler {
@@ -66,6 +67,14 @@ jobs::ClusterOptions make_cluster(const Settings& settings) {
   return cluster;
 }
 
+void refuse_both(const Settings& settings) {
+  if (!settings.boolean("chat") || !settings.boolean("raw")) return;
+  throw Error(ExitStatus::usage, "chat (" + settings.value("chat").origin + ") and raw (" +
+                                     settings.value("raw").origin +
+                                     ") contradict each other; take one of them back: --no-chat or "
+                                     "--no-raw");
+}
+
 constexpr const char* kHandedOn[] = {"PATH", "LD_LIBRARY_PATH"};
 
 bool fits_in_json(const std::string& text) {
@@ -80,9 +89,10 @@ bool fits_in_json(const std::string& text) {
 
 jobs::JobSpec make_spec(const Settings& settings) {
   jobs::JobSpec spec;
-  spec.input = settings.text("input");
+  const std::filesystem::path input = settings.text("input");
+  spec.input = input == "-" ? jobs::input_name(input) : input.string();
   spec.name = settings.text("name");
-  if (spec.name.empty()) spec.name = std::filesystem::path(spec.input).stem();
+  if (spec.name.empty()) spec.name = std::filesystem::path(jobs::input_name(input)).stem();
   if (const auto problem = jobs::name_problem(spec.name); !problem.empty()) {
     throw Error(ExitStatus::usage, "the job's name " + problem + "; give another with --name");
   }
@@ -94,6 +104,10 @@ jobs::JobSpec make_spec(const Settings& settings) {
   spec.token_budget = static_cast<int>(settings.integer("token-budget"));
   spec.ignore_eos = settings.boolean("ignore-eos");
   spec.stop_token_ids = settings.ids("stop-token-ids");
+  refuse_both(settings);
+  spec.chat = settings.boolean("chat");
+  spec.raw = settings.boolean("raw");
+  spec.chat_template = settings.text("chat-template");
   spec.precision = settings.text("precision");
   spec.head_split = settings.text("head-split");
   spec.backend = settings.text("backend");

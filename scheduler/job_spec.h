@@ -9,8 +9,9 @@
 
 namespace sluice::scheduler {
 
-// Everything but job, uid, prompt_count and worker. Throws scheduler::Error (usage) for a shape
-// that does not divide, naming the possible ones.
+// Everything but job, uid, prompt_count, submitted_unix_s, worker and what is known of the model.
+// Throws scheduler::Error (usage) for a shape that does not divide, naming the possible ones, and
+// for settings that contradict each other.
 jobs::JobSpec make_spec(const Settings& settings);
 
 // Every attempt is submitted with the PATH and LD_LIBRARY_PATH of the first, also when cron ticks:

@@ -11,10 +11,10 @@ namespace {
 constexpr std::int64_t kManyMax = 1'000'000;
 
 constexpr std::string_view kGreedy = "this one answers greedily";
-constexpr std::string_view kPrompts = "this one continues prompts as they are";
 
 constexpr auto kKeys = std::to_array<Key>({
-    {"input", Kind::path, "", "prompts: .txt or JSONL (job file; else the first argument)"},
+    {"input", Kind::path, "",
+     "prompts: .txt or JSONL, also .gz and .zst; - is stdin (job file; else the first argument)"},
     {"model", Kind::path, "", "the model, a GGUF file or Hugging Face folder that every node sees"},
     {"name", Kind::text, "", "the job's name (default: the input's)", Group::job, 'J'},
     {"batch-size",
@@ -55,6 +55,11 @@ constexpr auto kKeys = std::to_array<Key>({
      kManyMax},
     {"ignore-eos", Kind::boolean, "false", "go on after the model's end token", Group::job},
     {"stop-token-ids", Kind::ids, "", "more tokens that end an answer: 1,2,3", Group::job},
+    {"chat", Kind::boolean, "false",
+     "a `prompt` is a user's turn of a chat (`messages` always are a chat)", Group::job},
+    {"raw", Kind::boolean, "false", "no line may be a chat: `messages` are an error", Group::job},
+    {"chat-template", Kind::path, "",
+     "a Jinja template for chats, in place of the model's own; the job keeps a copy", Group::job},
     {"fsync", Kind::text, "group", "how results are made durable", Group::job, 0, "group|none"},
     {"max-attempts",
      Kind::integer,
@@ -205,9 +210,6 @@ constexpr auto kKeys = std::to_array<Key>({
      0,
      0,
      "this one stops at the model's end tokens and at --stop-token-ids"},
-    {"chat", Kind::boolean, "false", "", Group::later, 0, {}, 0, 0, kPrompts},
-    {"raw", Kind::boolean, "true", "", Group::later, 0, {}, 0, 0, kPrompts},
-    {"chat-template", Kind::text, "", "", Group::later, 0, {}, 0, 0, kPrompts},
     {"kv-dtype", Kind::text, "", "", Group::later, 0, "f32|f16|q8", 0, 0,
      "this one takes f16, and f32 with precision exact"},
     {"backend", Kind::text, "cpu", "", Group::later, 0, "cpu|cuda", 0, 0, "this one takes cpu"},

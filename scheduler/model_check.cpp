@@ -1,6 +1,7 @@
 #include "scheduler/model_check.h"
 
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "scheduler/error.h"
 
@@ -26,6 +27,7 @@ ModelFacts facts_in(const nlohmann::json& json) {
     const auto value = json.value(key, nlohmann::json(0));
     return value.is_number_integer() ? value.get<std::int64_t>() : 0;
   };
+  const auto problem = json.value("chat_problem", nlohmann::json());
   return {.architecture = json.value("architecture", ""),
           .name = json.value("name", ""),
           .weight_types = types_in(json.value("weight_types", nlohmann::json(""))),
@@ -36,15 +38,18 @@ ModelFacts facts_in(const nlohmann::json& json) {
           .parameters = whole("parameters"),
           .weight_bytes = whole("weight_bytes"),
           .file_bytes = whole("file_bytes"),
-          .fingerprint = json.value("fingerprint", "")};
+          .fingerprint = json.value("fingerprint", ""),
+          .chat_problem = problem.is_string() ? problem.get<std::string>() : ""};
 }
 
 }  // namespace
 
 ModelFacts check_model(const slurm::RunCommand& run, const std::filesystem::path& worker,
-                       const std::filesystem::path& model) {
-  const auto answer =
-      run({worker, "check", model, "--format", "json"}, {.timeout_s = kCheckTimeout_s, .env = {}});
+                       const std::filesystem::path& model,
+                       const std::filesystem::path& chat_template) {
+  std::vector<std::string> words{worker, "check", model, "--format", "json"};
+  if (!chat_template.empty()) words.insert(words.end(), {"--chat-template", chat_template});
+  const auto answer = run(words, {.timeout_s = kCheckTimeout_s, .env = {}});
   const std::string asked = worker.string() + " check " + model.string();
   if (answer.not_found) {
     throw Error(ExitStatus::failure, asked + ": there is no such program; set --worker");

@@ -29,6 +29,12 @@ void need(const std::string& path, const std::string& what, const std::string& f
   if (::access(path.c_str(), R_OK) != 0) throw usage(path + ": this user may not read it");
 }
 
+void need_file(const std::string& path, const std::string& what, const std::string& fix) {
+  need(path, what, fix);
+  if (fs::is_directory(path)) throw usage(path + ": is a folder, not a " + what);
+  if (!fs::is_regular_file(path)) throw usage(path + ": is a pipe or a device; " + fix);
+}
+
 // The worker here, which answers questions; the nodes may know it under another path.
 fs::path worker_here(const Settings& settings) {
   const std::string set = settings.text("worker");
@@ -73,6 +79,18 @@ void check_against_model(const jobs::JobSpec& spec, const ModelFacts& model) {
   }
 }
 
+// Of a template that was asked for, also where there is no chat: it is not what was meant.
+void check_chats(const Submission& submission) {
+  const auto& [spec, model, prompts] = submission;
+  if (model.chat_problem.empty()) return;
+  if (!spec.chat_template.empty()) throw usage(model.chat_problem);
+  if (prompts.chats == 0) return;
+  throw usage(spec.input + " has chats (" + std::to_string(prompts.chats) + " of " +
+              std::to_string(prompts.prompts) + " prompts), but " + model.chat_problem +
+              ", or the text that the model is to go on with as \"prompt\", without --chat; "
+              "nothing was queued");
+}
+
 // The script is written again when the attempt begins; here it only shows what it cannot carry.
 void check_script(const jobs::JobSpec& spec) {
   try {
@@ -107,23 +125,31 @@ std::string repeated_ids(const std::string& input, const jobs::PromptSummary& su
 
 struct Interrupted {};
 
-jobs::PromptSummary read_prompts(const jobs::JobSpec& spec, const CheckOptions& options) {
+jobs::PromptSummary read_prompts(const fs::path& input, const jobs::JobSpec& spec,
+                                 const CheckOptions& options) {
   const auto poll = [](std::int64_t, void* context) {
     const auto& interrupted = *static_cast<const std::function<bool()>*>(context);
     if (interrupted && interrupted()) throw Interrupted{};
   };
   auto interrupted = options.interrupted;
   try {
-    return jobs::normalise_prompts({.input = spec.input,
+    poll(0, &interrupted);  // stdin may have nothing to say for long
+    return jobs::normalise_prompts({.input = input,
                                     .output = options.output,
                                     .default_max_tokens = spec.max_tokens,
+                                    .chat = spec.chat,
+                                    .raw = spec.raw,
                                     .progress = poll,
                                     .progress_context = &interrupted});
   } catch (const Interrupted&) {
     throw Error(ExitStatus::interrupted,
                 "interrupted while reading " + spec.input + "; nothing was queued");
+  } catch (const jobs::BadInput& error) {
+    throw usage(std::string(error.what()) + "; nothing was queued");
   } catch (const jobs::Error& error) {
-    throw Error(ExitStatus::failure, std::string(error.what()) + "; nothing was queued");
+    const bool gave_up = interrupted && interrupted();  // waiting for stdin
+    throw Error(gave_up ? ExitStatus::interrupted : ExitStatus::failure,
+                std::string(error.what()) + "; nothing was queued");
   }
 }
 
@@ -178,27 +204,25 @@ void Staging::move_to(const fs::path& job_dir, const fs::path& database) {
 Submission check_submission(const Settings& settings, const CheckOptions& options) {
   Submission submission{.spec = make_spec(settings), .model = {}, .prompts = {}};
   jobs::JobSpec& spec = submission.spec;
-  if (spec.input == "-") {
-    throw usage("reading prompts from stdin belongs to a later version of Sluice; give a file");
+  const std::string input = settings.text("input");
+  if (input != "-") {
+    need_file(input, "prompt file",
+              "sluice submit INPUT --model PATH, where - reads standard input");
   }
-  need(spec.input, "prompt file", "sluice submit INPUT --model PATH");
-  if (fs::is_directory(spec.input)) throw usage(spec.input + ": is a folder, not a prompt file");
-  if (!fs::is_regular_file(spec.input)) {
-    throw usage(spec.input +
-                ": is a pipe or a device; prompts are read from a file, so write them "
-                "to one first");
+  if (!spec.chat_template.empty()) {
+    need_file(spec.chat_template, "chat template", "--chat-template takes a file");
   }
   need(spec.model, "model", "--model PATH names a GGUF file or a Hugging Face folder");
   check_launcher(spec, options.environment);
   const fs::path worker = worker_here(settings);
   spec.worker = settings.text("worker").empty() ? worker.string() : settings.text("worker");
   check_script(spec);
-  submission.model = check_model(options.run, worker, spec.model);
+  submission.model = check_model(options.run, worker, spec.model, spec.chat_template);
   check_against_model(spec, submission.model);
   spec.model_bytes = submission.model.file_bytes;
   spec.model_fingerprint = submission.model.fingerprint;
 
-  submission.prompts = read_prompts(spec, options);
+  submission.prompts = read_prompts(input, spec, options);
   spec.prompt_count = submission.prompts.prompts;
   const auto& problems = submission.prompts.problems;
   if (spec.prompt_count == 0 && problems.size() == 1 && problems[0].line == 0) {
@@ -210,7 +234,9 @@ Submission check_submission(const Settings& settings, const CheckOptions& option
   if (submission.prompts.repeated_ids > 0)
     throw usage(repeated_ids(spec.input, submission.prompts));
   if (spec.prompt_count == 0) throw usage(spec.input + ": holds no prompts, nothing was queued");
+  check_chats(submission);
   spec.uid = jobs::new_uid();
+  spec.submitted_unix_s = static_cast<std::int64_t>(jobs::unix_time_s());
   note_environment(spec, options.environment);
   return submission;
 }
@@ -223,6 +249,10 @@ jobs::JobId queue_submission(db::Store& store, Submission& submission, Staging& 
                              const fs::path& job_root) {
   remove_leftovers(store, job_root);
   jobs::JobSpec& spec = submission.spec;
+  if (!spec.chat_template.empty()) {
+    jobs::write_file_whole(jobs::Layout(staging.dir()).chat_template(),
+                           jobs::read_file(spec.chat_template));
+  }
   const auto prepare = [&](jobs::JobId id) {
     spec.job = id;
     jobs::write_file_whole(jobs::Layout(staging.dir()).spec(), jobs::to_json(spec));

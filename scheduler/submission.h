@@ -48,15 +48,16 @@ struct CheckOptions {
   Environment environment = process_environment;
 };
 
-// Throws scheduler::Error: missing input or model, bad lines, a shape the model or the prompts
-// cannot fill, a launcher that is not there, values that no script can carry.
+// Throws scheduler::Error: missing input or model, bad lines, chats that no template can render, a
+// shape the model or the prompts cannot fill, a launcher that is not there, values that no script
+// can carry.
 Submission check_submission(const Settings& settings, const CheckOptions& options);
 
 std::filesystem::path job_directory(const std::filesystem::path& job_root,
                                     const jobs::JobSpec& spec);
 
-// Queues it: the staging folder becomes the job's directory inside the transaction that makes the
-// job. Returns the job's id; `spec` gets it too.
+// Queues it: the staging folder gets a copy of the chat template, and becomes the job's directory
+// inside the transaction that makes the job. Returns the job's id; `spec` gets it too.
 jobs::JobId queue_submission(db::Store& store, Submission& submission, Staging& staging,
                              const std::filesystem::path& job_root);
 

@@ -24,8 +24,9 @@ std::string summary(const Submission& submission, const std::string& head) {
   const auto& [spec, model, prompts] = submission;
   const std::string indent(display_width(head), ' ');
   std::string text = head + fs::path(spec.input).filename().string() + ": " +
-                     plural(prompts.prompts, "prompt") + ", up to " +
-                     with_commas(prompts.output_tokens_max) + " tokens to generate";
+                     plural(prompts.prompts, "prompt") +
+                     (prompts.chats > 0 ? " (" + plural(prompts.chats, "chat") + ")" : "") +
+                     ", up to " + with_commas(prompts.output_tokens_max) + " tokens to generate";
   if (prompts.blank_lines > 0)
     text += ", " + plural(prompts.blank_lines, "blank line") + " skipped";
   if (prompts.problem_count > 0)
@@ -65,6 +66,10 @@ Submission check(Session& session, const CheckOptions& options) {
     session.warn(submission.spec.input +
                  " looks like JSONL, but its name ends in .txt: each line is "
                  "taken as a prompt, braces and all; name it .jsonl if that is not meant");
+  }
+  if (!submission.spec.chat_template.empty() && submission.prompts.chats == 0) {
+    session.warn("--chat-template is not used: " + submission.spec.input +
+                 " has no \"messages\", and --chat was not given");
   }
   return submission;
 }
@@ -217,6 +222,8 @@ void add_submit(CommandLine& line) {
        .does = "check prompts and model, queue a job and submit it",
        .examples = "  sluice submit prompts.jsonl --model model.gguf --nodes 2 --batch-size 4\n"
                    "  sluice submit prompts.txt --model model.gguf -N 2 -p gpu -t 0:30:00 --wait\n"
+                   "  sluice submit chats.jsonl.gz --model model.gguf   (lines with messages)\n"
+                   "  zcat questions.gz | sluice submit - --model model.gguf --chat\n"
                    "  sluice submit job.toml --dry-run\n"
                    "Every setting is also a key of job.toml and, as SLUICE_BATCH_SIZE, of the\n"
                    "environment (--dry-run, --wait and --skip-bad are none); `sluice config`\n"
@@ -224,7 +231,9 @@ void add_submit(CommandLine& line) {
        .formats = {"table", "json"},
        .groups = {Group::job, Group::spread, Group::cluster, Group::site}},
       [&session = line.session, options] { return submit(session, *options); });
-  app->add_option("INPUT", options->input, "prompts (.txt, JSONL), or a job file (.toml)")
+  app->add_option(
+         "INPUT", options->input,
+         "prompts (.txt, JSONL; also .gz, .zst), - for stdin (JSONL), or a job file (.toml)")
       ->required();
   app->add_flag("--dry-run", options->dry_run, "print the plan and the script; change nothing");
   app->add_flag("--wait", options->wait, "stay until the job ends; Ctrl-C leaves it running");

@@ -32,7 +32,17 @@ long number_from(const char* name, long otherwise) {
   return text ? std::atol(text) : otherwise;
 }
 
-int check(const std::string& model) {
+// Of a model that begins with "mute", and of a template that begins with "bad", no chat is
+// rendered.
+std::string chat_problem(const std::string& model, const std::string& chat_template) {
+  if (!chat_template.empty()) {
+    return jobs::read_file(chat_template).starts_with("bad") ? chat_template + " is bad" : "";
+  }
+  return jobs::read_file(model).starts_with("mute") ? model + " has no chat template; give one"
+                                                    : "";
+}
+
+int check(const std::string& model, const std::string& chat_template) {
   const std::string head = jobs::read_file(model).substr(0, 3);
   if (head == "bad") {
     std::cout << R"({"ok":false,"error":"architecture 'bad' is not supported; supported: llama"})"
@@ -42,8 +52,8 @@ int check(const std::string& model) {
   std::cout
       << R"({"ok":true,"architecture":"llama","name":"Fake","layers":4,"hidden":8,"vocab":16,)"
       << R"("context":64,"parameters":1000,"weight_bytes":4000,"weight_types":"F32",)"
-      << R"("file_bytes":4096,"fingerprint":"00112233aabbccdd"})"
-      << "\n";
+      << R"("file_bytes":4096,"fingerprint":"00112233aabbccdd","chat_problem":")"
+      << chat_problem(model, chat_template) << "\"}\n";
   return 0;
 }
 
@@ -121,7 +131,7 @@ int run(std::map<std::string, std::string> options) {
 
 int main(int argc, char** argv) {
   const std::string command = argc > 2 ? argv[1] : "";
-  if (command == "check") return check(argv[2]);
+  if (command == "check") return check(argv[2], argc > 6 ? argv[6] : "");
   if (command != "run") return 2;
   for (const int signal : {SIGUSR1, SIGTERM}) ::signal(signal, [](int) { asked_to_stop = 1; });
   std::map<std::string, std::string> options;

@@ -13,6 +13,7 @@
 #include "scheduler/process.h"
 #include "slurm/command.h"
 #include "tests/db/fixture.h"
+#include "tests/jobs/packed.h"
 #include "tests/scheduler/site.h"
 
 namespace sluice::scheduler {
@@ -26,6 +27,14 @@ class Cli : public testing::Test {
  protected:
   slurm::CommandResult sluice(std::vector<std::string> words) {
     words.insert(words.begin(), SLUICE_PROGRAM);
+    return run(words);
+  }
+  // The same, with its standard input from a file.
+  slurm::CommandResult sluice_reading(const std::string& file, std::vector<std::string> words) {
+    words.insert(words.begin(), {"bash", "-c", "exec \"$@\" <" + file, "bash", SLUICE_PROGRAM});
+    return run(words);
+  }
+  slurm::CommandResult run(const std::vector<std::string>& words) {
     const auto path = [&](const char* name) { return (site_.dir / name).string(); };
     return slurm::run_command(
         words,
@@ -105,6 +114,43 @@ TEST_F(Cli, JsonInATextFileIsWarnedOf) {
   site_.dir.write("prompts.txt", "{\"prompt\": \"hi\"}\n");
   EXPECT_THAT(submit().err,
               StartsWith("warning: " + (site_.dir / "prompts.txt").string() + " looks like JSONL"));
+}
+
+TEST_F(Cli, StandardInputAndPackedFilesAreInputsToo) {
+  const std::string line = "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}\n";
+  const auto model = (site_.dir / "model.gguf").string();
+  const auto lines = site_.dir.write("lines", line + "{\"prompt\": \"Hi\"}\n");
+  const auto piped = sluice_reading(lines, {"submit", "-", "--model", model, "--wait"});
+  EXPECT_EQ(piped.exit_code, 0) << piped.err;
+  EXPECT_THAT(piped.out, StartsWith("job 1  stdin: 2 prompts (1 chat), up to 512 tokens"));
+  EXPECT_EQ(site_.job(1).name, "stdin");
+  EXPECT_THAT(sluice_reading(lines, {"submit", "-", "--model", model, "--dry-run"}).out,
+              HasSubstr("stdin: 2 prompts (1 chat)"));
+
+  const auto packed = site_.dir.write("chats.jsonl.gz", tests::gzip(line));
+  EXPECT_THAT(sluice({"submit", packed, "--model", model, "--wait"}).out,
+              StartsWith("job 2  chats.jsonl.gz: 1 prompt (1 chat)"));
+  EXPECT_THAT(submit({"--chat-template", lines}).err,
+              StartsWith("warning: --chat-template is not used"));
+}
+
+TEST_F(Cli, AnInterruptEndsTheWaitForStandardInput) {
+  const auto pipe = site_.dir / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const auto log = site_.dir / "submit.log";
+  ::setenv("SLUICE_DB", (site_.dir / "sluice.db").c_str(), 1);
+  ::setenv("SLUICE_WORKER", SLUICE_FAKE_WORKER, 1);
+  ::setenv("SLUICE_LAUNCHER", SLUICE_FAKE_MPIRUN, 1);
+  // Bash opens the pipe for both ways: it never ends.
+  const auto pid =
+      slurm::spawn({"bash", "-c", "exec \"$@\" <>" + pipe.string(), "bash", SLUICE_PROGRAM,
+                    "submit", "-", "--executor", "local", "--model", site_.dir / "model.gguf"},
+                   {.log = log, .env = {}});
+  ASSERT_TRUE(tests::eventually([&] { return std::filesystem::exists(site_.dir / "jobs"); }));
+  ::kill(static_cast<pid_t>(pid), SIGINT);
+  EXPECT_EQ(slurm::wait_for(pid), 130);
+  for (const char* name : {"SLUICE_DB", "SLUICE_WORKER", "SLUICE_LAUNCHER"}) ::unsetenv(name);
+  EXPECT_TRUE(std::filesystem::is_empty(site_.dir / "jobs"));
 }
 
 TEST_F(Cli, ReplicasAreAccepted) {

@@ -289,9 +289,41 @@ TEST(JobSpec, CarriesEachSettingWithItsOrigin) {
   EXPECT_EQ(spec.cluster.env.at("A"), "b=c");
   EXPECT_EQ(spec.max_tokens, 48);
   EXPECT_TRUE(spec.ignore_eos);
+  EXPECT_FALSE(spec.chat || spec.raw);
   EXPECT_EQ(spec.origin.at("max-tokens"), "flag");
   EXPECT_EQ(spec.origin.at("batch-size"), "default");
   EXPECT_FALSE(spec.origin.contains("top-p"));
+}
+
+TEST(JobSpec, NamesAJobAfterItsInputWhereverThatComesFrom) {
+  const auto spec = [](const std::string& input) {
+    World world;
+    world.sources.flags = {{"input", {input}}};
+    return make_spec(world.settings());
+  };
+  EXPECT_EQ(spec("/p/eval.v2.jsonl.gz").name, "eval.v2");
+  EXPECT_EQ(spec("/p/eval.zst").name, "eval");
+  EXPECT_EQ(spec("/p/eval.jsonl.zst").input, "/p/eval.jsonl.zst");
+  EXPECT_EQ(spec("-").name, "stdin");
+  EXPECT_EQ(spec("-").input, "stdin");
+}
+
+TEST(JobSpec, TakesTheChatSettingsFromEveryLayer) {
+  World world;
+  world.sources.job_file =
+      world.dir.write("sub/job.toml", "chat = true\nchat-template = \"t.jinja\"\ninput = \"-\"\n");
+  auto spec = make_spec(world.settings());
+  EXPECT_TRUE(spec.chat);
+  EXPECT_EQ(spec.chat_template, (world.dir / "sub/t.jinja").string());
+  EXPECT_EQ(spec.input, "stdin");
+  world.variables["SLUICE_CHAT"] = "false";
+  world.variables["SLUICE_RAW"] = "true";
+  spec = make_spec(world.settings());
+  EXPECT_TRUE(!spec.chat && spec.raw);
+  world.sources.flags = {{"chat", {"true"}}};
+  EXPECT_THAT([&] { make_spec(world.settings()); },
+              testing::ThrowsMessage<Error>(
+                  testing::StartsWith("chat (flag) and raw (SLUICE_RAW) contradict each other")));
 }
 
 }  // namespace

@@ -5,10 +5,12 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <cmath>
 #include <functional>
 
 #include "jobs/prompts.h"
 #include "scheduler/error.h"
+#include "tests/jobs/packed.h"
 #include "tests/scheduler/site.h"
 
 namespace sluice::scheduler {
@@ -102,8 +104,10 @@ TEST(Submission, RefusesWhatCannotRun) {
               EndsWith("possible replicas x stages: 1 x 3, 3 x 1"));
   EXPECT_EQ(refusal(site, {{"name", {"a\nb"}}}),
             "the job's name holds a control character at byte 1; give another with --name");
-  EXPECT_EQ(refusal(site, {{"input", {"-"}}}),
-            "reading prompts from stdin belongs to a later version of Sluice; give a file");
+  EXPECT_EQ(refusal(site, {{"chat-template", {missing}}}, ExitStatus::not_found),
+            missing + ": there is no such chat template");
+  EXPECT_THAT(refusal(site, {{"chat", {"true"}}, {"raw", {"true"}}}),
+              StartsWith("chat (flag) and raw (flag) contradict each other"));
   EXPECT_THAT(refusal(site, {{"launcher", {"charm++"}}}, ExitStatus::failure),
               HasSubstr("charm++ is not on PATH"));
   EXPECT_THAT(refusal(site, {{"worker", {missing}}}),
@@ -198,6 +202,77 @@ TEST(Submission, APipeIsRefused) {
   const auto pipe = site.dir / "pipe";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   EXPECT_THAT(refusal(site, {{"input", {pipe}}}), HasSubstr("is a pipe or a device"));
+}
+
+const std::string kChatLine = "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}\n";
+
+TEST(Submission, OfChatsCarriesWhatTheWorkerNeeds) {
+  LocalSite site;
+  const auto chats = site.dir.write("chats.jsonl", kChatLine + "{\"prompt\": \"Hi\"}\n");
+  const auto mine = site.dir.write("mine.jinja", "{{ messages }}\n");
+  const double before = std::floor(jobs::unix_time_s());
+  const auto id = site.queue({{"input", {chats}}, {"chat", {"true"}}, {"chat-template", {mine}}});
+  site.dir.write("mine.jinja", "changed since");
+  const auto layout = site.layout(id);
+  const auto spec = jobs::load_spec(layout.spec());
+  EXPECT_TRUE(spec.chat);
+  EXPECT_FALSE(spec.raw);
+  EXPECT_EQ(spec.chat_template, mine);
+  EXPECT_EQ(jobs::read_file(layout.chat_template()), "{{ messages }}\n");
+  EXPECT_GE(static_cast<double>(spec.submitted_unix_s), before);
+  EXPECT_LE(static_cast<double>(spec.submitted_unix_s), jobs::unix_time_s());
+  jobs::PromptReader prompts(layout.prompts());
+  EXPECT_EQ(prompts.next()->chat->messages, R"([{"role": "user", "content": "Hi"}])");
+  EXPECT_EQ(prompts.next()->text, "Hi");
+
+  const auto plain = site.queue();
+  EXPECT_FALSE(std::filesystem::exists(site.layout(plain).chat_template()));
+  EXPECT_FALSE(jobs::load_spec(site.layout(plain).spec()).chat);
+}
+
+TEST(Submission, OfChatsThatNothingCanRenderIsRefused) {
+  LocalSite site;
+  const auto chats = site.dir.write("chats.jsonl", "{\"prompt\": \"Hi\"}\n" + kChatLine);
+  const auto bad = site.dir.write("bad.jinja", "bad");
+  EXPECT_EQ(refusal(site, {{"input", {chats}}, {"chat-template", {bad}}}),
+            bad.string() + " is bad");
+  EXPECT_EQ(refusal(site, {{"chat-template", {bad}}}), bad.string() + " is bad");
+  EXPECT_THAT(refusal(site, {{"input", {chats}}, {"raw", {"true"}}}),
+              HasSubstr("\n  line 2: \"messages\" are a chat, and raw was asked for"));
+
+  const auto mute = site.dir.write("model.gguf", "mute");
+  EXPECT_THAT(refusal(site, {{"input", {chats}}}),
+              StartsWith(chats.string() + " has chats (1 of 2 prompts), but " + mute.string() +
+                         " has no chat template; give one"));
+  EXPECT_THAT(refusal(site, {{"chat", {"true"}}}), HasSubstr("has chats (3 of 3 prompts)"));
+  const auto good = site.dir.write("good.jinja", "{{ messages }}");
+  site.queue({{"input", {chats}}, {"chat-template", {good}}});
+  site.queue();
+}
+
+TEST(Submission, APackedFileIsNamedAndReadAsThePlainOne) {
+  LocalSite site;
+  const auto packed = site.dir.write("eval.txt.gz", tests::gzip("one\ntwo\n"));
+  const auto id = site.queue({{"input", {packed}}});
+  EXPECT_EQ(site.job(id).name, "eval");
+  EXPECT_EQ(jobs::load_spec(site.layout(id).spec()).prompt_count, 2);
+  EXPECT_EQ(tests::lines_of(site.layout(id).prompts())[1], R"({"id":"2","prompt":"two"})");
+}
+
+TEST(Submission, APackedFileThatIsCutIsBadInputWhateverIsSkipped) {
+  LocalSite site;
+  const auto packed = tests::gzip("one\ntwo\n");
+  const auto cut = site.dir.write("cut.txt.gz", packed.substr(0, packed.size() - 1));
+  CheckOptions options;
+  options.skip_bad = true;
+  try {
+    check_submission(site.settings({{"input", {cut}}}), options);
+    FAIL() << "a part was taken for the whole";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.status(), ExitStatus::usage);
+    EXPECT_EQ(error.what(), cut.string() + ": the gzip data is cut short at byte " +
+                                std::to_string(packed.size() - 1) + "; nothing was queued");
+  }
 }
 
 TEST(Submission, WritesDownWhichModelItIs) {
