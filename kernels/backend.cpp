@@ -64,6 +64,16 @@ void require_head(const Tensor& x, const Weight& head, float softcap, std::strin
   require(softcap >= 0, operation, "a softcap of ", softcap);
 }
 
+// Where the rows to choose from end.
+std::size_t require_head_rows(const Tensor& x, const Weight& head, const HeadSpec& spec,
+                              std::string_view operation) {
+  require_head(x, head, spec.softcap, operation);
+  require(spec.first_row % kHeadBlockRows == 0 && spec.first_row < head.rows() &&
+              spec.row_count <= head.rows() - spec.first_row,
+          operation, "rows ", spec.first_row, " + ", spec.row_count, " of a head ", shape(head));
+  return spec.row_count > 0 ? spec.first_row + spec.row_count : head.rows();
+}
+
 // A ring of pages holds the positions from what a row at `first` sees in its window up to `last`.
 void require_pages(const Rows& rows, int window, std::string_view operation) {
   for (const auto& [sequence, first, last, pages] : rows.sequences()) {
@@ -269,17 +279,40 @@ void Backend::gated_activation(const Tensor& gate, const Tensor& up, Activation 
 
 void Backend::head_select(const Tensor& x, const Weight& head, const HeadSpec& spec,
                           std::span<Candidate> out) {
-  require_head(x, head, spec.softcap, "head_select");
-  require(spec.first_row % kHeadBlockRows == 0 && spec.first_row < head.rows() &&
-              spec.row_count <= head.rows() - spec.first_row,
-          "head_select", "rows ", spec.first_row, " + ", spec.row_count, " of a head ",
-          shape(head));
-  const std::size_t rows = spec.row_count > 0 ? spec.row_count : head.rows() - spec.first_row;
+  const std::size_t rows = require_head_rows(x, head, spec, "head_select") - spec.first_row;
   require(1 <= spec.k && static_cast<std::size_t>(spec.k) <= rows, "head_select", spec.k,
           " candidates of a head ", shape(head));
   require(out.size() == x.rows * spec.k, "head_select", "room for ", out.size(), " candidates of ",
           x.rows, " rows, ", spec.k, " each");
   do_head_select(x, head, spec, out);
+}
+
+float changed(float logit, const LogitChange& change) {
+  const float biased = logit + change.bias;
+  return (biased > 0 ? biased / change.repetition : biased * change.repetition) - change.less;
+}
+
+void Backend::head_shortlist(const Tensor& x, const Weight& head, const HeadSpec& spec,
+                             std::span<const ShortlistSpec> specs, std::span<Shortlist> out) {
+  const std::size_t end = require_head_rows(x, head, spec, "head_shortlist");
+  require(out.size() == specs.size(), "head_shortlist", specs.size(), " lists and room for ",
+          out.size());
+  std::size_t row = 0;
+  for (const ShortlistSpec& list : specs) {
+    require(row <= list.row && list.row < x.rows, "head_shortlist", "row ", list.row, " after ",
+            row, " of ", x.rows);
+    row = list.row;
+    require(list.k >= 1 && list.within >= 0 && list.scale > 0 && std::isfinite(list.scale),
+            "head_shortlist", "k ", list.k, ", within ", list.within, ", scale ", list.scale);
+    std::int64_t next = static_cast<std::int64_t>(spec.first_row);
+    for (const LogitChange& change : list.changes) {
+      require(
+          next <= change.id && static_cast<std::size_t>(change.id) < end && change.repetition > 0,
+          "head_shortlist", "a change of token ", change.id, ", repetition ", change.repetition);
+      next = std::int64_t{change.id} + 1;
+    }
+  }
+  do_head_shortlist(x, head, spec, specs, out);
 }
 
 void Backend::head_log_probs(const Tensor& x, const Weight& head,

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -170,6 +171,41 @@ struct Candidate {
 // The order of candidates: higher logits first, equal ones by lowest id, what is no number last.
 bool ranks_before(const Candidate& a, const Candidate& b);
 
+// One token's logit as a sampler changes it: the bias is added, what then is positive divided by
+// `repetition` and what is not multiplied (Keskar et al. 2019, "CTRL", section 4.1, as transformers
+// has it), `less` taken away.
+struct LogitChange {
+  std::int32_t id = 0;
+  float bias = 0, repetition = 1, less = 0;
+};
+
+float changed(float logit, const LogitChange& change);
+
+// What a sampler wants to know of a row: of its logits, capped unless it says otherwise (where the
+// cap rounds two to one, head_select still tells them apart), changed, then multiplied by `scale`
+// (1 / temperature), the best `k` that lie at most `within` below the very best; and the sums that
+// make probabilities of all of them.
+struct ShortlistSpec {
+  std::size_t row = 0;                        // of x
+  std::span<const LogitChange> changes = {};  // ascending ids
+  bool capped = true;
+  float scale = 1;
+  std::size_t k = 1;
+  float within = std::numeric_limits<float>::infinity();
+  bool sums = false;
+};
+struct Listed {
+  std::int32_t id = -1;
+  float logit = 0;  // changed and scaled
+  float raw = 0;    // capped only
+};
+struct Shortlist {
+  std::vector<Listed> best;  // as ranks_before has it
+  // Of each kHeadBlockRows tokens, in their order: the logarithm of the sum of e^logit, as close as
+  // in head_log_probs; not a number where a logit is none. Empty where it was not asked for.
+  std::vector<double> log_sums;
+};
+
 // The natural logarithm of a token's probability is logit - log_sum_exp.
 struct LogProb {
   float logit = 0;
@@ -243,6 +279,12 @@ class Backend {
   void head_select(const Tensor& x, const Weight& head, const HeadSpec& spec,
                    std::span<Candidate> out);
 
+  // out[i] as specs[i] asks, which come in order of their rows; ids are rows of `head`. HeadSpec::k
+  // is not looked at. Streams like head_select; `out` is filled at the next event. Requires: 1 <=
+  // k, 0 <= within, 0 < scale, 0 < repetition, changes of rows to choose from.
+  void head_shortlist(const Tensor& x, const Weight& head, const HeadSpec& spec,
+                      std::span<const ShortlistSpec> specs, std::span<Shortlist> out);
+
   // How likely targets[r] is after row r of x, by a softmax over the logits x.w of all tokens, each
   // capped where softcap is not 0 as in HeadSpec: out[r]. log_sum_exp is within 2e-6 of what the
   // fp32 logits give, and not a number where one of them is none. Streams like head_select; `out`
@@ -276,6 +318,9 @@ class Backend {
                                    const Tensor& out) = 0;
   virtual void do_head_select(const Tensor& x, const Weight& head, const HeadSpec& spec,
                               std::span<Candidate> out) = 0;
+  virtual void do_head_shortlist(const Tensor& x, const Weight& head, const HeadSpec& spec,
+                                 std::span<const ShortlistSpec> specs,
+                                 std::span<Shortlist> out) = 0;
   virtual void do_head_log_probs(const Tensor& x, const Weight& head,
                                  std::span<const std::int32_t> targets, float softcap,
                                  std::span<LogProb> out) = 0;

@@ -8,6 +8,7 @@
 #include "kernels/cpu.h"
 #include "kernels/cpu/head_log_probs.h"
 #include "kernels/cpu/head_select.h"
+#include "kernels/cpu/head_shortlist.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/kv_cache.h"
 #include "kernels/cpu/memory.h"
@@ -235,24 +236,27 @@ class CpuBackend final : public Backend {
 
   void do_head_select(const Tensor& x, const Weight& head, const HeadSpec& spec,
                       std::span<Candidate> out) override {
-    HeadInput input = head_input(x, head, "head_select");
-    input.begin = spec.first_row;
-    if (spec.row_count > 0) input.end = spec.first_row + spec.row_count;
-    cpu::head_select(input, spec, out);
+    cpu::head_select(head_input(x, head, spec, "head_select"), spec, out);
+  }
+
+  void do_head_shortlist(const Tensor& x, const Weight& head, const HeadSpec& spec,
+                         std::span<const ShortlistSpec> specs, std::span<Shortlist> out) override {
+    cpu::head_shortlist(head_input(x, head, spec, "head_shortlist"), spec.softcap, specs, out);
   }
 
   void do_head_log_probs(const Tensor& x, const Weight& head, std::span<const std::int32_t> targets,
                          float softcap, std::span<LogProb> out) override {
-    cpu::head_log_probs(head_input(x, head, "head_log_probs"), targets, softcap, out);
+    cpu::head_log_probs(head_input(x, head, {}, "head_log_probs"), targets, softcap, out);
   }
 
-  HeadInput head_input(const Tensor& x, const Weight& head, const char* operation) {
+  HeadInput head_input(const Tensor& x, const Weight& head, const HeadSpec& spec,
+                       const char* operation) {
     return {.arithmetic = arithmetic_,
             .x = data(x),
             .rows = x.rows,
             .head = own(head, WeightUse::product, operation),
-            .begin = 0,
-            .end = head.rows()};
+            .begin = spec.first_row,
+            .end = spec.row_count > 0 ? spec.first_row + spec.row_count : head.rows()};
   }
 
   const Operations& operations_;

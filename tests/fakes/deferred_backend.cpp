@@ -210,6 +210,19 @@ class DeferredBackend final : public Backend {
     });
   }
 
+  void do_head_shortlist(const Tensor& x, const Weight& head, const HeadSpec& spec,
+                         std::span<const ShortlistSpec> specs, std::span<Shortlist> out) override {
+    for (Shortlist& list : out) list = {.best = {{.logit = kPoison}}, .log_sums = {kPoison}};
+    // The changes live until the event, as all that a call names.
+    enqueue([this, x = NamedTensor(x), head = Named(head), spec,
+             copy = std::vector(specs.begin(), specs.end()), out] {
+      std::vector<Shortlist> landed(out.size());
+      inner_->head_shortlist(*x, *head, spec, copy, landed);
+      inner_->wait(inner_->record());
+      deliver([out, landed] { std::copy(landed.begin(), landed.end(), out.begin()); });
+    });
+  }
+
   void do_head_log_probs(const Tensor& x, const Weight& head, std::span<const std::int32_t> targets,
                          float softcap, std::span<LogProb> out) override {
     std::fill(out.begin(), out.end(), LogProb{.logit = kPoison, .log_sum_exp = kPoison});

@@ -70,6 +70,10 @@ class SlowBackend : public Backend {
                       std::span<Candidate> out) override {
     inner_->head_select(x, head, spec, out);
   }
+  void do_head_shortlist(const Tensor& x, const Weight& head, const HeadSpec& spec,
+                         std::span<const ShortlistSpec> specs, std::span<Shortlist> out) override {
+    inner_->head_shortlist(x, head, spec, specs, out);
+  }
   void do_head_log_probs(const Tensor& x, const Weight& head, std::span<const std::int32_t> targets,
                          float softcap, std::span<LogProb> out) override {
     inner_->head_log_probs(x, head, targets, softcap, out);
