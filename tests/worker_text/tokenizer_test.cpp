@@ -13,6 +13,7 @@
 #include "worker/error.h"
 #include "worker/model/gguf.h"
 #include "worker/text/detokenizer.h"
+#include "worker/text/stop_strings.h"
 #include "worker/text/utf8.h"
 
 namespace sluice::worker::text {
@@ -217,6 +218,28 @@ INSTANTIATE_TEST_SUITE_P(All, MegabyteOfOneWord,
                                name, [](char c) { return c == '-' || c == '.'; }, '_');
                            return name;
                          });
+
+// Where strings are found in the whole text, however it is cut into tokens.
+TEST(StopStrings, AreFoundAcrossTokens) {
+  const auto bytes = tiny("llama-rope3-tied-bf16");
+  const auto found = [&](const std::string& text, std::vector<std::string> strings) {
+    StopStrings stop(*bytes, std::move(strings));
+    for (const auto id : bytes->encode(text, {})) {
+      if (const auto at = stop.push(id)) return *at;
+    }
+    return std::string::npos;
+  };
+  const std::string text = "One two three, then four and a long word: counterrevolutionaries.";
+  for (const std::string string :
+       {"One", "e two thr", ",", "then", "unterrevolution", "s.", "w", " and a long word: count"}) {
+    EXPECT_EQ(found(text, {string}), text.find(string)) << string;
+    EXPECT_EQ(found(text, {"zzz", string, text + "!"}), text.find(string)) << string;
+  }
+  EXPECT_EQ(found(text, {"four", "two"}), text.find("two"));
+  EXPECT_EQ(found(text, {"fourth", text + "!"}), std::string::npos);
+  const std::string smile = "ab \U0001f642\U0001f642 cd";
+  EXPECT_EQ(found(smile, {"\U0001f642 c"}), smile.find("\U0001f642 c"));
+}
 
 TEST(Detokenizer, HoldsBackNoMoreThanItMust) {
   const auto push_all = [](const Tokenizer& tokenizer, const Ids& ids) {

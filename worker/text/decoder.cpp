@@ -92,9 +92,9 @@ Decoder Decoder::from_json(const JsonValue& json) {
 }
 
 DecoderStream::DecoderStream(const Decoder& decoder)
-    : steps_(decoder.steps()), states_(steps_.size()) {
-  for (std::size_t i = 1; i < steps_.size(); ++i) {
-    states_[i].fused = states_[i - 1].fused || fuses(steps_[i - 1]);
+    : steps_(&decoder.steps()), states_(steps_->size()) {
+  for (std::size_t i = 1; i < steps_->size(); ++i) {
+    states_[i].fused = states_[i - 1].fused || fuses((*steps_)[i - 1]);
   }
 }
 
@@ -103,32 +103,32 @@ void DecoderStream::push(std::string_view token, std::string& out) {
 }
 
 void DecoderStream::finish(std::string& out) {
-  for (std::size_t step = 0; step < steps_.size(); ++step) flush(step, out);
+  for (std::size_t step = 0; step < steps_->size(); ++step) flush(step, out);
 }
 
 void DecoderStream::pass(std::size_t i, std::string text, std::string& out) {
-  if (i == steps_.size()) {
+  if (i == steps_->size()) {
     out += text;
     return;
   }
   State& state = states_[i];
-  if (std::holds_alternative<Decoder::ByteLevel>(steps_[i])) {
+  if (std::holds_alternative<Decoder::ByteLevel>((*steps_)[i])) {
     state.held_back += bytes_from_alphabet(text).value_or(text);
     const std::size_t rest = unfinished_bytes(state.held_back);
     const std::size_t ready = state.held_back.size() - rest;
     text = replace_invalid_utf8(std::string_view(state.held_back).substr(0, ready));
     state.held_back.erase(0, ready);
-  } else if (std::holds_alternative<Decoder::ByteFallback>(steps_[i])) {
+  } else if (std::holds_alternative<Decoder::ByteFallback>((*steps_)[i])) {
     if (const int byte = byte_of_token(text); byte >= 0) {
       state.held_back += static_cast<char>(byte);
       return;
     }
     flush(i, out);
-  } else if (const auto* replaced = std::get_if<Decoder::Replace>(&steps_[i])) {
+  } else if (const auto* replaced = std::get_if<Decoder::Replace>(&(*steps_)[i])) {
     text = replace_all(text, replaced->from, replaced->by);
-  } else if (const auto* stripped = std::get_if<Decoder::Strip>(&steps_[i])) {
+  } else if (const auto* stripped = std::get_if<Decoder::Strip>(&(*steps_)[i])) {
     text = strip(*stripped, state, std::move(text));
-  } else if (const auto* metaspace = std::get_if<Decoder::Metaspace>(&steps_[i])) {
+  } else if (const auto* metaspace = std::get_if<Decoder::Metaspace>(&(*steps_)[i])) {
     const bool drops = metaspace->drops_first && !state.past_begin;
     text = replace_all(text, metaspace->space, drops ? "" : " ");
   }
@@ -139,7 +139,7 @@ void DecoderStream::pass(std::size_t i, std::string text, std::string& out) {
 void DecoderStream::flush(std::size_t i, std::string& out) {
   const std::string bytes = std::exchange(states_[i].held_back, {});
   if (bytes.empty()) return;
-  if (std::holds_alternative<Decoder::ByteLevel>(steps_[i])) {
+  if (std::holds_alternative<Decoder::ByteLevel>((*steps_)[i])) {
     pass(i + 1, replace_invalid_utf8(bytes), out);
   } else if (!find_invalid_utf8(bytes)) {
     pass(i + 1, bytes, out);

@@ -65,7 +65,7 @@ class DecoderStream {
   void flush(std::size_t step, std::string& out);
   std::string strip(const Decoder::Strip& strip, State& state, std::string text) const;
 
-  const std::vector<Decoder::Step>& steps_;
+  const std::vector<Decoder::Step>* steps_;
   std::vector<State> states_;  // as steps_
 };
 

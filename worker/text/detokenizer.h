@@ -19,7 +19,7 @@ class Detokenizer {
   std::string finish();  // what was held back; no id follows
 
  private:
-  const TokenizerParts& parts_;
+  const TokenizerParts* parts_;
   bool skip_special_;
   DecoderStream stream_;
 };
