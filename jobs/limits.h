@@ -12,6 +12,9 @@ inline constexpr std::size_t kJobNameBytesMax = 128;
 inline constexpr int kMaxTokensMax = 1 << 20;            // max_tokens of one prompt
 inline constexpr std::int64_t kTokenIdMax = 0x7fffffff;  // token ids are 0 .. 2^31 - 1
 inline constexpr std::size_t kStopTokenIdsMax = 1024;    // of one prompt
+inline constexpr std::size_t kStopStringsMax = 64;       // of one prompt
+inline constexpr std::size_t kStopStringBytesMax = 1024;
+inline constexpr int kSamplesMax = 1024;  // of one prompt
 inline constexpr std::size_t kRecordBytesMax = std::size_t{4}
                                                << 20;  // spec.json, metrics.json, ...
 inline constexpr int kRecordKeysMax = 10000;           // of such a file, all levels together

@@ -1,6 +1,8 @@
 // A prompt as one line of JSON: what may stand in it, and what belongs to a later version.
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <vector>
@@ -20,7 +22,8 @@ constexpr std::size_t kQuotedBytesMax = 60;  // of a user's text in a message
 
 constexpr std::string_view kKnownKeys =
     "id, prompt, messages (with tools, documents, chat_template_kwargs), token_ids, max_tokens, "
-    "ignore_eos, stop_token_ids";
+    "ignore_eos, stop, stop_token_ids, temperature, top_p, top_k, min_p, repetition_penalty, "
+    "presence_penalty, frequency_penalty, logit_bias, seed, n, logprobs";
 
 // What a chat's template is given anyway, and what would change how it is used.
 constexpr std::array<std::string_view, 6> kNoVariables = {
@@ -31,25 +34,8 @@ constexpr std::array<std::string_view, 6> kNoVariables = {
 constexpr std::array<std::string_view, 8> kMediaTypes = {
     "image", "image_url", "audio", "audio_url", "input_audio", "video", "video_url", "file"};
 
-// temperature stands here too, but for its one value that changes nothing.
-constexpr std::array<std::string_view, 18> kLaterKeys = {"custom_id",
-                                                         "method",
-                                                         "url",
-                                                         "temperature",
-                                                         "top_p",
-                                                         "top_k",
-                                                         "min_p",
-                                                         "seed",
-                                                         "stop",
-                                                         "n",
-                                                         "logprobs",
-                                                         "top_logprobs",
-                                                         "repetition_penalty",
-                                                         "logit_bias",
-                                                         "presence_penalty",
-                                                         "frequency_penalty",
-                                                         "chat_template",
-                                                         "max_completion_tokens"};
+constexpr std::array<std::string_view, 6> kLaterKeys = {
+    "custom_id", "method", "url", "top_logprobs", "chat_template", "max_completion_tokens"};
 
 [[noreturn]] void refuse(const std::string& why) { throw Error(why); }
 
@@ -112,6 +98,89 @@ int max_tokens_from(const Json& value) {
 bool flag_from(const Json& value, const char* key) {
   if (!value.is_boolean()) refuse("\"" + std::string(key) + "\" is neither true nor false");
   return value.get<bool>();
+}
+
+std::int64_t integer_from(const Json& value, const char* key, std::int64_t min, std::int64_t max) {
+  const bool fits = value.is_number_unsigned()
+                        ? value.get<std::uint64_t>() <= static_cast<std::uint64_t>(max) &&
+                              value.get<std::int64_t>() >= min
+                        : value.is_number_integer() && value.get<std::int64_t>() >= min;
+  if (fits) return value.get<std::int64_t>();
+  refuse(in_quotes(key) + " is no whole number from " + std::to_string(min) + " to " +
+         std::to_string(max));
+}
+
+double number_from(const Json& value, const char* key) {
+  if (!value.is_number()) refuse(in_quotes(key) + " is no number");
+  return value.get<double>();
+}
+
+std::vector<std::string> stop_from(const Json& value) {
+  std::vector<std::string> stop;
+  for (const Json& item : value.is_array() ? value : Json::array({value})) {
+    if (!item.is_string()) refuse("\"stop\" is neither a text nor a list of texts");
+    stop.push_back(item.get<std::string>());
+  }
+  if (const auto problem = problem_of_stop(stop); !problem.empty()) refuse("\"stop\" " + problem);
+  return stop;
+}
+
+std::map<std::int32_t, double> logit_bias_from(const Json& value) {
+  if (!value.is_object()) refuse("\"logit_bias\" is no object like {\"50256\": -100}");
+  std::map<std::int32_t, double> bias;
+  for (const auto& [key, number] : value.items()) {
+    std::int32_t id = -1;
+    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
+    if (error != std::errc() || end != key.data() + key.size() || id < 0) {
+      refuse("\"logit_bias\": " + in_quotes(key) + " is no token id");
+    }
+    bias[id] = number_from(number, "logit_bias");
+  }
+  return bias;
+}
+
+// Of a key that says how tokens are chosen; false: it is another. null: as if it were not there,
+// as OpenAI's clients write it.
+bool take_sampling(const std::string& key, const Json& value, SamplingChoice& sampling) {
+  const auto set = [&](auto& member, auto read) {
+    if (!value.is_null()) member = read();
+  };
+  for (const auto& [name, of_job, choice] : kSamplingReals) {
+    if (key != name) continue;
+    set(sampling.*choice, [&] { return number_from(value, key.c_str()); });
+    return true;
+  }
+  if (key == "top_k") {
+    // -1 is vLLM's word for all.
+    set(sampling.top_k, [&] {
+      return std::max(0, static_cast<int>(integer_from(value, "top_k", -1, kTokenIdMax)));
+    });
+  } else if (key == "logprobs") {
+    set(sampling.logprobs, [&] {
+      return static_cast<int>(integer_from(value, "logprobs", 0, Sampling::kLogProbsMax));
+    });
+  } else if (key == "seed") {
+    constexpr auto any = std::numeric_limits<std::int64_t>();
+    set(sampling.seed, [&] { return integer_from(value, "seed", any.min(), any.max()); });
+  } else if (key == "logit_bias") {
+    set(sampling.logit_bias, [&] { return logit_bias_from(value); });
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void put_sampling(const SamplingChoice& sampling, nlohmann::ordered_json& line) {
+  for (const auto& [key, of_job, choice] : kSamplingReals) {
+    if (sampling.*choice) line[key] = *(sampling.*choice);
+  }
+  for (const auto& [key, of_job, choice] : kSamplingCounts) {
+    if (sampling.*choice) line[key] = *(sampling.*choice);
+  }
+  if (sampling.seed) line["seed"] = *sampling.seed;
+  if (!sampling.logit_bias) return;
+  line["logit_bias"] = nlohmann::ordered_json::object();
+  for (const auto& [id, bias] : *sampling.logit_bias) line["logit_bias"][std::to_string(id)] = bias;
 }
 
 // A line that is one JSON object.
@@ -295,12 +364,19 @@ Prompt parse_prompt(std::string_view text) {
       prompt.ignore_eos = flag_from(value, "ignore_eos");
     } else if (key == "stop_token_ids") {
       prompt.stop_token_ids = token_ids_from(value, "stop_token_ids");
-    } else if (key != "temperature" || value != 0) {
+    } else if (key == "stop") {
+      if (!value.is_null()) prompt.stop = stop_from(value);
+    } else if (key == "n") {
+      if (!value.is_null()) prompt.n = static_cast<int>(integer_from(value, "n", 1, kSamplesMax));
+    } else if (key == "sample") {
+      prompt.sample = static_cast<int>(integer_from(value, "sample", 0, kSamplesMax - 1));
+    } else if (!take_sampling(key, value, prompt.sampling)) {
       refuse_key(key);
     }
   }
   check_one_way(line);
   prompt.chat = chat_in(line);
+  if (const auto problem = problem_of(prompt.sampling.over({})); !problem.empty()) refuse(problem);
   if (prompt.token_ids && prompt.token_ids->empty()) refuse("\"token_ids\" is empty");
   if (prompt.stop_token_ids.size() > kStopTokenIdsMax) {
     refuse("\"stop_token_ids\" has more than " + std::to_string(kStopTokenIdsMax) + " ids");
@@ -319,6 +395,10 @@ std::string to_line(const Prompt& prompt) {
   if (prompt.max_tokens) line["max_tokens"] = *prompt.max_tokens;
   if (prompt.ignore_eos) line["ignore_eos"] = *prompt.ignore_eos;
   if (!prompt.stop_token_ids.empty()) line["stop_token_ids"] = prompt.stop_token_ids;
+  if (!prompt.stop.empty()) line["stop"] = prompt.stop;
+  put_sampling(prompt.sampling, line);
+  if (prompt.n) line["n"] = *prompt.n;
+  if (prompt.sample > 0) line["sample"] = prompt.sample;
   std::string text;
   try {
     text = line.dump();
@@ -335,6 +415,21 @@ std::string to_line(const Prompt& prompt) {
   add("documents", prompt.chat->documents);
   add("chat_template_kwargs", prompt.chat->variables);
   return text + "}";
+}
+
+std::string problem_of_stop(const std::vector<std::string>& stop) {
+  if (stop.size() > kStopStringsMax) {
+    return "has " + std::to_string(stop.size()) + " strings; at most " +
+           std::to_string(kStopStringsMax) + " can end an answer";
+  }
+  for (const std::string& each : stop) {
+    if (each.empty()) return "holds an empty text, which would end every answer at once";
+    if (each.size() > kStopStringBytesMax) {
+      return "holds a text of " + std::to_string(each.size()) + " bytes; at most " +
+             std::to_string(kStopStringBytesMax) + " can end an answer";
+    }
+  }
+  return {};
 }
 
 Chat user_turn(std::string_view text) {

@@ -174,14 +174,20 @@ PromptSummary normalise_prompts(const NormaliseOptions& options) {
       add_problem(summary, number, error.what());
       continue;
     }
-    writer.write(prompt);
+    const int samples = prompt.n.value_or(options.default_n);
+    prompt.n.reset();
+    for (int sample = 0; sample < samples; ++sample) {
+      writer.write(prompt);
+      ++prompt.sample;
+    }
     if (!plain_text) ids.add(prompt.id, number);  // line numbers differ anyway
     if (plain_text && summary.prompts == 0) {
       summary.looks_like_jsonl = io::is_json_object(line->text);
     }
-    ++summary.prompts;
-    summary.chats += prompt.chat || (options.chat && !prompt.token_ids);
-    summary.output_tokens_max += prompt.max_tokens.value_or(options.default_max_tokens);
+    summary.prompts += samples;
+    if (prompt.chat || (options.chat && !prompt.token_ids)) summary.chats += samples;
+    summary.output_tokens_max +=
+        std::int64_t{samples} * prompt.max_tokens.value_or(options.default_max_tokens);
   }
 
   if (reader.input().has_changed()) {

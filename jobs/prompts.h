@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "jobs/sampling.h"
+
 namespace sluice::jobs {
 
 // A conversation, of which a model's template makes text. Each part is JSON as its line had it;
@@ -35,12 +37,19 @@ struct Prompt {
   std::optional<int> max_tokens;
   std::optional<bool> ignore_eos;
   std::vector<std::int32_t> stop_token_ids;
+  std::vector<std::string> stop;  // strings that end the answer, beside the job's
+  SamplingChoice sampling;
+  std::optional<int> n;  // answers wanted, of a user's line; in prompts.jsonl each has a line
+  int sample = 0;        // which of them this is
 };
 
 std::string to_line(const Prompt& prompt);  // no newline
 // A line of a user's JSONL or of prompts.jsonl, which is the same with every id filled in (here it
 // stays empty when the line has none; `index` is the caller's). Throws jobs::Error.
 Prompt parse_prompt(std::string_view line);
+
+// Empty, or why these cannot end answers.
+std::string problem_of_stop(const std::vector<std::string>& stop);
 
 struct LineProblem {
   std::int64_t line = 0;  // 1-based
@@ -50,7 +59,7 @@ struct LineProblem {
 // Lines with a bad form are left out of the output; one with an id that an earlier line has is in
 // it, as it is found only at the end: such an input is not to be used.
 struct PromptSummary {
-  std::int64_t prompts = 0;
+  std::int64_t prompts = 0;            // answers to be given: of some lines more than one
   std::int64_t chats = 0;              // of them: a chat template will make text of them
   std::int64_t blank_lines = 0;        // skipped
   bool looks_like_jsonl = false;       // plain text whose first prompt is a JSON object
@@ -76,6 +85,7 @@ struct NormaliseOptions {
   std::filesystem::path input;
   std::filesystem::path output = {};
   int default_max_tokens = 256;
+  int default_n = 1;  // answers to each prompt
   bool chat = false;  // each `prompt` is a user's turn of a chat
   bool raw = false;   // no line may be a chat
   void (*progress)(std::int64_t bytes_read, void* context) = nullptr;

@@ -68,6 +68,46 @@ std::vector<std::int32_t> token_ids(const Json& object) {
   return ids;
 }
 
+double number(const Json& object, const char* key) {
+  const Json& value = member(object, key);
+  if (!value.is_number()) refuse(std::string("\"") + key + "\" is no number");
+  return value.get<double>();
+}
+
+LogProb log_prob(const Json& json) {
+  if (!json.is_object()) refuse("\"logprobs\" holds something that is no object");
+  return {.id = static_cast<std::int32_t>(integer(json, "id", kTokenIdMax)),
+          .logprob = number(json, "logprob")};
+}
+
+std::vector<TokenLogProbs> log_probs(const Json& list) {
+  std::vector<TokenLogProbs> tokens;
+  if (list.is_null()) return tokens;
+  if (!list.is_array()) refuse("\"logprobs\" is no list");
+  for (const Json& item : list) {
+    TokenLogProbs& token = tokens.emplace_back(TokenLogProbs{.chosen = log_prob(item), .top = {}});
+    const Json& top = member(item, "top_logprobs");
+    if (!top.is_array()) refuse("\"top_logprobs\" is no list");
+    for (const Json& each : top) token.top.push_back(log_prob(each));
+  }
+  return tokens;
+}
+
+OrderedJson to_json(const LogProb& log_prob) {
+  return {{"id", log_prob.id}, {"logprob", log_prob.logprob}};
+}
+
+OrderedJson to_json(const std::vector<TokenLogProbs>& tokens) {
+  if (tokens.empty()) return nullptr;
+  OrderedJson list = OrderedJson::array();
+  for (const TokenLogProbs& token : tokens) {
+    OrderedJson& item = list.emplace_back(to_json(token.chosen));
+    item["top_logprobs"] = OrderedJson::array();
+    for (const LogProb& each : token.top) item["top_logprobs"].push_back(to_json(each));
+  }
+  return list;
+}
+
 }  // namespace
 
 std::string_view to_string(FinishReason reason) {
@@ -104,7 +144,7 @@ std::string to_line(const Result& result) {
   if (result.error) {
     line["error"] = {{"code", result.error->code}, {"message", result.error->message}};
   }
-  line["logprobs"] = nullptr;
+  line["logprobs"] = to_json(result.logprobs);
   line["timing"] = {{"queue_s", result.timing.queue_s},
                     {"ttft_s", result.timing.ttft_s},
                     {"tpot_s", result.timing.tpot_s},
@@ -138,6 +178,9 @@ Result parse_result(std::string_view line) {
   result.sample = small_integer(json, "sample");
   result.text = text(json, "text");
   result.token_ids = token_ids(json);
+  if (const auto list = json.find("logprobs"); list != json.end()) {
+    result.logprobs = log_probs(*list);
+  }
   result.finish_reason = finish_reason(json);
   result.prompt_tokens = small_integer(json, "prompt_tokens");
   result.replica = small_integer(json, "replica");

@@ -32,12 +32,26 @@ enum class FinishReason { stop, length, error };
 std::string_view to_string(FinishReason reason);
 std::optional<FinishReason> parse_finish_reason(std::string_view word);
 
+// How likely the model held a token to be, by its own logits, before anything that a prompt's
+// settings make of them; natural logarithms.
+struct LogProb {
+  std::int32_t id = 0;
+  double logprob = 0;
+  bool operator==(const LogProb&) const = default;
+};
+struct TokenLogProbs {
+  LogProb chosen;
+  std::vector<LogProb> top;  // likeliest first
+  bool operator==(const TokenLogProbs&) const = default;
+};
+
 struct Result {
   std::string id;
   std::int64_t index = 0;  // the prompt's
   int sample = 0;
   std::string text;                     // without the end token
   std::vector<std::int32_t> token_ids;  // with it
+  std::vector<TokenLogProbs> logprobs;  // of token_ids, where they were asked for
   FinishReason finish_reason = FinishReason::stop;
   int prompt_tokens = 0;
   std::optional<ItemError> error;  // set: status "error", finish_reason error

@@ -6,6 +6,7 @@
 #include "jobs/files.h"
 #include "jobs/io/record.h"
 #include "jobs/limits.h"
+#include "jobs/prompts.h"
 
 namespace sluice::jobs {
 
@@ -39,6 +40,13 @@ static void fields(io::Record& record, ClusterOptions& cluster) {
   record("env", cluster.env);
 }
 
+static void fields(io::Record& record, Sampling& sampling) {
+  for (const auto& [key, value, choice] : kSamplingReals) record(key, sampling.*value);
+  for (const auto& [key, value, choice] : kSamplingCounts) record(key, sampling.*value);
+  record("seed", sampling.seed);
+  record("logit_bias", sampling.logit_bias);
+}
+
 static void fields(io::Record& record, JobSpec& spec) {
   record.need()("job", spec.job);
   record("uid", spec.uid);
@@ -56,6 +64,9 @@ static void fields(io::Record& record, JobSpec& spec) {
   record("token_budget", spec.token_budget);
   record("ignore_eos", spec.ignore_eos);
   record("stop_token_ids", spec.stop_token_ids);
+  record("stop", spec.stop);
+  record("n", spec.n);
+  record.object("sampling", spec.sampling);
   record("chat", spec.chat);
   record("raw", spec.raw);
   record("chat_template", spec.chat_template);
@@ -98,6 +109,12 @@ std::string to_json(const JobSpec& spec) { return io::write_record(spec); }
 static JobSpec read_spec(std::string_view json, const std::string& what) {
   auto spec = io::read_record<JobSpec>(json, what);
   if (spec.prompt_count < 0) throw Error(what + ": \"prompt_count\" is negative");
+  if (const auto problem = problem_of(spec.sampling); !problem.empty()) {
+    throw Error(what + ": " + problem);
+  }
+  if (const auto problem = problem_of_stop(spec.stop); !problem.empty()) {
+    throw Error(what + ": \"stop\" " + problem);
+  }
   if (const auto problem = shape_problem(spec.shape); !problem.empty()) {
     throw Error(what + ": " + problem);
   }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "jobs/ids.h"
+#include "jobs/sampling.h"
 
 namespace sluice::jobs {
 
@@ -59,8 +60,11 @@ struct JobSpec {
   int token_budget = 128;  // tokens in a micro-batch, at most
   bool ignore_eos = false;
   std::vector<std::int32_t> stop_token_ids;  // beside the model's own
-  bool chat = false;                         // a prompt that is a text is a user's turn of a chat
-  bool raw = false;                          // no prompt was to be a chat
+  std::vector<std::string> stop;             // strings that end an answer
+  int n = 1;                                 // answers to each prompt
+  Sampling sampling;
+  bool chat = false;          // a prompt that is a text is a user's turn of a chat
+  bool raw = false;           // no prompt was to be a chat
   std::string chat_template;  // where Layout::chat_template() came from; empty: the model's own
   std::string precision = "fast";   // fast, high or exact
   std::string head_split = "auto";  // auto, on or off

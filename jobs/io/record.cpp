@@ -1,5 +1,6 @@
 #include "jobs/io/record.h"
 
+#include <charconv>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -83,12 +84,29 @@ bool assign(const Json& json, std::map<std::string, std::string>& value) {
   return true;
 }
 
+bool assign(const Json& json, std::map<std::int32_t, double>& value) {
+  if (!json.is_object()) return false;
+  value.clear();
+  for (const auto& [key, item] : json.items()) {
+    std::int32_t number = 0;
+    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), number);
+    if (error != std::errc() || end != key.data() + key.size()) return false;
+    if (!assign(item, value[number])) return false;
+  }
+  return true;
+}
+
 template <class Value>
 Json to_value(const Value& value) {
   return Json(value);
 }
 Json to_value(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 Json to_value(RunId value) { return Json(to_string(value)); }
+Json to_value(const std::map<std::int32_t, double>& value) {
+  Json json = Json::object();
+  for (const auto& [key, item] : value) json[std::to_string(key)] = to_value(item);
+  return json;
+}
 
 }  // namespace
 
@@ -183,6 +201,9 @@ void Record::operator()(const char* key, std::vector<std::string>& value) {
   data_->transfer(key, value);
 }
 void Record::operator()(const char* key, std::vector<std::int32_t>& value) {
+  data_->transfer(key, value);
+}
+void Record::operator()(const char* key, std::map<std::int32_t, double>& value) {
   data_->transfer(key, value);
 }
 void Record::operator()(const char* key, std::map<std::string, std::string>& value) {

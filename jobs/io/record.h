@@ -34,6 +34,7 @@ class Record {
   void operator()(const char* key, std::vector<std::string>& value);
   void operator()(const char* key, std::vector<std::int32_t>& value);
   void operator()(const char* key, std::map<std::string, std::string>& value);
+  void operator()(const char* key, std::map<std::int32_t, double>& value);  // keys as texts
 
   // A struct within: an object of its own, with its own fields().
   template <class Struct>

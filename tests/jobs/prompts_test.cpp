@@ -117,11 +117,78 @@ TEST_F(Normalise, EachBadLineSaysWhatIsWrong) {
 TEST_F(Normalise, KeysOfLaterVersionsAreRefusedByName) {
   EXPECT_THAT(problem(R"({"custom_id": "a", "body": {"messages": []}})"),
               AllOf(HasSubstr("OpenAI"), HasSubstr("belongs to a later version")));
-  for (const auto* key :
-       {"body", "custom_id", "top_p", "top_k", "seed", "stop", "n", "logprobs", "temperature"}) {
+  for (const auto* key : {"body", "custom_id", "url", "top_logprobs"}) {
     EXPECT_THAT(problem("{\"prompt\": \"a\", \"" + std::string(key) + "\": 1}"),
                 AllOf(HasSubstr(key), HasSubstr("belongs to a later version")));
   }
+}
+
+TEST_F(Normalise, WhatALineSaysOfSamplingIsKept) {
+  EXPECT_EQ(
+      run(R"({"prompt": "a", "temperature": 0.7, "top_p": 0.9, "top_k": 40, "min_p": 0.05, )"
+          R"("repetition_penalty": 1.1, "presence_penalty": -2, "frequency_penalty": 0.5, )"
+          R"("logit_bias": {"50256": -100, "0": 1.5}, "seed": -7, "logprobs": 5, "stop": "\n"})"
+          "\n"
+          R"({"prompt": "b", "top_k": -1, "temperature": null, "stop": ["x", "\u20ac"], "n": null})")
+          .problem_count,
+      0);
+  const auto prompts = written();
+  ASSERT_EQ(prompts.size(), 2u);
+  EXPECT_EQ(prompts[0].sampling, (SamplingChoice{.temperature = 0.7,
+                                                 .top_p = 0.9,
+                                                 .min_p = 0.05,
+                                                 .repetition_penalty = 1.1,
+                                                 .presence_penalty = -2,
+                                                 .frequency_penalty = 0.5,
+                                                 .top_k = 40,
+                                                 .logprobs = 5,
+                                                 .seed = -7,
+                                                 .logit_bias = {{{0, 1.5}, {50256, -100}}}}));
+  EXPECT_THAT(prompts[0].stop, ElementsAre("\n"));
+  EXPECT_EQ(prompts[1].sampling, SamplingChoice{.top_k = 0});
+  EXPECT_THAT(prompts[1].stop, ElementsAre("x", "\xe2\x82\xac"));
+}
+
+TEST_F(Normalise, EachSampleIsALineOfItsPrompt) {
+  options_.default_n = 2;
+  const auto summary = run(R"({"id": "a", "prompt": "x", "n": 3, "max_tokens": 10})"
+                           "\n"
+                           R"({"prompt": "y"})");
+  EXPECT_EQ(summary.problem_count, 0);
+  EXPECT_EQ(summary.prompts, 5);
+  EXPECT_EQ(summary.output_tokens_max, 3 * 10 + 2 * 256);
+  std::vector<std::string> lines;
+  for (const Prompt& prompt : written()) {
+    lines.push_back(prompt.id + " " + std::to_string(prompt.sample) + " " + prompt.text);
+    EXPECT_FALSE(prompt.n);
+  }
+  EXPECT_THAT(lines, ElementsAre("a 0 x", "a 1 x", "a 2 x", "2 0 y", "2 1 y"));
+}
+
+TEST_F(Normalise, SamplingThatCannotBeIsAnErrorOfItsLine) {
+  const auto refused = [&](const std::string& key_and_value) {
+    return problem(R"({"prompt": "a", )" + key_and_value + "}");
+  };
+  EXPECT_THAT(refused(R"("temperature": -1)"), HasSubstr("`temperature` is -1: 0 "));
+  EXPECT_THAT(refused(R"("temperature": NaN)"), HasSubstr("no valid JSON"));
+  EXPECT_THAT(refused(R"("temperature": 1e999)"), HasSubstr("no valid JSON"));
+  EXPECT_THAT(refused(R"("temperature": "hot")"), HasSubstr("\"temperature\" is no number"));
+  EXPECT_THAT(refused(R"("top_p": 0)"), HasSubstr("`top_p` is 0: above 0"));
+  EXPECT_THAT(refused(R"("top_p": 1.01)"), HasSubstr("`top_p` is 1.01"));
+  EXPECT_THAT(refused(R"("top_k": -2)"), HasSubstr("\"top_k\" is no whole number from -1"));
+  EXPECT_THAT(refused(R"("top_k": 1.5)"), HasSubstr("\"top_k\" is no whole number"));
+  EXPECT_THAT(refused(R"("min_p": 2)"), HasSubstr("`min_p` is 2: 0 to 1"));
+  EXPECT_THAT(refused(R"("repetition_penalty": 0)"), HasSubstr("`repetition_penalty` is 0"));
+  EXPECT_THAT(refused(R"("presence_penalty": 3)"), HasSubstr("`presence_penalty` is 3: -2 to 2"));
+  EXPECT_THAT(refused(R"("logit_bias": {"a": 1})"), HasSubstr("\"a\" is no token id"));
+  EXPECT_THAT(refused(R"("logit_bias": {"1": 101})"), HasSubstr("is 101: -100 to 100"));
+  EXPECT_THAT(refused(R"("logprobs": 21)"), HasSubstr("is no whole number from 0 to 20"));
+  EXPECT_THAT(refused(R"("n": 0)"), HasSubstr("\"n\" is no whole number from 1 to 1024"));
+  EXPECT_THAT(refused(R"("seed": 1e3)"), HasSubstr("\"seed\" is no whole number"));
+  EXPECT_THAT(refused(R"("stop": [""])"), HasSubstr("empty text"));
+  std::string many = R"("stop": ["a")";
+  for (int i = 0; i < 9999; ++i) many += R"(,"b")";
+  EXPECT_THAT(refused(many + "]"), HasSubstr("has 10000 strings; at most 64"));
 }
 
 constexpr std::string_view kMessages =

@@ -49,11 +49,20 @@ TEST(ResultLine, SurvivesTheRoundTrip) {
   auto failed = answer(8);
   failed.error = ItemError{.code = "prompt_too_long", .message = "9 > 8\n"};
   failed.finish_reason = FinishReason::error;
-  for (const auto& result : {answer(7), failed}) {
+  auto likely = answer(9);
+  likely.logprobs = {{.chosen = {.id = 1, .logprob = -0.25}, .top = {}},
+                     {.chosen = {.id = 2147483647, .logprob = -9.5},
+                      .top = {{.id = 3, .logprob = -0.5}, {.id = 0, .logprob = -1}}}};
+  EXPECT_THAT(to_line(likely),
+              HasSubstr("\"logprobs\":[{\"id\":1,\"logprob\":-0.25,\"top_logprobs\":[]},"
+                        "{\"id\":2147483647,\"logprob\":-9.5,\"top_logprobs\":["
+                        "{\"id\":3,\"logprob\":-0.5},{\"id\":0,\"logprob\":-1.0}]}]"));
+  for (const auto& result : {answer(7), failed, likely}) {
     const auto back = parse_result(to_line(result));
     EXPECT_EQ(to_line(back), to_line(result));
     EXPECT_EQ(back.text, result.text);
     EXPECT_EQ(back.token_ids, result.token_ids);
+    EXPECT_EQ(back.logprobs, result.logprobs);
     EXPECT_EQ(back.timing.tpot_s, result.timing.tpot_s);
     EXPECT_EQ(back.run, result.run);
   }

@@ -37,6 +37,18 @@ JobSpec hostile_spec() {
   spec.token_budget = 99;
   spec.ignore_eos = true;
   spec.stop_token_ids = {0, 2147483647};
+  spec.stop = {kHostile, "x"};
+  spec.n = 3;
+  spec.sampling = {.temperature = 0.7,
+                   .top_k = 40,
+                   .top_p = 0.9,
+                   .min_p = 0.05,
+                   .repetition_penalty = 1.1,
+                   .presence_penalty = -1,
+                   .frequency_penalty = 2,
+                   .logit_bias = {{0, 1.5}, {2147483647, -100}},
+                   .seed = -9007199254740993,
+                   .logprobs = 5};
   spec.precision = "exact";
   spec.head_split = "on";
   spec.backend = "cpu";
