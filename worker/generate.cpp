@@ -26,8 +26,11 @@ class NormalisedPrompts {
   explicit NormalisedPrompts(const GenerateOptions& options)
       : path_(std::filesystem::temp_directory_path() /
               ("sluice-generate-" + std::to_string(getpid()) + ".jsonl")) {
-    summary_ = jobs::normalise_prompts(
-        {.input = options.prompts, .output = path_, .chat = options.chat, .raw = options.raw});
+    summary_ = jobs::normalise_prompts({.input = options.prompts,
+                                        .output = path_,
+                                        .default_n = options.n,
+                                        .chat = options.chat,
+                                        .raw = options.raw});
     if (summary_.problem_count == 0) return;
     std::string problems;
     for (const jobs::LineProblem& problem : summary_.problems) {
@@ -66,6 +69,9 @@ jobs::JobSpec spec_of(const GenerateOptions& options) {
   spec.threads = options.threads;
   spec.ignore_eos = options.ignore_eos;
   spec.stop_token_ids = options.stop_token_ids;
+  spec.stop = options.stop;
+  spec.n = options.n;
+  spec.sampling = options.sampling;
   spec.chat = options.chat;
   spec.submitted_unix_s = static_cast<std::int64_t>(jobs::unix_time_s());
   return spec;
@@ -74,6 +80,12 @@ jobs::JobSpec spec_of(const GenerateOptions& options) {
 }  // namespace
 
 int generate(const GenerateOptions& options, std::ostream& out) {
+  if (const auto problem = jobs::problem_of(options.sampling); !problem.empty()) {
+    throw Error(problem);
+  }
+  if (const auto problem = jobs::problem_of_stop(options.stop); !problem.empty()) {
+    throw Error("--stop " + problem);
+  }
   auto model = model::Model::open(options.model);
   if (!options.chat_template.empty()) model.use_chat_template(options.chat_template);
   const NormalisedPrompts normalised(options);

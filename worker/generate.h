@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "jobs/sampling.h"
+
 namespace sluice::worker {
 
 struct GenerateOptions {
@@ -24,6 +26,9 @@ struct GenerateOptions {
   std::string precision = "fast";   // or high, exact
   std::string head_split = "auto";  // or on, off
   std::vector<std::int32_t> stop_token_ids = {};
+  std::vector<std::string> stop = {};  // strings that end an answer
+  int n = 1;                           // answers to each prompt
+  jobs::Sampling sampling = {};
   bool ignore_eos = false;
 };
 

@@ -27,6 +27,8 @@ IntakeRules intake_rules(const jobs::JobSpec& spec) {
   return {.max_tokens = spec.max_tokens,
           .ignore_eos = spec.ignore_eos,
           .stop_token_ids = spec.stop_token_ids,
+          .stop = spec.stop,
+          .sampling = spec.sampling,
           .chat = spec.chat,
           .submitted_unix_s = spec.submitted_unix_s};
 }
@@ -103,6 +105,20 @@ std::variant<batch::Sequence, ItemError> take_in(const jobs::Prompt& prompt,
     const auto& stops = model.tokenizer().stop_tokens();
     for (const auto& stop : stops) sequence.stop_token_ids.push_back(stop.id);
   }
+  std::vector<std::string> stop = rules.stop;
+  stop.insert(stop.end(), prompt.stop.begin(), prompt.stop.end());
+  if (!stop.empty()) sequence.stop.emplace(model.tokenizer(), std::move(stop));
+  const jobs::Sampling sampling = prompt.sampling.over(rules.sampling);
+  for (const auto& [id, bias] : sampling.logit_bias) {
+    if (auto error = refuse_beyond({id}, model.config().vocab, "logit_bias: token id")) {
+      return *std::move(error);
+    }
+  }
+  sequence.sampler = sampling::Sampler::make(
+      sampling,
+      sampling::Stream(static_cast<std::uint64_t>(sampling.seed), prompt.id, prompt.sample),
+      sequence.tokens);
+  sequence.sample = prompt.sample;
   return sequence;
 }
 

@@ -21,8 +21,10 @@ struct IntakeRules {
   int max_tokens = 256;
   bool ignore_eos = false;
   std::vector<std::int32_t> stop_token_ids = {};  // beside the model's own
-  bool chat = false;                              // a text is a user's turn
-  std::int64_t submitted_unix_s = 0;              // the time that chat templates are told
+  std::vector<std::string> stop = {};
+  jobs::Sampling sampling = {};
+  bool chat = false;                  // a text is a user's turn
+  std::int64_t submitted_unix_s = 0;  // the time that chat templates are told
 };
 // All but max_positions, which a plan settles.
 IntakeRules intake_rules(const jobs::JobSpec& spec);

@@ -1,5 +1,6 @@
 #include "worker/leader.h"
 
+#include <algorithm>
 #include <span>
 #include <utility>
 #include <variant>
@@ -114,8 +115,8 @@ pipeline::Tokens Leader::wait_tokens() {
 void Leader::deliver(const pipeline::Tokens& tokens) {
   const auto finished = [&] {
     const Charge charge(clock_, Category::sampling);
-    ports_.generated(static_cast<int>(tokens.ids.size()));
-    return batcher_.deliver(tokens.step, tokens.ids, clock_.now());
+    ports_.generated(static_cast<int>(tokens.drawn.size()));
+    return batcher_.deliver(tokens.step, tokens.drawn, clock_.now());
   }();
   for (const batch::Finished& each : finished) answer(each);
 }
@@ -126,12 +127,16 @@ void Leader::answer(const batch::Finished& finished) {
   jobs::Result result;
   result.id = sequence.id;
   result.index = sequence.index;
+  result.sample = sequence.sample;
   result.token_ids.assign(sequence.tokens.begin() + sequence.prompt_tokens, sequence.tokens.end());
   result.finish_reason = finished.reason;
   result.prompt_tokens = sequence.prompt_tokens;
-  std::span<const std::int32_t> spoken = result.token_ids;  // the token that ends it has no text
-  if (finished.reason == jobs::FinishReason::stop) spoken = spoken.first(spoken.size() - 1);
-  result.text = model_.tokenizer().decode(spoken, /*skip_special=*/true);
+  result.text = text_of(sequence, finished.reason);
+  for (const sampling::Drawn& drawn : sequence.drawn) {
+    jobs::TokenLogProbs& token = result.logprobs.emplace_back();
+    token.chosen = {.id = drawn.id, .logprob = *drawn.logprob};
+    for (const auto& [id, logprob] : drawn.top) token.top.push_back({.id = id, .logprob = logprob});
+  }
   result.timing.queue_s = sequence.admitted_s - clock_.opened_s();
   result.timing.ttft_s = sequence.first_token_s - sequence.admitted_s;
   result.timing.latency_s = sequence.last_token_s - sequence.admitted_s;
@@ -146,11 +151,23 @@ void Leader::answer(const batch::Finished& finished) {
   ports_.answer(result);
 }
 
+// A token that ends the answer has no text, and a string that does, and what follows it, neither.
+std::string Leader::text_of(const batch::Sequence& sequence, jobs::FinishReason reason) const {
+  auto spoken =
+      std::span(sequence.tokens).subspan(static_cast<std::size_t>(sequence.prompt_tokens));
+  const bool by_token = reason == jobs::FinishReason::stop && !sequence.text_bytes;
+  if (by_token) spoken = spoken.first(spoken.size() - 1);
+  std::string text = model_.tokenizer().decode(spoken, /*skip_special=*/true);
+  if (sequence.text_bytes) text.resize(std::min(text.size(), *sequence.text_bytes));
+  return text;
+}
+
 void Leader::refuse(const RefusedPrompt& refused) {
   const Charge charge(clock_, Category::output);
   jobs::Result result;
   result.id = refused.id;
   result.index = refused.index;
+  result.sample = refused.sample;
   result.finish_reason = jobs::FinishReason::error;
   result.error = refused.error;
   ++report_.prompts_failed;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "jobs/results.h"
@@ -52,6 +53,7 @@ class Leader {
   bool step();
   void deliver(const pipeline::Tokens& tokens);
   void answer(const batch::Finished& finished);
+  std::string text_of(const batch::Sequence& sequence, jobs::FinishReason reason) const;
   void refuse(const RefusedPrompt& refused);
   void wait_for_sequences();
   pipeline::Tokens wait_tokens();

@@ -57,10 +57,11 @@ void LoneStage::layers(const Pass& pass) {
 
 void LoneStage::head(const Pass& pass, std::span<kernels::Candidate> best) {
   if (forward_->range().head_is_split) {
-    forward_->select_shard(activations(pass.wanting.size()), 1, best);
+    forward_->present(activations(pass.wanting.size()));
   } else {
-    forward_->select(pass.wanting, 1, best);
+    forward_->present(pass.wanting);
   }
+  forward_->select(1, best);
   forward_->finish([] {});
 }
 

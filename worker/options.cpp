@@ -6,14 +6,13 @@
 #include <sstream>
 
 #include "jobs/exit_status.h"
+#include "jobs/limits.h"
 
 namespace sluice::worker {
 namespace {
 
 constexpr std::array kLaterOptions = std::to_array<std::string_view>(
-    {"--temperature", "--top-k", "--top-p", "--min-p", "--repetition-penalty", "--presence-penalty",
-     "--frequency-penalty", "--logit-bias", "--seed", "--n", "--logprobs", "--stop", "--kv-dtype",
-     "--replicas", "--layout", "--prefix-sharing", "--task"});
+    {"--kv-dtype", "--replicas", "--layout", "--prefix-sharing", "--task"});
 constexpr std::array kLaterCommands = std::to_array<std::string_view>({"plan"});
 
 constexpr const char* kModelHelp =
@@ -48,6 +47,48 @@ void add_chat(CLI::App& command, Options& options) {
   command.add_flag("--raw", options.raw, "No line may be a chat (\"messages\")")->excludes(chat);
   command.add_option("--chat-template", options.chat_template,
                      "A Jinja template for chats, in place of the model's own");
+}
+
+void add_sampling(CLI::App& command, GenerateOptions& options) {
+  jobs::Sampling& sampling = options.sampling;
+  command
+      .add_option("--temperature", sampling.temperature,
+                  "0: the likeliest token; 1: by the model's probabilities")
+      ->capture_default_str();
+  command.add_option("--top-k", sampling.top_k, "Draw from the N likeliest tokens; 0: from all")
+      ->capture_default_str();
+  command
+      .add_option("--top-p", sampling.top_p,
+                  "Draw from the likeliest tokens that make up this probability")
+      ->capture_default_str();
+  command
+      .add_option("--min-p", sampling.min_p,
+                  "Draw from tokens at least this share as likely as the likeliest")
+      ->capture_default_str();
+  command
+      .add_option("--repetition-penalty", sampling.repetition_penalty,
+                  "Divide logits of tokens seen in prompt or answer (multiply negative ones)")
+      ->capture_default_str();
+  command
+      .add_option("--presence-penalty", sampling.presence_penalty,
+                  "Take this from logits of tokens in the answer")
+      ->capture_default_str();
+  command
+      .add_option("--frequency-penalty", sampling.frequency_penalty,
+                  "And this for each time they are in it")
+      ->capture_default_str();
+  command.add_option("--seed", sampling.seed, "The same seed, the same answers")
+      ->capture_default_str();
+  command.add_option("--n", options.n, "Answers to each prompt")
+      ->check(CLI::Range(1, jobs::kSamplesMax))
+      ->capture_default_str();
+  command
+      .add_option("--logprobs", sampling.logprobs,
+                  "How likely each token and so many of the likeliest were; -1: nothing")
+      ->capture_default_str();
+  command.add_option("--stop", options.stop, "A string that ends an answer; several times")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
 void add_generate(CLI::App& app, GenerateCommand& command) {
@@ -92,6 +133,7 @@ void add_generate(CLI::App& app, GenerateCommand& command) {
   generate->add_option("--stop-token-ids", options.stop_token_ids, "End an answer at these too")
       ->check(CLI::NonNegativeNumber)
       ->delimiter(',');
+  add_sampling(*generate, options);
   generate->add_flag("--ignore-eos", options.ignore_eos, "Generate on after an end token");
 }
 

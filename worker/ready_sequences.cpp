@@ -65,7 +65,10 @@ std::optional<TakenIn> ReadySequences::make() {
   if (!prompt) return std::nullopt;
   auto made = take_in(*prompt, setup_.model, setup_.rules);
   if (auto* error = std::get_if<jobs::ItemError>(&made)) {
-    return RefusedPrompt{.index = prompt->index, .id = prompt->id, .error = std::move(*error)};
+    return RefusedPrompt{.index = prompt->index,
+                         .id = prompt->id,
+                         .sample = prompt->sample,
+                         .error = std::move(*error)};
   }
   return std::get<batch::Sequence>(std::move(made));
 }

@@ -37,6 +37,7 @@ struct PromptSource {
 struct RefusedPrompt {
   std::int64_t index = 0;
   std::string id;
+  int sample = 0;
   jobs::ItemError error;
 };
 using TakenIn = std::variant<batch::Sequence, RefusedPrompt>;

@@ -163,8 +163,9 @@ class Scorer {
     forward_.layers([] {});
     scores_.resize(targets.size());
     ranked_.resize(targets.size() * static_cast<std::size_t>(top_));
-    forward_.log_probs(scored_rows, targets, scores_);
-    if (top_ > 0) forward_.select(scored_rows, top_, ranked_);
+    forward_.present(scored_rows);
+    forward_.log_probs(targets, scores_);
+    if (top_ > 0) forward_.select(top_, ranked_);
     forward_.finish([] {});
   }
 

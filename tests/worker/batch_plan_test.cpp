@@ -5,7 +5,9 @@
 
 #include <random>
 
+#include "worker/pipeline/local_link.h"
 #include "worker/pipeline/messages.h"
+#include "worker/pipeline/pieces.h"
 
 namespace sluice::worker::batch {
 namespace {
@@ -118,11 +120,64 @@ TEST(Messages, WhatIsNotSentSurvivesTheWire) {
   ASSERT_EQ(choice.best.size(), 2U);
   EXPECT_EQ(choice.best[1].id, 49151);
   EXPECT_EQ(choice.best[1].logit, -2);
-  const pipeline::HeadWork work{.sent_s = 2, .step = 9, .prefill_share = 0.25, .hidden = {1, 2, 3}};
+  const pipeline::HeadWork work{
+      .sent_s = 2, .step = 9, .prefill_share = 0.25, .has_draws = true, .hidden = {1, 2, 3}};
   const auto read = pipeline::read_head_work(pipeline::make_head_work(work), kLimits, 3);
   EXPECT_EQ(read.step, 9U);
   EXPECT_EQ(read.prefill_share, 0.25);
+  EXPECT_TRUE(read.has_draws);
   EXPECT_EQ(read.hidden, work.hidden);
+}
+
+TEST(Messages, DrawsAndWhatIsFoundSurviveTheWire) {
+  const std::vector<sampling::Draw> draws = {
+      {.temperature = 0.7f,
+       .top_k = 5,
+       .top_p = 0.9f,
+       .min_p = 0.1f,
+       .logprobs = 3,
+       .position = 77,
+       .stream = sampling::Stream(1, "x", 2),
+       .changes = {{.id = 4, .bias = 1, .repetition = 2, .less = 3}}},
+      {}};
+  const auto sent = pipeline::make_draws({.step = 9, .draws = draws});
+  const auto read = pipeline::read_draws(sent);
+  EXPECT_EQ(read.step, 9U);
+  EXPECT_EQ(read.draws.at(0).changes.at(0).less, 3);
+  EXPECT_EQ(pipeline::make_draws(read), sent);
+  const pipeline::Choice choice{
+      .step = 4,
+      .findings = {{.score = 1.5,
+                    .candidates = {{.id = 3, .logit = 2, .raw = 1}},
+                    .log_sums = {4, 5},
+                    .likeliest = {{.id = 6, .logit = -1}},
+                    .model_log_sums = {7}}},
+      .drawn = {{.id = 8, .logprob = -0.5f, .top = {{.id = 9, .logprob = -1}}}, {.id = 10}}};
+  const auto message = pipeline::make_choice(choice);
+  EXPECT_EQ(pipeline::make_choice(pipeline::read_choice(message)), message);
+  EXPECT_EQ(pipeline::read_choice(message).drawn, choice.drawn);
+  EXPECT_THROW(pipeline::read_choice({message.begin(), message.end() - 1}), Error);
+}
+
+TEST(Messages, AnyLengthTravelsInPieces) {
+  pipeline::LocalWorld world(1);
+  const auto owned = world.link(0);
+  pipeline::Link& link = *owned;
+  link.expect(0, pipeline::Channel::tokens, pipeline::kPieceBytes, 4);
+  pipeline::Pieces pieces;
+  for (const std::size_t bytes : {std::size_t{0}, std::size_t{1}, pipeline::kPieceBytes - 1,
+                                  pipeline::kPieceBytes, 3 * pipeline::kPieceBytes}) {
+    pipeline::Bytes message(bytes);
+    for (std::size_t i = 0; i < bytes; ++i) message[i] = static_cast<std::byte>(i * 7);
+    EXPECT_GT(send_in_pieces(link, 0, pipeline::Channel::tokens, message), bytes);
+    std::optional<pipeline::Bytes> got;
+    while (const auto piece = link.receive(0, pipeline::Channel::tokens)) {
+      ASSERT_FALSE(got) << "a piece after the last";
+      got = pieces.add(*piece);
+    }
+    EXPECT_EQ(got, message);
+  }
+  EXPECT_THROW(pieces.add({}), Error);
 }
 
 TEST(Messages, HiddenOfHalfARowOrOfTooManyRowsIsRefused) {
@@ -137,13 +192,15 @@ TEST(Messages, TheBestOfAllPartsOfTheHeadIsTheToken) {
   const std::vector<pipeline::Choice> choices = {
       {.sent_s = 1, .step = 3, .best = {{7, 1}, {8, 2}, {9, 2}}},
       {.sent_s = 2, .step = 3, .best = {{300, 1.5}, {301, -5}, {302, 2}}}};
-  const auto tokens = pipeline::best_of(choices);
+  const auto tokens = pipeline::combine(choices, {});
   EXPECT_EQ(tokens.step, 3U);
   EXPECT_EQ(tokens.sent_s, 2);
-  EXPECT_EQ(tokens.ids, (std::vector<std::int32_t>{300, 8, 9}));  // equal logits: the lower id
+  std::vector<std::int32_t> ids;
+  for (const auto& drawn : tokens.drawn) ids.push_back(drawn.id);
+  EXPECT_EQ(ids, (std::vector<std::int32_t>{300, 8, 9}));  // equal logits: the lower id
   auto odd = choices;
   odd[1].step = 4;
-  EXPECT_THROW(pipeline::best_of(odd), Error);
+  EXPECT_THROW(pipeline::combine(odd, {}), Error);
 }
 
 TEST(Messages, LargestPlanFitsItsMessage) {

@@ -62,7 +62,8 @@ struct Simulation {
       } else if (!under_way.empty()) {
         const BatchPlan plan = under_way.front();
         under_way.pop_front();
-        const std::vector<std::int32_t> tokens(static_cast<std::size_t>(plan.tokens_wanted()), 7);
+        const std::vector<sampling::Drawn> tokens(static_cast<std::size_t>(plan.tokens_wanted()),
+                                                  {.id = 7});
         for (const Finished& finished : batcher.deliver(plan.step, tokens, now_s)) {
           ++lives[finished.sequence.index].finished;
           EXPECT_EQ(finished.sequence.output_tokens(), finished.sequence.max_tokens);
@@ -229,7 +230,7 @@ TEST(Batcher, DecodingMicroBatchesGrowTogetherAgain) {
   for (int i = 1; i < 4; ++i) batcher.add(sequence(i, 1, 50));
   ASSERT_EQ(batcher.next(0)->plan.segments.size(), 2U);
   ASSERT_EQ(batcher.next(0)->plan.segments.size(), 1U);
-  const std::vector<std::int32_t> one{5}, two{5, 5};
+  const std::vector<sampling::Drawn> one{{.id = 5}}, two{{.id = 5}, {.id = 5}};
   batcher.deliver(0, one, 1);
   EXPECT_FALSE(batcher.next(1));  // two are under way: wait for company
   batcher.deliver(1, two, 2);
@@ -244,8 +245,8 @@ TEST(Batcher, LongAnswersDoNotEndAloneWhereAllFindRoom) {
   for (int i = 0; i < 24; ++i) batcher.add(sequence(i, 1, i % 6 == 0 ? 200 : 40));
   int steps = 0;  // of a lone stage
   for (; const auto micro_batch = batcher.next(0); ++steps) {
-    const std::vector<std::int32_t> tokens(
-        static_cast<std::size_t>(micro_batch->plan.tokens_wanted()), 7);
+    const std::vector<sampling::Drawn> tokens(
+        static_cast<std::size_t>(micro_batch->plan.tokens_wanted()), {.id = 7});
     batcher.deliver(micro_batch->plan.step, tokens, 0);
   }
   EXPECT_TRUE(batcher.idle());
@@ -261,7 +262,7 @@ TEST(Batcher, TokensOutOfTurnAreRefused) {
   Batcher batcher({.batch_size = 1, .token_budget = 8, .stages = 1}, model::PagePool({.full = 1}));
   batcher.add(sequence(0, 3, 3));
   ASSERT_TRUE(batcher.next(0));
-  const std::vector<std::int32_t> one{5}, two{5, 5};
+  const std::vector<sampling::Drawn> one{{.id = 5}}, two{{.id = 5}, {.id = 5}};
   EXPECT_THROW(batcher.deliver(1, one, 0), Error);
   EXPECT_THROW(batcher.deliver(0, two, 0), Error);
 }
@@ -270,7 +271,7 @@ TEST(Batcher, UnfinishedTokensAreCounted) {
   Batcher batcher({.batch_size = 2, .token_budget = 8, .stages = 1}, model::PagePool({.full = 4}));
   batcher.add(sequence(0, 1, 9));
   batcher.add(sequence(1, 1, 9));
-  const std::vector<std::int32_t> two{5, 5};
+  const std::vector<sampling::Drawn> two{{.id = 5}, {.id = 5}};
   for (std::uint64_t step = 0; step < 3; ++step) {
     ASSERT_TRUE(batcher.next(0));
     batcher.deliver(step, two, 0);
@@ -281,13 +282,13 @@ TEST(Batcher, UnfinishedTokensAreCounted) {
 TEST(Sequence, EndsAtAStopTokenOrAtItsLength) {
   Sequence s = sequence(0, 2, 3);
   s.stop_token_ids = {4, 9};
-  EXPECT_EQ(s.accept(1, 0.5), std::nullopt);
-  EXPECT_EQ(s.accept(9, 0.7), jobs::FinishReason::stop);
+  EXPECT_EQ(s.accept({.id = 1}, 0.5), std::nullopt);
+  EXPECT_EQ(s.accept({.id = 9}, 0.7), jobs::FinishReason::stop);
   EXPECT_EQ(s.output_tokens(), 2);
   EXPECT_EQ(s.first_token_s, 0.5);
   EXPECT_EQ(s.last_token_s, 0.7);
   s.stop_token_ids = {};
-  EXPECT_EQ(s.accept(9, 0.9), jobs::FinishReason::length);
+  EXPECT_EQ(s.accept({.id = 9}, 0.9), jobs::FinishReason::length);
 }
 
 }  // namespace

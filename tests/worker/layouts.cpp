@@ -34,6 +34,27 @@ class Dice {
   std::mt19937 engine_;
 };
 
+// Half of them are the likeliest tokens, as most jobs want them; the others are drawn in every way.
+jobs::SamplingChoice random_sampling(Dice& dice, int vocab) {
+  jobs::SamplingChoice sampling;
+  if (dice.from(0, 1) == 0) return sampling;
+  const auto maybe = [&] { return dice.from(0, 2) == 0; };
+  if (!maybe()) sampling.temperature = dice.from(1, 30) / 10.0;
+  if (maybe()) sampling.top_k = dice.from(1, 60);
+  if (maybe()) sampling.top_p = dice.from(1, 99) / 100.0;
+  if (maybe()) sampling.min_p = dice.from(1, 50) / 100.0;
+  if (maybe()) sampling.repetition_penalty = dice.from(5, 20) / 10.0;
+  if (maybe()) sampling.presence_penalty = dice.from(-20, 20) / 10.0;
+  if (maybe()) sampling.frequency_penalty = dice.from(-20, 20) / 10.0;
+  if (maybe()) sampling.logprobs = dice.from(0, 5);
+  if (maybe()) sampling.seed = dice.from(0, 1000);
+  if (maybe()) {
+    auto& bias = sampling.logit_bias.emplace();
+    for (int i = 0; i < 5; ++i) bias[dice.from(0, vocab - 1)] = dice.from(-50, 50) / 10.0;
+  }
+  return sampling;
+}
+
 struct Layout {
   PipelineShape shape;
   std::vector<kernels::CpuOptions> cpus;  // by rank
@@ -78,6 +99,9 @@ std::vector<jobs::Prompt> random_prompts(Dice& dice, int vocab, const LayoutDraw
     for (int i = 0; i < length; ++i) prompt.token_ids->push_back(dice.from(0, vocab - 1));
     prompt.max_tokens = dice.from(kOutputTokensMin, draw.output_tokens_max);
     prompt.ignore_eos = true;
+    prompt.id = std::to_string(prompt.index);
+    prompt.sample = dice.from(0, 2);
+    prompt.sampling = random_sampling(dice, vocab);
     pages += model::pages_for(length + *prompt.max_tokens);
     prompts.push_back(std::move(prompt));
   }
@@ -98,6 +122,7 @@ std::string text_of(const Layout& layout) {
 
 struct Answers {
   std::map<std::int64_t, std::vector<std::int32_t>> tokens;  // by prompt
+  std::map<std::int64_t, std::vector<jobs::TokenLogProbs>> logprobs;
   int refills = 0;
 };
 
@@ -106,6 +131,7 @@ void add(const PipelineRun& run, Answers& answers) {
   for (const auto& [index, result] : run.results) {
     EXPECT_EQ(result.finish_reason, jobs::FinishReason::length);
     EXPECT_TRUE(answers.tokens.emplace(index, result.token_ids).second) << "answered twice";
+    answers.logprobs[index] = result.logprobs;
     const double end_s = result.timing.queue_s + result.timing.latency_s;
     double& first_s = first_end_s.emplace(result.replica, end_s).first->second;
     first_s = std::min(first_s, end_s);
@@ -155,6 +181,7 @@ void compare_with_plainest(const model::Model& model, const LayoutDraw& draw,
   const Answers have = answer(model, layout, prompts);
   ASSERT_EQ(want.tokens.size(), prompts.size());
   ASSERT_EQ(have.tokens, want.tokens);
+  ASSERT_TRUE(have.logprobs == want.logprobs);
   ASSERT_GE(have.refills, 1);
   for (const auto& [index, ids] : want.tokens) {
     ASSERT_GE(ids.size(), static_cast<std::size_t>(kOutputTokensMin));

@@ -34,7 +34,8 @@ std::vector<float> logits_of(const model::Model& model, const std::vector<std::i
     const int vocab = model.config().vocab;
     std::vector<kernels::Candidate> ranked(static_cast<std::size_t>(vocab));
     const std::vector<int> last{static_cast<int>(rows.size()) - 1};
-    forward.select(last, vocab, ranked);
+    forward.present(last);
+    forward.select(vocab, ranked);
     forward.finish([] {});
     std::vector<float> logits(ranked.size());
     for (const auto& candidate : ranked) {

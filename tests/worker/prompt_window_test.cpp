@@ -132,8 +132,8 @@ int steps_for(const std::vector<jobs::Prompt>& in_order) {
     }
     const auto micro_batch = batcher.next(0);
     if (!micro_batch) return steps;
-    const std::vector<std::int32_t> tokens(
-        static_cast<std::size_t>(micro_batch->plan.tokens_wanted()), 7);
+    const std::vector<sampling::Drawn> tokens(
+        static_cast<std::size_t>(micro_batch->plan.tokens_wanted()), {.id = 7});
     batcher.deliver(micro_batch->plan.step, tokens, 0);
   }
 }

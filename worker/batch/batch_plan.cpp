@@ -32,6 +32,7 @@ int BatchPlan::tokens_wanted() const {
 
 void write(const BatchPlan& plan, ByteWriter& out) {
   out.put(plan.step);
+  out.put(static_cast<std::uint8_t>(plan.has_draws));
   out.put(static_cast<std::uint32_t>(plan.admissions.size()));
   for (const Admission& admission : plan.admissions) {
     out.put(static_cast<std::int32_t>(admission.slot));
@@ -51,6 +52,7 @@ void write(const BatchPlan& plan, ByteWriter& out) {
 BatchPlan read_plan(ByteReader& in, const PlanLimits& limits) {
   BatchPlan plan;
   plan.step = in.get<std::uint64_t>();
+  plan.has_draws = in.get<std::uint8_t>() != 0;
   const auto admissions = in.get<std::uint32_t>();
   const auto is_slot = [&](int slot) { return 0 <= slot && slot < limits.slots(); };
   const auto are_pages = [](const std::vector<std::int32_t>& pages, int end) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "worker/model/kv_pages.h"
+#include "worker/sampling/draw.h"
 #include "worker/wire.h"
 
 namespace sluice::worker::batch {
@@ -36,6 +37,7 @@ struct BatchPlan {
   std::uint64_t step = 0;
   std::vector<Admission> admissions;
   std::vector<Segment> segments;  // of different slots; rows lie in this order
+  bool has_draws = false;         // how its tokens are drawn comes beside it
 
   int rows() const;         // tokens computed
   int decode_rows() const;  // of those, the ones that continue an answer
@@ -43,10 +45,12 @@ struct BatchPlan {
   bool operator==(const BatchPlan&) const = default;
 };
 
-// A plan and what only the first stage needs.
+// A plan and what only the first stage needs, or the head.
 struct MicroBatch {
   BatchPlan plan;
   std::vector<std::int32_t> tokens;  // (plan.rows())
+  // How the wanted tokens are drawn, in their order; empty: each is the likeliest.
+  std::vector<sampling::Draw> draws = {};
 };
 
 // What a stage has room for; a plan that asks for more is refused.

@@ -67,8 +67,27 @@ std::optional<MicroBatch> Batcher::next(double now_s) {
     if (tokens == waiting) prompts_.pop_front();
     add(slot, tokens);
   }
+  micro_batch.draws = draws_of(step.slots_wanting);
+  micro_batch.plan.has_draws = !micro_batch.draws.empty();
   under_way_.push_back(std::move(step));
   return micro_batch;
+}
+
+// Where one of them is drawn, all are: the likeliest is a draw too.
+std::vector<sampling::Draw> Batcher::draws_of(const std::vector<int>& slots) const {
+  const auto sequence_in = [this](int slot) -> const Sequence& {
+    return *slots_[static_cast<std::size_t>(slot)].sequence;
+  };
+  const auto draws = [&](int slot) { return sequence_in(slot).sampler.has_value(); };
+  if (std::ranges::none_of(slots, draws)) return {};
+  std::vector<sampling::Draw> all;
+  for (const int slot : slots) {
+    const Sequence& sequence = sequence_in(slot);
+    all.push_back(sequence.sampler
+                      ? sequence.sampler->draw(static_cast<int>(sequence.tokens.size()))
+                      : sampling::Draw{});
+  }
+  return all;
 }
 
 // What is long must not be left over at the end, to travel alone.
@@ -131,7 +150,7 @@ Segment Batcher::take(int slot, int tokens, MicroBatch& into) {
   return segment;
 }
 
-std::vector<Finished> Batcher::deliver(std::uint64_t step, std::span<const std::int32_t> tokens,
+std::vector<Finished> Batcher::deliver(std::uint64_t step, std::span<const sampling::Drawn> tokens,
                                        double now_s) {
   if (under_way_.empty() || under_way_.front().number != step ||
       under_way_.front().slots_wanting.size() != tokens.size()) {

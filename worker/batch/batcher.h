@@ -50,7 +50,7 @@ class Batcher {
   // The next micro-batch, or nothing: no sequence is ready, or enough of them are under way.
   std::optional<MicroBatch> next(double now_s);
   // The tokens that came back for the oldest micro-batch under way. Returns what they finished.
-  std::vector<Finished> deliver(std::uint64_t step, std::span<const std::int32_t> tokens,
+  std::vector<Finished> deliver(std::uint64_t step, std::span<const sampling::Drawn> tokens,
                                 double now_s);
 
   bool idle() const { return waiting_.empty() && in_flight_ == 0; }
@@ -75,6 +75,7 @@ class Batcher {
   bool may_go() const;
   void put_longest_first();
   Segment take(int slot, int tokens, MicroBatch& into);
+  std::vector<sampling::Draw> draws_of(const std::vector<int>& slots) const;
   void release(int slot);
 
   BatcherLimits limits_;

@@ -8,16 +8,24 @@
 #include <vector>
 
 #include "jobs/results.h"
+#include "worker/sampling/sampler.h"
+#include "worker/text/stop_strings.h"
 
 namespace sluice::worker::batch {
 
 struct Sequence {
   std::int64_t index = 0;  // the prompt's
   std::string id;
+  int sample = 0;
   std::vector<std::int32_t> tokens;  // the prompt's, then those generated
   int prompt_tokens = 0;
   int max_tokens = 0;                        // to generate, at most; at least 1
   std::vector<std::int32_t> stop_token_ids;  // generating one of them ends the answer
+  std::optional<sampling::Sampler> sampler;  // none: each token is the likeliest
+  std::optional<text::StopStrings> stop;
+
+  std::optional<std::size_t> text_bytes;  // where a string ended the text that far
+  std::vector<sampling::Drawn> drawn;     // of an answer that is to say how likely its tokens were
 
   int computed = 0;  // positions handed to the pipeline so far
   double admitted_s = 0, first_token_s = 0, last_token_s = 0;
@@ -27,7 +35,7 @@ struct Sequence {
   int tokens_waiting() const { return static_cast<int>(tokens.size()) - computed; }
 
   // Appends a generated token; the reason when it is the last one.
-  std::optional<jobs::FinishReason> accept(std::int32_t token, double now_s);
+  std::optional<jobs::FinishReason> accept(const sampling::Drawn& drawn, double now_s);
 };
 
 }  // namespace sluice::worker::batch

@@ -176,7 +176,7 @@ void Forward::add_to_residual(const Tensor& in, const kernels::Weight& weight,
   if (post_norm) backend_.rms_norm(out, *post_norm, {.eps = config_.rms_eps, .add = true}, x);
 }
 
-Tensor Forward::normed_rows(std::span<const int> rows) {
+void Forward::present(std::span<const int> rows) {
   const Tensor x = rows_of(x_, config_.hidden);
   const Tensor normed = rows_of(normed_, config_.hidden);
   // The norm gathers on its way: runs of neighbours are normed to where the last one ended.
@@ -186,45 +186,61 @@ Tensor Forward::normed_rows(std::span<const int> rows) {
     backend_.rms_norm(slice(x, positive(rows[first]), end - first), *weights_.final_norm,
                       {.eps = config_.rms_eps}, slice(normed, first, end - first));
   }
-  return slice(normed, 0, rows.size());
+  presented_ = slice(normed, 0, rows.size());
 }
 
-void Forward::select(std::span<const int> rows, int k, std::span<kernels::Candidate> out) {
-  if (rows.empty()) return;
-  backend_.head_select(normed_rows(rows), weights_.head_weight(),
-                       {.k = k, .softcap = config_.final_softcap}, out);
+void Forward::present(std::span<const float> hidden) {
+  presented_ = {.buffer = normed_.get(),
+                .offset = 0,
+                .rows = hidden.size() / positive(config_.hidden),
+                .cols = positive(config_.hidden)};
+  if (!hidden.empty()) backend_.upload(hidden, presented_);
 }
 
-void Forward::final_norm(std::span<const int> rows, std::span<float> hidden) {
-  if (rows.empty()) return;
-  backend_.download(normed_rows(rows), hidden);
+void Forward::hidden(std::span<float> out) {
+  if (presented_.rows > 0) backend_.download(presented_, out);
 }
 
-void Forward::select_shard(std::span<const float> hidden, int k,
-                           std::span<kernels::Candidate> out) {
-  if (hidden.empty()) return;
-  const HeadRows own = head_rows(weights_.range, config_.vocab);
+void Forward::select(int k, std::span<kernels::Candidate> out) {
+  if (presented_.rows == 0) return;
+  kernels::HeadSpec spec = head_spec(range().head_is_split ? 0 : config_.final_softcap);
+  spec.k = k;
+  backend_.head_select(presented_, weights_.head_weight(), spec, out);
+}
+
+void Forward::shortlist(std::span<const kernels::ShortlistSpec> specs,
+                        std::span<kernels::Shortlist> out) {
+  if (presented_.rows == 0) return;
+  backend_.head_shortlist(presented_, weights_.head_weight(), head_spec(config_.final_softcap),
+                          specs, out);
+}
+
+void Forward::block(std::size_t i, std::size_t first, std::vector<kernels::Candidate>& out) {
+  kernels::HeadSpec spec = head_spec(config_.final_softcap);
+  const std::size_t end = spec.first_row + spec.row_count;
+  spec.first_row = first;
+  spec.row_count = std::min(kernels::kHeadBlockRows, end - first);
+  spec.k = static_cast<int>(spec.row_count);
+  out.resize(spec.row_count);
+  backend_.head_select(slice(presented_, i, 1), weights_.head_weight(), spec, out);
+}
+
+void Forward::log_probs(std::span<const std::int32_t> targets, std::span<kernels::LogProb> out) {
+  if (presented_.rows == 0) return;
+  backend_.head_log_probs(presented_, weights_.head_weight(), targets, config_.final_softcap, out);
+}
+
+kernels::HeadSpec Forward::head_spec(float softcap) const {
+  const HeadRows own = head_rows();
   // A tied head lies whole beside the embedding, another one holds only the stage's rows.
-  const std::size_t first_row = weights_.head_is_embedding ? positive(own.first) : 0;
-  const Tensor normed{.buffer = normed_.get(),
-                      .offset = 0,
-                      .rows = hidden.size() / positive(config_.hidden),
-                      .cols = positive(config_.hidden)};
-  backend_.upload(hidden, normed);
-  backend_.head_select(normed, weights_.head_weight(),
-                       {.k = k, .first_row = first_row, .row_count = positive(own.count())}, out);
+  return {.softcap = softcap,
+          .first_row = weights_.head_is_embedding ? positive(own.first) : 0,
+          .row_count = positive(own.count())};
 }
 
 int Forward::first_head_id() const {
   const StageRange& range = weights_.range;
   return range.head_is_split && !weights_.head_is_embedding ? range.shard.first : 0;
-}
-
-void Forward::log_probs(std::span<const int> rows, std::span<const std::int32_t> targets,
-                        std::span<kernels::LogProb> out) {
-  if (rows.empty()) return;
-  backend_.head_log_probs(normed_rows(rows), weights_.head_weight(), targets, config_.final_softcap,
-                          out);
 }
 
 void Forward::finish(const std::function<void()>& meanwhile) {
@@ -244,7 +260,7 @@ std::size_t Forward::weight_bytes() const {
 
 std::size_t Forward::pass_weight_bytes() const {
   std::size_t bytes = bytes_of(weights_.final_norm);
-  if (head_rows(range(), config_.vocab).count() > 0) bytes += weights_.head_weight().bytes();
+  if (head_rows().count() > 0) bytes += weights_.head_weight().bytes();
   for (const LayerWeights& layer : weights_.layers) bytes += layer.bytes();
   return bytes;
 }

@@ -41,27 +41,33 @@ class Forward {
   void layers(const std::function<void()>& after_each);  // all of this stage
   void download(std::span<float> activations);           // (rows, hidden), there after finish()
 
-  // The k best tokens after each of `rows` (ascending), best first: out[i * k + j], there after
-  // finish(). Only these rows go through the final norm and the head.
-  void select(std::span<const int> rows, int k, std::span<kernels::Candidate> out);
+  // What the head is asked about from now on: the micro-batch's `rows` (ascending), which go
+  // through the final norm; or where the rows of the head are spread over stages, what the last
+  // stage's hidden() said of them, (rows, hidden).
+  void present(std::span<const int> rows);
+  void present(std::span<const float> hidden);
+  void hidden(std::span<float> out);  // what was presented, there after finish()
 
-  // The same in parts, where the rows of the head are spread over stages: what the head sees of
-  // `rows`, (rows, hidden), from the last stage; and on each stage that holds some of the head the
-  // best of its own. Their logits are before any cap.
-  void final_norm(std::span<const int> rows, std::span<float> hidden);  // there after finish()
-  void select_shard(std::span<const float> hidden, int k, std::span<kernels::Candidate> out);
-  int first_head_id() const;  // to add to the ids of select_shard
-
-  // How likely the model holds `targets` to be, each as the token after one of `rows` (ascending);
-  // there after finish().
-  void log_probs(std::span<const int> rows, std::span<const std::int32_t> targets,
-                 std::span<kernels::LogProb> out);
+  // Of the rows presented, among the stage's rows of the head; there after finish(). Ids are rows
+  // of the weight: of the vocabulary once first_head_id() is added.
+  // The k best tokens of each, best first: out[i * k + j]. Of a head in parts before any cap.
+  void select(int k, std::span<kernels::Candidate> out);
+  void shortlist(std::span<const kernels::ShortlistSpec> specs, std::span<kernels::Shortlist> out);
+  // The logits of the block of tokens that begins at `first`, a multiple of kHeadBlockRows, for the
+  // i-th row: some best first, all of them.
+  void block(std::size_t i, std::size_t first, std::vector<kernels::Candidate>& out);
+  // How likely the model holds `targets` to be, each as the token after one row. Requires: a whole
+  // head.
+  void log_probs(std::span<const std::int32_t> targets, std::span<kernels::LogProb> out);
+  int first_head_id() const;
 
   // Until all that was enqueued is done; `meanwhile` is called now and then.
   void finish(const std::function<void()>& meanwhile);
 
   const StageRange& range() const { return weights_.range; }
+  HeadRows head_rows() const { return model::head_rows(range(), config_.vocab); }
   int hidden() const { return config_.hidden; }
+  int vocab() const { return config_.vocab; }
   std::size_t weight_bytes() const;       // on the device
   std::size_t pass_weight_bytes() const;  // of those, what a pass up to its select() reads whole
   std::size_t kv_bytes() const;
@@ -77,7 +83,7 @@ class Forward {
 
   void attention_block(const LayerWeights& layer, int index);
   void ffn_block(const LayerWeights& layer);
-  kernels::Tensor normed_rows(std::span<const int> rows);  // what the head sees of them
+  kernels::HeadSpec head_spec(float softcap) const;  // the stage's rows of the head
   // x += norm(product of `in` and `weight`), normed where the model does.
   void add_to_residual(const kernels::Tensor& in, const kernels::Weight& weight,
                        const kernels::Weight* post_norm);
@@ -89,6 +95,7 @@ class Forward {
   std::vector<int> cache_layers_;  // by layer: which of its cache's layers it is
   Cache full_, windowed_;
   std::size_t rows_count_ = 0;
+  kernels::Tensor presented_;
   // (rows_max, ...)
   std::unique_ptr<kernels::Buffer> x_, normed_;    // hidden
   std::unique_ptr<kernels::Buffer> q_, attended_;  // heads * head_dim

@@ -1,16 +1,17 @@
 #include "worker/pipeline/collective.h"
 
-#include <algorithm>
 #include <limits>
-#include <span>
 
 #include "jobs/files.h"
 #include "worker/error.h"
 #include "worker/pipeline/patience.h"
+#include "worker/pipeline/pieces.h"
 #include "worker/wire.h"
 
 namespace sluice::worker::pipeline {
 namespace {
+
+static_assert(kPieceBytes <= kControlBytesMax);
 
 Bytes bytes_of(double time_s) {
   ByteWriter out;
@@ -18,27 +19,11 @@ Bytes bytes_of(double time_s) {
   return out.take();
 }
 
-// A piece's first byte says whether another follows.
-void send_large(Link& world, int to, std::span<const std::byte> message) {
-  for (bool more = true; more;) {
-    const auto part = message.first(std::min(message.size(), kControlBytesMax - 1));
-    message = message.subspan(part.size());
-    more = !message.empty();
-    Bytes piece{std::byte{more}};
-    piece.insert(piece.end(), part.begin(), part.end());
-    world.send(to, Channel::control, std::move(piece));
+Bytes await_in_pieces(Link& world, int from) {
+  Pieces pieces;
+  while (true) {
+    if (auto message = pieces.add(await(world, from, Channel::control))) return *std::move(message);
   }
-}
-
-Bytes await_large(Link& world, int from) {
-  Bytes message;
-  for (bool more = true; more;) {
-    const Bytes piece = await(world, from, Channel::control);
-    if (piece.empty()) throw Error("a piece of a large message is empty");
-    message.insert(message.end(), piece.begin() + 1, piece.end());
-    more = piece.front() != std::byte{0};
-  }
-  return message;
 }
 
 void answer_pings(Link& world, int from) {
@@ -96,11 +81,11 @@ std::vector<Bytes> gather(Link& world, Bytes mine) {
 
 std::vector<Bytes> gather_large(Link& world, const Bytes& mine) {
   if (world.rank() > 0) {
-    send_large(world, 0, mine);
+    send_in_pieces(world, 0, Channel::control, mine);
     return {};
   }
   std::vector<Bytes> all{mine};
-  for (int rank = 1; rank < world.size(); ++rank) all.push_back(await_large(world, rank));
+  for (int rank = 1; rank < world.size(); ++rank) all.push_back(await_in_pieces(world, rank));
   return all;
 }
 

@@ -19,6 +19,7 @@ enum class Channel : int {
   tokens = 3,       // chosen tokens, from stages that hold some of the head to the first
   prompts = 4,      // ranges of prompts, rank 0 to leaders; their words to rank 0
   head = 5,         // what a split head sees, last stage to those that hold some of it
+  draws = 6,        // how tokens are drawn, the first stage to those that hold some of the head
 };
 
 using Bytes = std::vector<std::byte>;

@@ -4,11 +4,26 @@
 #include <cstring>
 #include <string>
 
+#include "worker/sampling/draw_wire.h"
+
 namespace sluice::worker::pipeline {
 namespace {
 
 constexpr std::size_t kAlignment = 16;  // of activations in a message
 enum class Kind : std::uint32_t { work = 1, stop = 2 };
+
+template <class Value>
+void write_list(const std::vector<Value>& values, ByteWriter& out) {
+  out.put(static_cast<std::uint32_t>(values.size()));
+  for (const Value& value : values) write(value, out);
+}
+
+template <class Value>
+std::vector<Value> read_list(ByteReader& in, Value (*read)(ByteReader&)) {
+  std::vector<Value> values;
+  for (auto count = in.get<std::uint32_t>(); count > 0; --count) values.push_back(read(in));
+  return values;
+}
 
 void write_head(ByteWriter& out, Kind kind, const Window& window) {
   out.put(Stamp{.sent_s = 0, .window = window});  // first: stamp_sent() knows
@@ -70,6 +85,7 @@ Bytes make_head_work(const HeadWork& work) {
   out.put(work.sent_s);
   out.put(work.step);
   out.put(work.prefill_share);
+  out.put(static_cast<std::uint8_t>(work.has_draws));
   out.put_all(work.hidden);
   return out.take();
 }
@@ -79,6 +95,7 @@ HeadWork read_head_work(const Bytes& message, const batch::PlanLimits& limits, s
   HeadWork work{.sent_s = in.get<double>(),
                 .step = in.get<std::uint64_t>(),
                 .prefill_share = in.get<double>(),
+                .has_draws = in.get<std::uint8_t>() != 0,
                 .hidden = in.get_all<float>()};
   in.finish();
   if (work.hidden.size() % hidden != 0 ||
@@ -89,11 +106,27 @@ HeadWork read_head_work(const Bytes& message, const batch::PlanLimits& limits, s
   return work;
 }
 
+Bytes make_draws(const Draws& draws) {
+  ByteWriter out;
+  out.put(draws.step);
+  write_list(draws.draws, out);
+  return out.take();
+}
+
+Draws read_draws(const Bytes& message) {
+  ByteReader in(message);
+  Draws draws{.step = in.get<std::uint64_t>(), .draws = read_list(in, sampling::read_draw)};
+  in.finish();
+  return draws;
+}
+
 Bytes make_choice(const Choice& choice) {
   ByteWriter out;
   out.put(choice.sent_s);
   out.put(choice.step);
   out.put_all(choice.best);
+  write_list(choice.findings, out);
+  write_list(choice.drawn, out);
   return out.take();
 }
 
@@ -101,24 +134,37 @@ Choice read_choice(const Bytes& message) {
   ByteReader in(message);
   Choice choice{.sent_s = in.get<double>(),
                 .step = in.get<std::uint64_t>(),
-                .best = in.get_all<kernels::Candidate>()};
+                .best = in.get_all<kernels::Candidate>(),
+                .findings = read_list(in, sampling::read_finding),
+                .drawn = read_list(in, sampling::read_drawn)};
   in.finish();
   return choice;
 }
 
-Tokens best_of(std::span<const Choice> choices) {
-  std::vector<kernels::Candidate> best = choices.front().best;
-  for (const Choice& choice : choices.subspan(1)) {
-    if (choice.step != choices.front().step || choice.best.size() != best.size()) {
+Tokens combine(std::span<const Choice> choices, std::span<const sampling::Draw> draws) {
+  const Choice& first = choices.front();
+  Tokens tokens{.sent_s = 0, .step = first.step, .drawn = first.drawn};
+  for (const Choice& choice : choices) {
+    tokens.sent_s = std::max(tokens.sent_s, choice.sent_s);
+    if (choice.step != first.step || choice.best.size() != first.best.size() ||
+        choice.findings.size() != first.findings.size()) {
       throw Error("the parts of the head do not speak of the same step");
     }
-    for (std::size_t i = 0; i < best.size(); ++i) {
-      if (ranks_before(choice.best[i], best[i])) best[i] = choice.best[i];
-    }
   }
-  Tokens tokens{.sent_s = 0, .step = choices.front().step, .ids = {}};
-  for (const Choice& choice : choices) tokens.sent_s = std::max(tokens.sent_s, choice.sent_s);
-  for (const kernels::Candidate& candidate : best) tokens.ids.push_back(candidate.id);
+  for (std::size_t i = 0; i < first.best.size(); ++i) {
+    const auto best_of = [i](const Choice& choice) { return choice.best[i]; };
+    const auto best = std::ranges::min_element(choices, kernels::ranks_before, best_of);
+    tokens.drawn.push_back({.id = best->best[i].id});
+  }
+  if (first.findings.empty()) return tokens;
+  if (first.findings.size() != draws.size()) {
+    throw Error("the parts of the head do not speak of these draws");
+  }
+  for (std::size_t i = 0; i < draws.size(); ++i) {
+    std::vector<sampling::Finding> findings;
+    for (const Choice& choice : choices) findings.push_back(choice.findings[i]);
+    tokens.drawn.push_back(choose(draws[i], findings));
+  }
   return tokens;
 }
 
@@ -133,10 +179,6 @@ std::size_t work_bytes_max(const batch::PlanLimits& limits, std::size_t hidden) 
 
 std::size_t head_work_bytes_max(const batch::PlanLimits& limits, std::size_t hidden) {
   return 64 + static_cast<std::size_t>(limits.rows) * hidden * sizeof(float);
-}
-
-std::size_t choice_bytes_max(const batch::PlanLimits& limits) {
-  return 64 + static_cast<std::size_t>(limits.rows) * sizeof(kernels::Candidate);
 }
 
 }  // namespace sluice::worker::pipeline

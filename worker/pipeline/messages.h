@@ -43,19 +43,31 @@ Work read_work(const Bytes& message, const batch::PlanLimits& limits, std::size_
 struct HeadWork {
   double sent_s = 0;
   std::uint64_t step = 0;
-  double prefill_share = 0;   // of the micro-batch
+  double prefill_share = 0;  // of the micro-batch
+  bool has_draws = false;
   std::vector<float> hidden;  // (rows that want one, hidden)
 };
 Bytes make_head_work(const HeadWork& work);
 // Throws worker::Error when it is not whole rows, or more than `limits` allow.
 HeadWork read_head_work(const Bytes& message, const batch::PlanLimits& limits, std::size_t hidden);
 
+// How the tokens of a micro-batch are drawn, for the stages that hold some of the head.
+struct Draws {
+  std::uint64_t step = 0;
+  std::vector<sampling::Draw> draws;  // of the segments that want a token, in their order
+};
+Bytes make_draws(const Draws& draws);
+Draws read_draws(const Bytes& message);
+
 // What one stage that holds some or all of the head chose: of each segment that wanted a token, in
-// their order, the best among its rows.
+// their order, the best among its rows; or where tokens are drawn, what its rows say, and the token
+// where they are all rows.
 struct Choice {
   double sent_s = 0;
   std::uint64_t step = 0;
-  std::vector<kernels::Candidate> best;
+  std::vector<kernels::Candidate> best = {};
+  std::vector<sampling::Finding> findings = {};
+  std::vector<sampling::Drawn> drawn = {};
 };
 Bytes make_choice(const Choice& choice);
 Choice read_choice(const Bytes& message);
@@ -64,14 +76,14 @@ Choice read_choice(const Bytes& message);
 struct Tokens {
   double sent_s = 0;  // when the last of its choices was
   std::uint64_t step = 0;
-  std::vector<std::int32_t> ids;  // of the segments that wanted one, in their order
+  std::vector<sampling::Drawn> drawn;  // of the segments that wanted one, in their order
 };
-// Choices of all parts of the head, of one step. Throws worker::Error when they are not.
-Tokens best_of(std::span<const Choice> choices);
+// Choices of all parts of the head, in order of their rows, of one step; `draws` as in MicroBatch.
+// Throws worker::Error when they are not.
+Tokens combine(std::span<const Choice> choices, std::span<const sampling::Draw> draws);
 
-// The largest message on each channel.
+// The largest message on each channel; others travel in pieces.
 std::size_t work_bytes_max(const batch::PlanLimits& limits, std::size_t hidden);
 std::size_t head_work_bytes_max(const batch::PlanLimits& limits, std::size_t hidden);
-std::size_t choice_bytes_max(const batch::PlanLimits& limits);
 
 }  // namespace sluice::worker::pipeline

@@ -18,7 +18,7 @@ enum class StepKind {
   send_hidden,          // that, to `peer`
   receive_hidden,       // that, from `peer`
   select,               // the best token of every row that wants one, among the stage's rows of
-                        // the head
+                        // the head; or what they say where tokens are drawn
   send_choice,          // these to `peer`, the leader
 };
 

@@ -167,7 +167,8 @@ class Simulation {
   void deliver() {
     const Choices choices = choices_.front();
     choices_.pop_front();
-    batcher_.deliver(choices.step, std::vector<std::int32_t>(choices.tokens), choices.all_there_s);
+    batcher_.deliver(choices.step, std::vector<sampling::Drawn>(choices.tokens),
+                     choices.all_there_s);
   }
 
   const SimulatedReplica& replica_;

@@ -1,5 +1,7 @@
 #include "worker/pipeline/stage.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
 
 #include "worker/error.h"
@@ -13,6 +15,53 @@ namespace {
 // stages; beyond it messages wait at their sender.
 constexpr int kReceivesPosted = 4;
 
+// The stage's rows of the head, for drawing tokens from them.
+class OwnHead : public sampling::HeadPart {
+ public:
+  OwnHead(model::Forward& forward, std::function<void()> meanwhile)
+      : forward_(forward), meanwhile_(std::move(meanwhile)) {}
+
+  std::size_t vocab() const override { return static_cast<std::size_t>(forward_.vocab()); }
+  std::size_t first() const override { return static_cast<std::size_t>(rows().first); }
+
+  std::vector<kernels::Shortlist> list(std::span<const kernels::ShortlistSpec> specs) override {
+    std::vector<kernels::ShortlistSpec> own(specs.begin(), specs.end());
+    std::vector<std::vector<kernels::LogitChange>> changes(specs.size());
+    for (std::size_t i = 0; i < specs.size(); ++i) {
+      for (kernels::LogitChange change : specs[i].changes) {
+        if (change.id < rows().first || change.id >= rows().end) continue;
+        change.id -= forward_.first_head_id();
+        changes[i].push_back(change);
+      }
+      own[i].changes = changes[i];
+    }
+    std::vector<kernels::Shortlist> lists(specs.size());
+    forward_.shortlist(own, lists);
+    forward_.finish(meanwhile_);
+    for (kernels::Shortlist& list : lists) {
+      for (kernels::Listed& listed : list.best) listed.id += forward_.first_head_id();
+    }
+    return lists;
+  }
+
+  std::vector<float> block(std::size_t row, std::size_t first_id) override {
+    std::vector<kernels::Candidate> ranked;
+    forward_.block(row, first_id - static_cast<std::size_t>(forward_.first_head_id()), ranked);
+    forward_.finish(meanwhile_);
+    std::vector<float> logits(ranked.size());
+    for (const auto& [id, logit] : ranked) {
+      logits[static_cast<std::size_t>(id + forward_.first_head_id()) - first_id] = logit;
+    }
+    return logits;
+  }
+
+ private:
+  model::HeadRows rows() const { return forward_.head_rows(); }
+
+  model::Forward& forward_;
+  std::function<void()> meanwhile_;
+};
+
 }  // namespace
 
 Stage::Stage(Link& link, model::Forward& forward, const Place& place,
@@ -25,7 +74,7 @@ Stage::Stage(Link& link, model::Forward& forward, const Place& place,
       clock_(clock),
       schedule_(schedule(place, ranges)),
       holders_(head_holders(place, ranges)),
-      choices_(holders_.size()) {
+      from_(place.stage == 0 ? holders_.size() : 0) {
   const auto hidden = static_cast<std::size_t>(forward.hidden());
   for (const Step& step : schedule_.micro_batch) {
     if (step.kind == StepKind::receive_activations) {
@@ -40,8 +89,11 @@ Stage::Stage(Link& link, model::Forward& forward, const Place& place,
   // Tokens are no step of the leader's: they come back while it is at other micro-batches.
   if (place.stage == 0) {
     for (const int holder : holders_) {
-      link.expect(holder, Channel::tokens, choice_bytes_max(limits), kReceivesPosted);
+      link.expect(holder, Channel::tokens, kPieceBytes, kReceivesPosted);
     }
+  }
+  if (std::ranges::find(holders_, place.leader + place.stage) != holders_.end()) {
+    link.expect(place.leader, Channel::draws, kPieceBytes, kReceivesPosted);
   }
 }
 
@@ -61,6 +113,12 @@ void Stage::serve() {
 
 void Stage::run(batch::MicroBatch micro_batch) {
   at_work_ = std::move(micro_batch);
+  under_way_.push_back(std::move(at_work_.draws));
+  if (at_work_.plan.has_draws) {
+    const Charge charge(clock_, Category::communication);
+    const Bytes message = make_draws({.step = at_work_.plan.step, .draws = under_way_.back()});
+    for (const int holder : holders_) send_in_pieces(link_, holder, Channel::draws, message);
+  }
   execute(schedule_.micro_batch);
 }
 
@@ -164,22 +222,55 @@ void Stage::begin_forward() {
   head_work_ = {.sent_s = 0,
                 .step = plan.step,
                 .prefill_share = 1.0 - static_cast<double>(plan.decode_rows()) / plan.rows(),
+                .has_draws = plan.has_draws,
                 .hidden = {}};
 }
 
 void Stage::norm_for_head() {
   head_work_.hidden.resize(rows_wanting_.size() * static_cast<std::size_t>(forward_.hidden()));
-  forward_.final_norm(rows_wanting_, head_work_.hidden);
+  forward_.present(rows_wanting_);
+  forward_.hidden(head_work_.hidden);
   forward_.finish([this] { progress(); });
 }
 
 void Stage::select() {
+  std::size_t rows = rows_wanting_.size();
   if (forward_.range().head_is_split) {
-    chosen_.resize(head_work_.hidden.size() / static_cast<std::size_t>(forward_.hidden()));
-    forward_.select_shard(head_work_.hidden, 1, chosen_);
+    rows = head_work_.hidden.size() / static_cast<std::size_t>(forward_.hidden());
+    forward_.present(head_work_.hidden);
   } else {
-    chosen_.resize(rows_wanting_.size());
-    forward_.select(rows_wanting_, 1, chosen_);
+    forward_.present(rows_wanting_);
+  }
+  choice_ = {.sent_s = 0, .step = head_work_.step};
+  if (head_work_.has_draws) return find_or_choose();
+  choice_.best.resize(rows);
+  forward_.select(1, choice_.best);
+}
+
+// One holder of the whole head has all that it takes to choose.
+void Stage::find_or_choose() {
+  const std::vector<sampling::Draw> draws = wait_draws();
+  OwnHead head(forward_, [this] { progress(); });
+  choice_.findings = find(head, draws);
+  if (forward_.range().head_is_split) return;
+  for (std::size_t i = 0; i < draws.size(); ++i) {
+    choice_.drawn.push_back(choose(draws[i], std::span(choice_.findings).subspan(i, 1)));
+  }
+  choice_.findings.clear();
+}
+
+// They were sent before the micro-batch, but by another way.
+std::vector<sampling::Draw> Stage::wait_draws() {
+  const Charge charge(clock_, Category::communication);
+  for (Patience patience;; patience.pause()) {
+    const auto piece = link_.receive(place_.leader, Channel::draws);
+    if (!piece) continue;
+    const auto message = arriving_draws_.add(*piece);
+    if (!message) continue;
+    Draws draws = read_draws(*message);
+    if (draws.step == head_work_.step) return std::move(draws.draws);
+    throw Error("draws of step " + std::to_string(draws.step) + " came for step " +
+                std::to_string(head_work_.step));
   }
 }
 
@@ -205,9 +296,11 @@ void Stage::send_hidden(int to) {
 void Stage::send_choice(int to) {
   forward_.finish([this] { progress(); });
   clock_.switch_to(Category::communication);
-  for (kernels::Candidate& candidate : chosen_) candidate.id += forward_.first_head_id();
-  send(to, Channel::tokens,
-       make_choice({.sent_s = clock_.now(), .step = head_work_.step, .best = chosen_}));
+  for (kernels::Candidate& candidate : choice_.best) candidate.id += forward_.first_head_id();
+  choice_.sent_s = clock_.now();
+  counts_.bytes_sent +=
+      static_cast<std::int64_t>(send_in_pieces(link_, to, Channel::tokens, make_choice(choice_)));
+  ++counts_.messages_sent;
 }
 
 std::optional<Tokens> Stage::receive_tokens() {
@@ -234,18 +327,22 @@ Tokens Stage::wait_tokens(const std::function<void()>& meanwhile) {
 std::optional<Tokens> Stage::take_tokens() {
   bool all_there = true;
   for (std::size_t i = 0; i < holders_.size(); ++i) {
-    while (const auto message = link_.receive(holders_[i], Channel::tokens)) {
-      choices_[i].push_back(read_choice(*message));
+    while (const auto piece = link_.receive(holders_[i], Channel::tokens)) {
+      if (const auto message = from_[i].arriving.add(*piece)) {
+        from_[i].choices.push_back(read_choice(*message));
+      }
     }
-    all_there = all_there && !choices_[i].empty();
+    all_there = all_there && !from_[i].choices.empty();
   }
   if (!all_there) return std::nullopt;
   std::vector<Choice> of_step;
-  for (auto& choices : choices_) {
-    of_step.push_back(std::move(choices.front()));
-    choices.pop_front();
+  for (Holder& holder : from_) {
+    of_step.push_back(std::move(holder.choices.front()));
+    holder.choices.pop_front();
   }
-  return best_of(of_step);
+  Tokens tokens = combine(of_step, under_way_.front());
+  under_way_.pop_front();
+  return tokens;
 }
 
 void Stage::stop() {

@@ -13,6 +13,7 @@
 #include "worker/model/forward.h"
 #include "worker/pipeline/link.h"
 #include "worker/pipeline/messages.h"
+#include "worker/pipeline/pieces.h"
 #include "worker/pipeline/schedule.h"
 #include "worker/pipeline/stage_clock.h"
 
@@ -51,6 +52,8 @@ class Stage {
   std::optional<Tokens> take_tokens();  // when all choices of a micro-batch are there
   void begin_forward();
   void select();
+  void find_or_choose();
+  std::vector<sampling::Draw> wait_draws();
   void send_work(int to);
   void norm_for_head();
   void send_hidden(int to);
@@ -64,8 +67,14 @@ class Stage {
   const batch::PlanLimits limits_;
   StageClock& clock_;
   const Schedule schedule_;
-  const std::vector<int> holders_;           // of the head, whose choices come to the leader
-  std::vector<std::deque<Choice>> choices_;  // of each of them, oldest first
+  const std::vector<int> holders_;  // of the head, whose choices come to the leader
+  struct Holder {
+    Pieces arriving;
+    std::deque<Choice> choices;  // oldest first
+  };
+  std::vector<Holder> from_;                           // the leader's: of each of them
+  std::deque<std::vector<sampling::Draw>> under_way_;  // of micro-batches
+  Pieces arriving_draws_;
   StageCounts counts_;
 
   std::vector<model::SequencePages> pages_;  // by slot
@@ -75,7 +84,7 @@ class Stage {
   std::span<const float> activations_;
   std::vector<int> rows_wanting_;
   HeadWork head_work_;  // what a split head sees
-  std::vector<kernels::Candidate> chosen_;
+  Choice choice_;
 };
 
 }  // namespace sluice::worker::pipeline
