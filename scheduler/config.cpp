@@ -57,6 +57,15 @@ bool is_environment_name(std::string_view name) {
          std::ranges::all_of(name, [](unsigned char c) { return std::isalnum(c) || c == '_'; });
 }
 
+std::optional<std::pair<std::int32_t, double>> parse_bias(const std::string& word) {
+  const auto equals = word.find('=');
+  if (equals == std::string::npos) return std::nullopt;
+  const auto id = parse<std::int32_t>(word.substr(0, equals));
+  const auto bias = parse<double>(word.substr(equals + 1));
+  if (!id || *id < 0 || !bias) return std::nullopt;
+  return std::pair(*id, *bias);
+}
+
 bool is_choice(const Key& key, const std::string& word) {
   return key.choices.empty() || std::ranges::count(split(key.choices, '|'), word) > 0;
 }
@@ -91,6 +100,8 @@ std::string problem_of(const Key& key, const std::string& word) {
                      word.find('=') != std::string::npos
                  ? ""
                  : "must be NAME=value";
+    case Kind::biases:
+      return parse_bias(word) ? "" : "must be ID=BIAS, a token's id and a number: 50256=-100";
     case Kind::text:
     case Kind::path:
     case Kind::list:
@@ -147,7 +158,7 @@ std::vector<std::string> words_of(const Key& key, const toml::node& node, const 
     throw usage(at + ": " + std::string(key.name) + " must be a plain value");
   };
   std::vector<std::string> words;
-  if (key.kind == Kind::table && node.is_table()) {
+  if ((key.kind == Kind::table || key.kind == Kind::biases) && node.is_table()) {
     for (const auto& [name, part] : *node.as_table()) {
       words.push_back(std::string(name.str()) + "=" + need(part));
     }
@@ -155,7 +166,7 @@ std::vector<std::string> words_of(const Key& key, const toml::node& node, const 
   }
   if (!node.is_array()) return {need(node)};
   for (const auto& part : *node.as_array()) words.push_back(need(part));
-  if (key.kind == Kind::list || key.kind == Kind::table) return words;
+  if (takes_several(key.kind)) return words;
   if (key.kind != Kind::ids) throw usage(at + ": " + std::string(key.name) + " takes one value");
   std::string joined;
   for (const auto& word : words) joined += (joined.empty() ? "" : ",") + word;
@@ -241,7 +252,7 @@ Layer read_environment(const Environment& environment) {
     const auto text = environment(name);
     if (!text || text->empty()) continue;
     Value value{.words = {}, .origin = name};
-    if (key.kind == Kind::list || key.kind == Kind::table) {
+    if (takes_several(key.kind)) {
       for (const auto line : split(*text, '\n')) value.words.emplace_back(line);
     } else {
       value.words = {key.kind == Kind::path ? absolute(*text, fs::current_path()) : *text};
@@ -353,6 +364,14 @@ std::vector<std::int32_t> Settings::ids(std::string_view key) const {
   const std::string joined = text(key);
   for (const auto id : split(joined, ',')) ids.push_back(parse<std::int32_t>(id).value_or(0));
   return ids;
+}
+
+std::map<std::int32_t, double> Settings::biases(std::string_view key) const {
+  std::map<std::int32_t, double> biases;
+  for (const std::string& word : list(key)) {
+    if (const auto bias = parse_bias(word)) biases.insert_or_assign(bias->first, bias->second);
+  }
+  return biases;
 }
 
 std::optional<std::string> process_environment(const std::string& name) {

@@ -23,12 +23,16 @@ enum class Kind {
   integer,  // from `min` to `max`
   number,
   boolean,
-  ids,    // "1,2,3"
-  list,   // several words; in the environment one a line
-  table,  // NAME=value words; a table in TOML
+  ids,     // "1,2,3"
+  list,    // several words; in the environment one a line
+  table,   // NAME=value words; a table in TOML
+  biases,  // the same with token ids as names and numbers as values
 };
+inline bool takes_several(Kind kind) {
+  return kind == Kind::list || kind == Kind::table || kind == Kind::biases;
+}
 
-enum class Group { job, spread, cluster, site, later };
+enum class Group { job, sampling, spread, cluster, site, later };
 
 struct Key {
   std::string_view name;  // also the flag, the TOML key and, in capitals, the environment's
@@ -61,6 +65,7 @@ class Settings {
   double number(std::string_view key) const;
   bool boolean(std::string_view key) const;
   std::vector<std::int32_t> ids(std::string_view key) const;
+  std::map<std::int32_t, double> biases(std::string_view key) const;
   const std::vector<std::string>& list(std::string_view key) const { return value(key).words; }
 
   void set(std::string_view key, Value value) { values_[std::string(key)] = std::move(value); }

@@ -67,6 +67,31 @@ jobs::ClusterOptions make_cluster(const Settings& settings) {
   return cluster;
 }
 
+jobs::Sampling make_sampling(const Settings& settings) {
+  jobs::Sampling sampling{.temperature = settings.number("temperature"),
+                          .top_k = static_cast<int>(settings.integer("top-k")),
+                          .top_p = settings.number("top-p"),
+                          .min_p = settings.number("min-p"),
+                          .repetition_penalty = settings.number("repetition-penalty"),
+                          .presence_penalty = settings.number("presence-penalty"),
+                          .frequency_penalty = settings.number("frequency-penalty"),
+                          .logit_bias = settings.biases("logit-bias"),
+                          .seed = settings.integer("seed"),
+                          .logprobs = static_cast<int>(settings.integer("logprobs"))};
+  if (const auto problem = jobs::problem_of(sampling); !problem.empty()) {
+    throw Error(ExitStatus::usage, problem);
+  }
+  return sampling;
+}
+
+std::vector<std::string> make_stop(const Settings& settings) {
+  const std::vector<std::string>& stop = settings.list("stop");
+  if (const auto problem = jobs::problem_of_stop(stop); !problem.empty()) {
+    throw Error(ExitStatus::usage, "stop (" + settings.value("stop").origin + ") " + problem);
+  }
+  return stop;
+}
+
 void refuse_both(const Settings& settings) {
   if (!settings.boolean("chat") || !settings.boolean("raw")) return;
   throw Error(ExitStatus::usage, "chat (" + settings.value("chat").origin + ") and raw (" +
@@ -104,6 +129,9 @@ jobs::JobSpec make_spec(const Settings& settings) {
   spec.token_budget = static_cast<int>(settings.integer("token-budget"));
   spec.ignore_eos = settings.boolean("ignore-eos");
   spec.stop_token_ids = settings.ids("stop-token-ids");
+  spec.stop = make_stop(settings);
+  spec.n = static_cast<int>(settings.integer("n"));
+  spec.sampling = make_sampling(settings);
   refuse_both(settings);
   spec.chat = settings.boolean("chat");
   spec.raw = settings.boolean("raw");

@@ -2,15 +2,16 @@
 // row of `sluice config`.
 #include <algorithm>
 #include <array>
+#include <limits>
 
+#include "jobs/limits.h"
+#include "jobs/sampling.h"
 #include "scheduler/config.h"
 
 namespace sluice::scheduler {
 namespace {
 
 constexpr std::int64_t kManyMax = 1'000'000;
-
-constexpr std::string_view kGreedy = "this one answers greedily";
 
 constexpr auto kKeys = std::to_array<Key>({
     {"input", Kind::path, "",
@@ -55,6 +56,60 @@ constexpr auto kKeys = std::to_array<Key>({
      kManyMax},
     {"ignore-eos", Kind::boolean, "false", "go on after the model's end token", Group::job},
     {"stop-token-ids", Kind::ids, "", "more tokens that end an answer: 1,2,3", Group::job},
+    {"temperature", Kind::number, "0",
+     "how much chance has a say: 0 takes the likeliest token, 1 draws by the model's probabilities",
+     Group::sampling},
+    {"top-k",
+     Kind::integer,
+     "0",
+     "draw from the N likeliest tokens; 0: from all",
+     Group::sampling,
+     0,
+     {},
+     0,
+     jobs::kTokenIdMax},
+    {"top-p", Kind::number, "1", "draw from the likeliest tokens that make up this probability",
+     Group::sampling},
+    {"min-p", Kind::number, "0", "draw from tokens at least this share as likely as the likeliest",
+     Group::sampling},
+    {"repetition-penalty", Kind::number, "1",
+     "divide logits of tokens seen in prompt or answer by this (multiply negative ones)",
+     Group::sampling},
+    {"presence-penalty", Kind::number, "0", "take this from logits of tokens in the answer",
+     Group::sampling},
+    {"frequency-penalty", Kind::number, "0", "and this for each time they are in it",
+     Group::sampling},
+    {"logit-bias", Kind::biases, "", "ID=BIAS: add to the logit of a token, by its id",
+     Group::sampling},
+    {"seed",
+     Kind::integer,
+     "0",
+     "the same seed, the same answers, however a job is laid out",
+     Group::sampling,
+     0,
+     {},
+     std::numeric_limits<std::int64_t>::min(),
+     std::numeric_limits<std::int64_t>::max()},
+    {"n",
+     Kind::integer,
+     "1",
+     "answers to each prompt",
+     Group::sampling,
+     0,
+     {},
+     1,
+     jobs::kSamplesMax},
+    {"logprobs",
+     Kind::integer,
+     "-1",
+     "how likely each token and so many of the likeliest were; 0: each token alone, -1: nothing",
+     Group::sampling,
+     0,
+     {},
+     -1,
+     jobs::Sampling::kLogProbsMax},
+    {"stop", Kind::list, "", "a string that ends an answer, which is left out of it",
+     Group::sampling},
     {"chat", Kind::boolean, "false",
      "a `prompt` is a user's turn of a chat (`messages` always are a chat)", Group::job},
     {"raw", Kind::boolean, "false", "no line may be a chat: `messages` are an error", Group::job},
@@ -189,27 +244,6 @@ constexpr auto kKeys = std::to_array<Key>({
      0,
      86400},
 
-    {"temperature", Kind::number, "0", "", Group::later, 0, {}, 0, 0, kGreedy},
-    {"top-k", Kind::number, "", "", Group::later, 0, {}, 0, 0, kGreedy},
-    {"top-p", Kind::number, "", "", Group::later, 0, {}, 0, 0, kGreedy},
-    {"min-p", Kind::number, "", "", Group::later, 0, {}, 0, 0, kGreedy},
-    {"repetition-penalty", Kind::number, "", "", Group::later, 0, {}, 0, 0, kGreedy},
-    {"presence-penalty", Kind::number, "", "", Group::later, 0, {}, 0, 0, kGreedy},
-    {"frequency-penalty", Kind::number, "", "", Group::later, 0, {}, 0, 0, kGreedy},
-    {"logit-bias", Kind::table, "", "", Group::later, 0, {}, 0, 0, kGreedy},
-    {"seed", Kind::text, "", "", Group::later, 0, {}, 0, 0, kGreedy},
-    {"n", Kind::integer, "1", "", Group::later, 0, {}, 1, 1024, "this one gives 1 answer a prompt"},
-    {"logprobs", Kind::text, "", "", Group::later, 0, {}, 0, 0, "this one gives tokens and text"},
-    {"stop",
-     Kind::list,
-     "",
-     "",
-     Group::later,
-     0,
-     {},
-     0,
-     0,
-     "this one stops at the model's end tokens and at --stop-token-ids"},
     {"kv-dtype", Kind::text, "", "", Group::later, 0, "f32|f16|q8", 0, 0,
      "this one takes f16, and f32 with precision exact"},
     {"backend", Kind::text, "cpu", "", Group::later, 0, "cpu|cuda", 0, 0, "this one takes cpu"},

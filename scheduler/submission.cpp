@@ -137,6 +137,7 @@ jobs::PromptSummary read_prompts(const fs::path& input, const jobs::JobSpec& spe
     return jobs::normalise_prompts({.input = input,
                                     .output = options.output,
                                     .default_max_tokens = spec.max_tokens,
+                                    .default_n = spec.n,
                                     .chat = spec.chat,
                                     .raw = spec.raw,
                                     .progress = poll,

@@ -32,6 +32,8 @@ const char* title_of(Group group) {
   switch (group) {
     case Group::job:
       return "The job";
+    case Group::sampling:
+      return "How tokens are chosen";
     case Group::spread:
       return "How it is spread over nodes";
     case Group::cluster:
@@ -71,7 +73,7 @@ void add_setting(CLI::App* app, const Key& key, std::vector<SettingOption>& opti
   if (!key.fallback.empty()) help += " (default: " + std::string(key.fallback) + ")";
   const std::string description = help;
   CLI::Option* option = app->add_option(names, description);
-  const bool several = key.kind == Kind::list || key.kind == Kind::table;
+  const bool several = takes_several(key.kind);
   option->type_name(key.kind == Kind::integer ? "N"
                     : key.kind == Kind::path  ? "PATH"
                                               : "TEXT")

@@ -36,7 +36,7 @@ void add_config(CommandLine& line) {
                            "[profile.NAME], ./sluice.toml, ~/.config/sluice/sluice.toml,\n"
                            "/etc/sluice/sluice.toml, default.",
                .formats = {"table", "json", "csv", "jsonl", "md"},
-               .groups = {Group::job, Group::spread, Group::cluster, Group::site}},
+               .groups = {Group::job, Group::sampling, Group::spread, Group::cluster, Group::site}},
               [&session = line.session] { return config(session); });
 }
 

@@ -229,7 +229,7 @@ void add_submit(CommandLine& line) {
                    "environment (--dry-run, --wait and --skip-bad are none); `sluice config`\n"
                    "shows each value and where it came from.",
        .formats = {"table", "json"},
-       .groups = {Group::job, Group::spread, Group::cluster, Group::site}},
+       .groups = {Group::job, Group::sampling, Group::spread, Group::cluster, Group::site}},
       [&session = line.session, options] { return submit(session, *options); });
   app->add_option(
          "INPUT", options->input,

@@ -184,10 +184,10 @@ TEST_F(Cli, ErrorsAreOneLineAStatusAndForProgramsOneValue) {
     EXPECT_EQ(result.exit_code, 2);
     EXPECT_THAT(result.err, HasSubstr("belongs to a later version of Sluice"));
   };
-  later(submit({"--top-p", "0.9"}));
-  later(submit({"--logit-bias", "15:-100"}));
-  later(sluice({"config", "--top-k", "2"}));
-  later(sluice({"status", "--top-k", "3"}));
+  later(submit({"--kv-dtype", "q8"}));
+  later(submit({"--layout", "auto"}));
+  later(sluice({"config", "--task", "score"}));
+  later(sluice({"status", "--backend", "cuda"}));
   later(sluice({"study", "strong", "--nodes", "1,2"}));
   later(sluice({"doctor"}));
   EXPECT_EQ(submit({"--bathc-size=4"}).err,
@@ -411,7 +411,7 @@ TEST_F(Cli, HelpHasExamplesAndHidesWhatIsForLater) {
     const auto help = sluice({command, "--help"});
     EXPECT_EQ(help.exit_code, 0);
     EXPECT_THAT(help.out, HasSubstr("Examples:\n  ")) << command;
-    EXPECT_THAT(help.out, Not(HasSubstr("top-p"))) << command;
+    EXPECT_THAT(help.out, Not(HasSubstr("kv-dtype"))) << command;
     EXPECT_THAT(help.out, Not(HasSubstr("trace"))) << command;
   }
 }

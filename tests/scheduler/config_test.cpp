@@ -172,9 +172,6 @@ TEST(Config, EveryKeyOfALaterVersionIsRefusedAsSuch) {
     world.sources.flags = {{std::string(key.name), {word}}};
     EXPECT_THAT(world.error(), HasSubstr("belongs to a later version of Sluice; ")) << key.name;
   }
-  World world;
-  world.sources.job_file = world.dir.write("job.toml", "[logit-bias]\n15 = -100\n");
-  EXPECT_THAT(world.error(), HasSubstr("belongs to a later version of Sluice; "));
 }
 
 TEST(Config, WhatALaterKeyMeansAnywayIsAccepted) {
@@ -292,7 +289,43 @@ TEST(JobSpec, CarriesEachSettingWithItsOrigin) {
   EXPECT_FALSE(spec.chat || spec.raw);
   EXPECT_EQ(spec.origin.at("max-tokens"), "flag");
   EXPECT_EQ(spec.origin.at("batch-size"), "default");
-  EXPECT_FALSE(spec.origin.contains("top-p"));
+  EXPECT_FALSE(spec.origin.contains("kv-dtype"));
+}
+
+TEST(JobSpec, SamplingComesFromFlagsAndFiles) {
+  World world;
+  world.sources.flags = {{"temperature", {"0.7"}}, {"top-k", {"40"}},   {"n", {"3"}},
+                         {"seed", {"-5"}},         {"logprobs", {"0"}}, {"stop", {"\n\n", "###"}}};
+  world.sources.job_file =
+      world.dir.write("job.toml", "top-p = 0.9\ntop-k = 3\n[logit-bias]\n15 = -100\n7 = 0.5\n");
+  const auto spec = make_spec(world.settings());
+  EXPECT_EQ(spec.sampling, (jobs::Sampling{.temperature = 0.7,
+                                           .top_k = 40,
+                                           .top_p = 0.9,
+                                           .logit_bias = {{7, 0.5}, {15, -100}},
+                                           .seed = -5,
+                                           .logprobs = 0}));
+  EXPECT_EQ(spec.n, 3);
+  EXPECT_THAT(spec.stop, ElementsAre("\n\n", "###"));
+}
+
+TEST(JobSpec, SamplingThatCannotBeIsRefused) {
+  const auto refusal = [](const char* key, const char* word) {
+    World world;
+    world.sources.flags = {{key, {word}}};
+    try {
+      make_spec(world.settings());
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_THAT(refusal("temperature", "-1"), HasSubstr("`temperature` is -1"));
+  EXPECT_THAT(refusal("temperature", "nan"), HasSubstr("temperature"));
+  EXPECT_THAT(refusal("n", "0"), HasSubstr("must be a whole number from 1 to 1024"));
+  EXPECT_THAT(refusal("logit-bias", "x=1"), HasSubstr("must be ID=BIAS"));
+  EXPECT_THAT(refusal("logit-bias", "1=1000"), HasSubstr("-100 to 100"));
+  EXPECT_THAT(refusal("stop", ""), HasSubstr("stop (flag) holds an empty text"));
 }
 
 TEST(JobSpec, NamesAJobAfterItsInputWhereverThatComesFrom) {
