@@ -19,7 +19,7 @@ struct Row {
   // As the table has them.
   std::string status, token_ids;
   std::int64_t output_tokens = 0;
-  std::optional<std::string> error_code, error_message;
+  std::optional<std::string> error_code, error_message, logprobs;
 };
 
 template <class Visit>
@@ -44,6 +44,7 @@ void columns(Row& row, const Visit& visit) {
   visit("replica", r.replica);
   visit("attempt", r.run.attempt);
   visit("restart", r.run.restart);
+  visit("logprobs", row.logprobs);
 }
 
 Row to_row(JobId job, const Result& result) {
@@ -52,9 +53,11 @@ Row to_row(JobId job, const Result& result) {
           .status = "ok",
           .token_ids = {},
           .error_code = {},
-          .error_message = {}};
+          .error_message = {},
+          .logprobs = {}};
   row.token_ids = nlohmann::json(result.token_ids).dump();
   row.output_tokens = static_cast<std::int64_t>(result.token_ids.size());
+  if (!result.logprobs.empty()) row.logprobs = to_json(result.logprobs);
   if (result.error) {
     row.status = "error";
     row.result.finish_reason = jobs::FinishReason::error;
@@ -71,6 +74,7 @@ Result to_result(Row row) {
     throw Error("the database holds token_ids that are no list, for prompt " + row.result.id +
                 ": " + error.what());
   }
+  if (row.logprobs) row.result.logprobs = jobs::parse_log_probs(*row.logprobs);
   if (row.error_code) {
     row.result.error = {.code = *row.error_code, .message = row.error_message.value_or("")};
   }
@@ -90,8 +94,8 @@ class Ingest {
   Ingest(sqlite::Connection& connection, const Job& job)
       : job_(job),
         find_(connection.prepare("SELECT " + sqlite::column_names<Row>() +
-                                 " FROM results WHERE job = ? AND prompt_index = ? AND "
-                                 "sample = ?")),
+                                 " FROM results WHERE job = ? AND prompt_index = ?")),
+        remove_(connection.prepare("DELETE FROM results WHERE job = ? AND prompt_index = ?")),
         replace_(connection.prepare(sqlite::insert_sql<Row>("INSERT OR REPLACE", "results"))) {}
 
   void add(const Result& result) {
@@ -106,7 +110,7 @@ class Ingest {
       if (first_conflict.empty()) first_conflict = describe(*standing, row);
     }
     if (standing && origin_of(*standing) <= origin_of(row)) return;  // the earlier run's stands
-    if (standing) count(*standing, -1);
+    if (standing) remove(*standing);
     count(row, +1);
     sqlite::bind_row(replace_, row).run();
   }
@@ -118,12 +122,18 @@ class Ingest {
  private:
   std::optional<Row> find(const Result& result) {
     find_.rewind();
-    if (!find_.bind(job_.id, result.index, result.sample).step()) return std::nullopt;
+    if (!find_.bind(job_.id, result.index).step()) return std::nullopt;
     return sqlite::read_row<Row>(find_);
   }
 
+  // By its index alone, as everybody counts, whatever sample a line says that it is.
+  void remove(const Row& row) {
+    remove_.rewind();
+    remove_.bind(job_.id, row.result.index).run();
+    count(row, -1);
+  }
+
   void count(const Row& row, int change) {
-    if (row.result.sample != 0) return;  // a prompt counts once, however many samples it has
     (row.status == "ok" ? ok : failed) += change;
   }
 
@@ -133,7 +143,7 @@ class Ingest {
   }
 
   const Job& job_;
-  sqlite::Statement find_, replace_;
+  sqlite::Statement find_, remove_, replace_;
 };
 
 // Whoever reads a file again finds the same in it.

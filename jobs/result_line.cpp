@@ -93,17 +93,17 @@ std::vector<TokenLogProbs> log_probs(const Json& list) {
   return tokens;
 }
 
-OrderedJson to_json(const LogProb& log_prob) {
+OrderedJson as_json(const LogProb& log_prob) {
   return {{"id", log_prob.id}, {"logprob", log_prob.logprob}};
 }
 
-OrderedJson to_json(const std::vector<TokenLogProbs>& tokens) {
+OrderedJson as_json(const std::vector<TokenLogProbs>& tokens) {
   if (tokens.empty()) return nullptr;
   OrderedJson list = OrderedJson::array();
   for (const TokenLogProbs& token : tokens) {
-    OrderedJson& item = list.emplace_back(to_json(token.chosen));
+    OrderedJson& item = list.emplace_back(as_json(token.chosen));
     item["top_logprobs"] = OrderedJson::array();
-    for (const LogProb& each : token.top) item["top_logprobs"].push_back(to_json(each));
+    for (const LogProb& each : token.top) item["top_logprobs"].push_back(as_json(each));
   }
   return list;
 }
@@ -129,6 +129,18 @@ std::optional<FinishReason> parse_finish_reason(std::string_view word) {
   return std::nullopt;
 }
 
+std::string to_json(const std::vector<TokenLogProbs>& tokens) {
+  return tokens.empty() ? "" : as_json(tokens).dump();
+}
+
+std::vector<TokenLogProbs> parse_log_probs(std::string_view json) {
+  try {
+    return json.empty() ? std::vector<TokenLogProbs>() : log_probs(Json::parse(json));
+  } catch (const Json::exception& error) {
+    refuse("no valid JSON: " + io::describe_json_error(error));
+  }
+}
+
 std::string to_line(const Result& result) {
   OrderedJson line;
   line["id"] = result.id;
@@ -144,7 +156,7 @@ std::string to_line(const Result& result) {
   if (result.error) {
     line["error"] = {{"code", result.error->code}, {"message", result.error->message}};
   }
-  line["logprobs"] = to_json(result.logprobs);
+  line["logprobs"] = as_json(result.logprobs);
   line["timing"] = {{"queue_s", result.timing.queue_s},
                     {"ttft_s", result.timing.ttft_s},
                     {"tpot_s", result.timing.tpot_s},

@@ -94,7 +94,7 @@ std::vector<ResultFile> result_files(const std::filesystem::path& results_dir) {
 }
 
 bool is_answer_of(std::string_view job_uid, std::int64_t prompts, const Result& result) {
-  return result.job == job_uid && result.sample == 0 && result.index >= 0 && result.index < prompts;
+  return result.job == job_uid && result.index >= 0 && result.index < prompts;
 }
 
 void DoneSet::add_line(std::string_view line) {

@@ -61,6 +61,10 @@ struct Result {
   std::string job;  // the uid of its spec; empty: of no job
 };
 
+// As they stand in a result line; empty: none.
+std::string to_json(const std::vector<TokenLogProbs>& tokens);
+std::vector<TokenLogProbs> parse_log_probs(std::string_view json);  // throws jobs::Error
+
 std::string to_line(const Result& result);   // docs/results.md; no newline
 Result parse_result(std::string_view line);  // throws jobs::Error
 

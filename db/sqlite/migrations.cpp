@@ -313,4 +313,19 @@ SELECT runs.job, runs.attempt || '.' || runs.restart AS run, cluster_id, partiti
  ORDER BY runs.job, runs.attempt, runs.restart;
 )sql";
 
+const char* const kTablesV3 = R"sql(
+ALTER TABLE results ADD COLUMN logprobs TEXT;  -- as in a result line
+)sql";
+
+const char* const kViewsV3 = R"sql(
+DROP VIEW v_results;
+
+CREATE VIEW v_results AS
+SELECT job, prompt_index, sample, id, status, text, token_ids, finish_reason,
+       prompt_tokens, output_tokens, error_code, error_message,
+       queue_s, ttft_s, tpot_s, latency_s, replica, attempt || '.' || restart AS run, logprobs
+  FROM results
+ ORDER BY job, prompt_index, sample;
+)sql";
+
 }  // namespace sluice::db::sqlite

@@ -8,5 +8,7 @@ extern const char* const kTablesV1;
 extern const char* const kViewsV1;
 extern const char* const kTablesV2;
 extern const char* const kViewsV2;
+extern const char* const kTablesV3;
+extern const char* const kViewsV3;
 
 }  // namespace sluice::db::sqlite

@@ -17,7 +17,8 @@ namespace {
 struct Step {
   const char *tables, *views;
 };
-const std::array<Step, 2> kSteps = {{{kTablesV1, kViewsV1}, {kTablesV2, kViewsV2}}};
+const std::array<Step, 3> kSteps = {
+    {{kTablesV1, kViewsV1}, {kTablesV2, kViewsV2}, {kTablesV3, kViewsV3}}};
 
 int pragma(SQLite::Database& database, const char* name) {
   return database.execAndGet("PRAGMA " + std::string(name)).getInt();

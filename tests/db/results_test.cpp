@@ -112,14 +112,28 @@ TEST_F(ResultsTest, ADifferentAnswerIsAnEventAndTheFirstStands) {
 }
 
 TEST_F(ResultsTest, ResultsOfNoPromptAreLeftOutAndTold) {
-  auto of_another_job = answer(5, {1, 0}), of_a_later_version = answer(6, {1, 0});
+  auto of_another_job = answer(5, {1, 0});
   of_another_job.job = "0badcaff";
-  of_a_later_version.sample = 1;
-  EXPECT_TRUE(add("1.0-0.jsonl", {answer(1000, {1, 0}), answer(999, {1, 0}), of_another_job,
-                                  of_a_later_version}));
+  EXPECT_TRUE(add("1.0-0.jsonl",
+                  {answer(1000, {1, 0}), answer(999, {1, 0}), of_another_job, answer(-1, {1, 0})}));
   EXPECT_EQ(all().size(), 1u);
   EXPECT_THAT(reasons(EventKind::note),
               testing::ElementsAre(HasSubstr("results in 1.0-0.jsonl that answer no prompt of this job: 3")));
+}
+
+// Samples of a prompt have indexes of their own, and nothing else tells answers apart.
+TEST_F(ResultsTest, EachSampleIsAnAnswerAndAnIndexHasOne) {
+  auto first = answer(3, {1, 0}), second = answer(4, {1, 0}), again = answer(4, {1, 1});
+  second.sample = 1;
+  second.logprobs = {{.chosen = {.id = 5, .logprob = -0.5}, .top = {{.id = 6, .logprob = -1}}}};
+  again.sample = 2;
+  EXPECT_TRUE(add("1.1-0.jsonl", {again}));
+  EXPECT_TRUE(add("1.0-0.jsonl", {first, second}));
+  EXPECT_EQ(store_.job(id_)->prompts_ok, 2);
+  ASSERT_EQ(all().size(), 2u);
+  EXPECT_EQ(all()[0].sample, 0);
+  EXPECT_EQ(all()[1].sample, 1);
+  EXPECT_EQ(all()[1].logprobs, second.logprobs);
 }
 
 TEST_F(ResultsTest, ReadingAnewTellsNothingTwice) {

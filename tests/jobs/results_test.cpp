@@ -224,14 +224,13 @@ TEST(ReadDone, CountsEachPromptOnceAndLosesNoneToADamagedLine) {
 }
 
 TEST(ReadDone, TakesNoAnswerThatTheDatabaseWouldNot) {
-  auto of_another_job = answer(0), of_a_later_version = answer(1), beyond = answer(5);
+  auto of_another_job = answer(0), before = answer(-1), beyond = answer(5);
   of_another_job.job = "0badcaff";
-  of_a_later_version.sample = 1;
   auto without_text = to_line(answer(2));
   without_text.erase(without_text.find("\"text\""),
                      without_text.find("\"token_ids\"") - without_text.find("\"text\""));
   const tests::TempDir dir;
-  dir.write("1.0-0.jsonl", to_line(of_another_job) + "\n" + to_line(of_a_later_version) + "\n" +
+  dir.write("1.0-0.jsonl", to_line(of_another_job) + "\n" + to_line(before) + "\n" +
                                to_line(beyond) + "\n" + without_text + "\n");
   EXPECT_EQ(read_done(dir.path(), kUid, 5).count(), 0);
   EXPECT_EQ(read_done(dir.path(), kUid, 5).useless_lines(), 4);
