@@ -13,7 +13,7 @@ import json
 import pathlib
 import sys
 
-SAME = ("id", "index", "status", "text", "token_ids", "finish_reason")
+SAME = ("id", "index", "sample", "status", "text", "token_ids", "finish_reason", "logprobs")
 
 
 def read_lines(path):
