@@ -25,6 +25,31 @@ constexpr std::string_view kKnownKeys =
     "ignore_eos, stop, stop_token_ids, temperature, top_p, top_k, min_p, repetition_penalty, "
     "presence_penalty, frequency_penalty, logit_bias, seed, n, logprobs";
 
+// A null is as if the key were not there: libraries write one for each column of a table.
+constexpr std::array<std::string_view, 23> kMayBeNull = {"id",
+                                                         "prompt",
+                                                         "messages",
+                                                         "tools",
+                                                         "documents",
+                                                         "chat_template_kwargs",
+                                                         "token_ids",
+                                                         "max_tokens",
+                                                         "ignore_eos",
+                                                         "stop",
+                                                         "stop_token_ids",
+                                                         "temperature",
+                                                         "top_p",
+                                                         "top_k",
+                                                         "min_p",
+                                                         "repetition_penalty",
+                                                         "presence_penalty",
+                                                         "frequency_penalty",
+                                                         "logit_bias",
+                                                         "seed",
+                                                         "n",
+                                                         "logprobs",
+                                                         "sample"};
+
 // What a chat's template is given anyway, and what would change how it is used.
 constexpr std::array<std::string_view, 6> kNoVariables = {
     "messages",     "tools", "documents", "add_generation_prompt", "continue_final_message",
@@ -139,31 +164,24 @@ std::map<std::int32_t, double> logit_bias_from(const Json& value) {
   return bias;
 }
 
-// Of a key that says how tokens are chosen; false: it is another. null: as if it were not there,
-// as OpenAI's clients write it.
+// Of a key that says how tokens are chosen; false: it is another.
 bool take_sampling(const std::string& key, const Json& value, SamplingChoice& sampling) {
-  const auto set = [&](auto& member, auto read) {
-    if (!value.is_null()) member = read();
-  };
   for (const auto& [name, of_job, choice] : kSamplingReals) {
     if (key != name) continue;
-    set(sampling.*choice, [&] { return number_from(value, key.c_str()); });
+    sampling.*choice = number_from(value, key.c_str());
     return true;
   }
   if (key == "top_k") {
     // -1 is vLLM's word for all.
-    set(sampling.top_k, [&] {
-      return std::max(0, static_cast<int>(integer_from(value, "top_k", -1, kTokenIdMax)));
-    });
+    sampling.top_k = std::max(0, static_cast<int>(integer_from(value, "top_k", -1, kTokenIdMax)));
   } else if (key == "logprobs") {
-    set(sampling.logprobs, [&] {
-      return static_cast<int>(integer_from(value, "logprobs", 0, Sampling::kLogProbsMax));
-    });
+    sampling.logprobs =
+        static_cast<int>(integer_from(value, "logprobs", 0, Sampling::kLogProbsMax));
   } else if (key == "seed") {
     constexpr auto any = std::numeric_limits<std::int64_t>();
-    set(sampling.seed, [&] { return integer_from(value, "seed", any.min(), any.max()); });
+    sampling.seed = integer_from(value, "seed", any.min(), any.max());
   } else if (key == "logit_bias") {
-    set(sampling.logit_bias, [&] { return logit_bias_from(value); });
+    sampling.logit_bias = logit_bias_from(value);
   } else {
     return false;
   }
@@ -190,7 +208,9 @@ class Line {
   explicit Line(std::string_view text);
 
   const Json& json() const { return json_; }
-  bool has(std::string_view key) const { return places_.contains(key); }
+  bool has(std::string_view key) const {
+    return places_.contains(key) && !json_.find(key)->is_null();
+  }
   // The value as it was written: its numbers, and the order of its keys. Requires: has(key).
   std::string_view as_written(std::string_view key) const;
 
@@ -346,6 +366,7 @@ Prompt parse_prompt(std::string_view text) {
   const Line line(text);
   Prompt prompt;
   for (const auto& [key, value] : line.json().items()) {
+    if (value.is_null() && std::ranges::find(kMayBeNull, key) != kMayBeNull.end()) continue;
     if (key == "id") {
       prompt.id = id_from(value);
     } else if (key == "prompt") {
@@ -365,9 +386,9 @@ Prompt parse_prompt(std::string_view text) {
     } else if (key == "stop_token_ids") {
       prompt.stop_token_ids = token_ids_from(value, "stop_token_ids");
     } else if (key == "stop") {
-      if (!value.is_null()) prompt.stop = stop_from(value);
+      prompt.stop = stop_from(value);
     } else if (key == "n") {
-      if (!value.is_null()) prompt.n = static_cast<int>(integer_from(value, "n", 1, kSamplesMax));
+      prompt.n = static_cast<int>(integer_from(value, "n", 1, kSamplesMax));
     } else if (key == "sample") {
       prompt.sample = static_cast<int>(integer_from(value, "sample", 0, kSamplesMax - 1));
     } else if (!take_sampling(key, value, prompt.sampling)) {

@@ -71,12 +71,13 @@ void check_against_model(const jobs::JobSpec& spec, const ModelFacts& model) {
     throw usage("max-seq-len " + std::to_string(spec.max_seq_len) + ": " + spec.model +
                 " has a context of " + std::to_string(model.context) + " tokens");
   }
-  const auto& stops = spec.stop_token_ids;
-  const auto beyond = std::ranges::find_if(stops, [&](int id) { return id >= model.vocab; });
-  if (model.vocab > 0 && beyond != stops.end()) {
-    throw usage("stop-token-ids " + std::to_string(*beyond) + ": " + spec.model +
+  const auto check_id = [&](const char* key, std::int32_t id) {
+    if (model.vocab == 0 || id < model.vocab) return;
+    throw usage(std::string(key) + " " + std::to_string(id) + ": " + spec.model +
                 " has a vocabulary of " + std::to_string(model.vocab) + " tokens");
-  }
+  };
+  for (const std::int32_t id : spec.stop_token_ids) check_id("stop-token-ids", id);
+  for (const auto& [id, bias] : spec.sampling.logit_bias) check_id("logit-bias", id);
 }
 
 // Of a template that was asked for, also where there is no chat: it is not what was meant.
@@ -109,7 +110,7 @@ std::string bad_lines(const std::string& input, const jobs::PromptSummary& summa
   }
   const auto hidden = count - static_cast<std::int64_t>(summary.problems.size());
   if (hidden > 0) text += "\n  ... and " + std::to_string(hidden) + " more";
-  const bool can_skip = summary.repeated_ids == 0;
+  const bool can_skip = summary.repeated_ids == 0 && summary.prompts > 0;
   return text + "\nfix the lines" + (can_skip ? ", or submit the others with --skip-bad" : "");
 }
 

@@ -226,7 +226,7 @@ void print_table(const model::Model& model, std::ostream& out) {
   line("memory") << "a layer " << megabytes(model.weight_bytes({.first = 0, .end = 1}))
                  << ", embedding " << megabytes(model.weight_bytes({.has_embedding = true}))
                  << ", head " << megabytes(model.weight_bytes({.has_head = true}))
-                 << ", KV cache (fp32) " << kv_bytes_per_token(config) << " bytes a token\n";
+                 << ", KV cache (halves) " << kv_bytes_per_token(config) << " bytes a token\n";
 }
 
 void print_split(const model::Model& model, int stages, std::ostream& out) {

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <sstream>
 
 #include "jobs/exit_status.h"
@@ -49,6 +50,19 @@ void add_chat(CLI::App& command, Options& options) {
                      "A Jinja template for chats, in place of the model's own");
 }
 
+void add_bias(const std::string& word, jobs::Sampling& sampling) {
+  const char* const end = word.data() + word.size();
+  std::int32_t id = -1;
+  const auto [equals, id_error] = std::from_chars(word.data(), end, id);
+  double bias = 0;
+  const bool has_id = id_error == std::errc() && id >= 0 && equals != end && *equals == '=';
+  const auto [last, error] = std::from_chars(has_id ? equals + 1 : end, end, bias);
+  if (!has_id || error != std::errc() || last != end) {
+    throw CLI::ValidationError("--logit-bias", word + " is no ID=BIAS like 50256=-100");
+  }
+  sampling.logit_bias.insert_or_assign(id, bias);
+}
+
 void add_sampling(CLI::App& command, GenerateOptions& options) {
   jobs::Sampling& sampling = options.sampling;
   command
@@ -77,6 +91,15 @@ void add_sampling(CLI::App& command, GenerateOptions& options) {
       .add_option("--frequency-penalty", sampling.frequency_penalty,
                   "And this for each time they are in it")
       ->capture_default_str();
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--logit-bias",
+          [&sampling](const std::vector<std::string>& words) {
+            for (const std::string& word : words) add_bias(word, sampling);
+          },
+          "ID=BIAS: add to the logit of a token; several times")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command.add_option("--seed", sampling.seed, "The same seed, the same answers")
       ->capture_default_str();
   command.add_option("--n", options.n, "Answers to each prompt")

@@ -129,7 +129,9 @@ TEST_F(Normalise, WhatALineSaysOfSamplingIsKept) {
           R"("repetition_penalty": 1.1, "presence_penalty": -2, "frequency_penalty": 0.5, )"
           R"("logit_bias": {"50256": -100, "0": 1.5}, "seed": -7, "logprobs": 5, "stop": "\n"})"
           "\n"
-          R"({"prompt": "b", "top_k": -1, "temperature": null, "stop": ["x", "\u20ac"], "n": null})")
+          R"({"prompt": "b", "top_k": -1, "temperature": null, "stop": ["x", "\u20ac"], "n": null, )"
+          R"("id": null, "token_ids": null, "messages": null, "tools": null, "max_tokens": null, )"
+          R"("ignore_eos": null, "stop_token_ids": null, "seed": null, "logprobs": null})")
           .problem_count,
       0);
   const auto prompts = written();
@@ -147,6 +149,7 @@ TEST_F(Normalise, WhatALineSaysOfSamplingIsKept) {
   EXPECT_THAT(prompts[0].stop, ElementsAre("\n"));
   EXPECT_EQ(prompts[1].sampling, SamplingChoice{.top_k = 0});
   EXPECT_THAT(prompts[1].stop, ElementsAre("x", "\xe2\x82\xac"));
+  EXPECT_EQ(prompts[1].id, "2");
 }
 
 TEST_F(Normalise, EachSampleIsALineOfItsPrompt) {
@@ -233,7 +236,7 @@ TEST_F(Normalise, EachBadChatSaysWhatIsWrong) {
     return problem("{\"messages\": " + messages + more + "}");
   };
   const std::string good = R"([{"role": "user", "content": "a"}])";
-  for (const auto* none : {"[]", "{}", "\"Hi\"", "null"}) {
+  for (const auto* none : {"[]", "{}", "\"Hi\""}) {
     EXPECT_THAT(with(none), HasSubstr("\"messages\" is not a list of at least one message"));
   }
   EXPECT_THAT(with(R"([{"role": "user"}, {"content": "a"}])"),

@@ -97,6 +97,8 @@ TEST(Submission, RefusesWhatCannotRun) {
       refusal(site, {{"nodes", {"6"}}}),
       HasSubstr("has 4 layers, too few for 6 stages; use at most 5 ranks, or more --replicas"));
   EXPECT_THAT(refusal(site, {{"max-seq-len", {"65"}}}), HasSubstr("has a context of 64 tokens"));
+  EXPECT_THAT(refusal(site, {{"logit-bias", {"3=1", "100000=1"}}}),
+              HasSubstr("logit-bias 100000: "));
   EXPECT_THAT(refusal(site, {{"stop-token-ids", {"3,100000"}}}),
               HasSubstr("stop-token-ids 100000: " + (site.dir / "model.gguf").string() +
                         " has a vocabulary of "));
