@@ -2,6 +2,7 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "jobs/files.h"
 #include "scheduler/cli/commands.h"
@@ -90,6 +91,24 @@ std::string headline(const db::Job& job) {
   return line;
 }
 
+// What differs from the likeliest token, one answer a prompt.
+std::string sampling_text(const jobs::JobSpec& spec) {
+  const jobs::Sampling& sampling = spec.sampling;
+  const jobs::Sampling plain;
+  std::ostringstream text;
+  for (const auto& [key, value, choice] : jobs::kSamplingReals) {
+    if (sampling.*value != plain.*value) text << "     " << key << " " << sampling.*value;
+  }
+  for (const auto& [key, value, choice] : jobs::kSamplingCounts) {
+    if (sampling.*value != plain.*value) text << "     " << key << " " << sampling.*value;
+  }
+  if (!sampling.logit_bias.empty()) text << "     logit_bias of " << sampling.logit_bias.size();
+  if (sampling.temperature > 0 || sampling.seed != 0) text << "     seed " << sampling.seed;
+  if (spec.n > 1) text << "     n " << spec.n;
+  for (const std::string& stop : spec.stop) text << "     stop " << Json(stop).dump();
+  return text.str();
+}
+
 void print_job(Session& session, const JobView& view, double now_s) {
   const auto& [job, spec] = std::tie(view.job, view.spec);
   session.say(headline(job));
@@ -100,6 +119,9 @@ void print_job(Session& session, const JobView& view, double now_s) {
               plural(spec.shape.stages, "stage") + "     batch size " +
               std::to_string(spec.batch_size) + "     max-tokens " +
               std::to_string(spec.max_tokens) + "     precision " + spec.precision);
+  if (const auto text = sampling_text(spec); !text.empty()) {
+    session.say("  tokens   " + text.substr(text.find_first_not_of(' ')));
+  }
   std::string times = "  times    submitted " + local_date_time(job.created_unix_s);
   if (job.started_unix_s > 0) times += "   started " + local_date_time(job.started_unix_s);
   if (job.ended_unix_s > 0) times += "   ended " + local_date_time(job.ended_unix_s);
