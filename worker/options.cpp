@@ -63,33 +63,31 @@ void add_bias(const std::string& word, jobs::Sampling& sampling) {
   sampling.logit_bias.insert_or_assign(id, bias);
 }
 
+struct RealOption {
+  const char* flag;
+  double jobs::Sampling::*value;
+  const char* help;
+};
+constexpr RealOption kSamplingReals[] = {
+    {"--temperature", &jobs::Sampling::temperature,
+     "0: the likeliest token; 1: by the model's probabilities"},
+    {"--top-p", &jobs::Sampling::top_p,
+     "Draw from the likeliest tokens that make up this probability"},
+    {"--min-p", &jobs::Sampling::min_p,
+     "Draw from tokens at least this share as likely as the likeliest"},
+    {"--repetition-penalty", &jobs::Sampling::repetition_penalty,
+     "Divide logits of tokens seen in prompt or answer (multiply negative ones)"},
+    {"--presence-penalty", &jobs::Sampling::presence_penalty,
+     "Take this from logits of tokens in the answer"},
+    {"--frequency-penalty", &jobs::Sampling::frequency_penalty,
+     "And this for each time they are in it"}};
+
 void add_sampling(CLI::App& command, GenerateOptions& options) {
   jobs::Sampling& sampling = options.sampling;
-  command
-      .add_option("--temperature", sampling.temperature,
-                  "0: the likeliest token; 1: by the model's probabilities")
-      ->capture_default_str();
+  for (const auto& [flag, value, help] : kSamplingReals) {
+    command.add_option(flag, sampling.*value, help)->capture_default_str();
+  }
   command.add_option("--top-k", sampling.top_k, "Draw from the N likeliest tokens; 0: from all")
-      ->capture_default_str();
-  command
-      .add_option("--top-p", sampling.top_p,
-                  "Draw from the likeliest tokens that make up this probability")
-      ->capture_default_str();
-  command
-      .add_option("--min-p", sampling.min_p,
-                  "Draw from tokens at least this share as likely as the likeliest")
-      ->capture_default_str();
-  command
-      .add_option("--repetition-penalty", sampling.repetition_penalty,
-                  "Divide logits of tokens seen in prompt or answer (multiply negative ones)")
-      ->capture_default_str();
-  command
-      .add_option("--presence-penalty", sampling.presence_penalty,
-                  "Take this from logits of tokens in the answer")
-      ->capture_default_str();
-  command
-      .add_option("--frequency-penalty", sampling.frequency_penalty,
-                  "And this for each time they are in it")
       ->capture_default_str();
   command
       .add_option_function<std::vector<std::string>>(
