@@ -60,8 +60,11 @@ TEST(Submission, NamesEveryBadLineAndQueuesNothing) {
   EXPECT_THAT(message, HasSubstr("\n  line 2: "));
   EXPECT_THAT(message, HasSubstr("\n  line 3: "));
   EXPECT_THAT(message, Not(HasSubstr("--skip-bad"))) << "it would be refused again";
-  site.dir.write("bad.jsonl", "{\"prompt\": \n");
+  site.dir.write("bad.jsonl", "{\"prompt\": \n{\"prompt\": \"x\"}\n");
   EXPECT_THAT(refusal(site, {{"input", {input}}}), HasSubstr("--skip-bad"));
+  site.dir.write("bad.jsonl", "{\"prompt\": \n");
+  EXPECT_THAT(refusal(site, {{"input", {input}}}), Not(HasSubstr("--skip-bad")))
+      << "there would be none left";
 }
 
 TEST(Submission, RepeatedIdsAreNoBadLinesToBeSkipped) {
