@@ -155,8 +155,8 @@ std::map<std::int32_t, double> logit_bias_from(const Json& value) {
   std::map<std::int32_t, double> bias;
   for (const auto& [key, number] : value.items()) {
     std::int32_t id = -1;
-    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
-    if (error != std::errc() || end != key.data() + key.size() || id < 0) {
+    const auto error = std::from_chars(key.data(), key.data() + key.size(), id).ec;
+    if (error != std::errc() || id < 0 || std::to_string(id) != key) {
       refuse("\"logit_bias\": " + in_quotes(key) + " is no token id");
     }
     bias[id] = number_from(number, "logit_bias");

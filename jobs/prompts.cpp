@@ -44,6 +44,9 @@ Prompt parse_line(std::string_view line, std::int64_t number, bool plain_text,
   if (number == 1 && line.starts_with(kByteOrderMark)) line.remove_prefix(kByteOrderMark.size());
   Prompt prompt = plain_text ? parse_text_line(line) : parse_prompt(line);
   if (prompt.id.empty()) prompt.id = std::to_string(number);
+  if (prompt.sample != 0) {
+    throw Error("\"sample\" is counted for you: say with \"n\" how many answers are wanted");
+  }
   if (prompt.chat && options.raw) {
     throw Error(
         "\"messages\" are a chat, and raw was asked for; leave out raw, or write the text "

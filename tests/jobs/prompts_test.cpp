@@ -187,6 +187,8 @@ TEST_F(Normalise, SamplingThatCannotBeIsAnErrorOfItsLine) {
   EXPECT_THAT(refused(R"("logit_bias": {"1": 101})"), HasSubstr("is 101: -100 to 100"));
   EXPECT_THAT(refused(R"("logprobs": 21)"), HasSubstr("is no whole number from 0 to 20"));
   EXPECT_THAT(refused(R"("n": 0)"), HasSubstr("\"n\" is no whole number from 1 to 1024"));
+  EXPECT_THAT(refused(R"("sample": 1)"), HasSubstr("\"sample\" is counted for you"));
+  EXPECT_THAT(refused(R"("logit_bias": {"05": 1})"), HasSubstr("\"05\" is no token id"));
   EXPECT_THAT(refused(R"("seed": 1e3)"), HasSubstr("\"seed\" is no whole number"));
   EXPECT_THAT(refused(R"("stop": [""])"), HasSubstr("empty text"));
   std::string many = R"("stop": ["a")";

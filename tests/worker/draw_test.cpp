@@ -67,7 +67,9 @@ class LogitsInMemory : public HeadPart {
       list.best.push_back(
           {.id = static_cast<std::int32_t>(id), .logit = row[id], .raw = logits_[id]});
     }
-    std::ranges::stable_sort(list.best, [](auto& a, auto& b) { return a.logit > b.logit; });
+    std::ranges::sort(list.best, kernels::ranks_before, [](auto& each) {
+      return kernels::Candidate{.id = each.id, .logit = each.logit};
+    });
     const float below = list.best[0].logit - spec.within;
     std::erase_if(list.best, [&](auto& each) { return each.logit < below; });
     list.best.resize(std::min(list.best.size(), spec.k));
@@ -266,6 +268,7 @@ TEST(Draw, ALogitThatIsNoNumberIsAnError) {
   logits[300] = std::numeric_limits<float>::quiet_NaN();
   EXPECT_THROW(draw_from(logits, {.temperature = 1}), Error);
   EXPECT_THROW(draw_from(logits, {.logprobs = 0}), Error);
+  EXPECT_THROW(draw_from(logits, {.temperature = 1, .min_p = 0.1f}), Error);
 }
 
 TEST(Sampler, PlainSettingsNeedNone) {

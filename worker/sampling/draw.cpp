@@ -56,8 +56,12 @@ kernels::ShortlistSpec spec_of(const Draw& draw, std::size_t row, std::size_t vo
   return spec;
 }
 
-void require_numbers(const std::vector<double>& log_sums) {
-  if (std::ranges::none_of(log_sums, [](double sum) { return std::isnan(sum); })) return;
+void require_numbers(const kernels::Shortlist& list) {
+  const auto is_none = [](double number) { return std::isnan(number); };
+  if (std::ranges::none_of(list.log_sums, is_none) &&
+      std::ranges::none_of(list.best, is_none, &Listed::logit)) {
+    return;
+  }
   throw Error("a logit is not a number: the model's weights are damaged, or too large for it");
 }
 
@@ -165,7 +169,7 @@ std::vector<Finding> find(HeadPart& part, std::span<const Draw> draws) {
   for (std::size_t i = 0, next = 0; i < draws.size(); ++i) {
     Finding& finding = findings[i];
     kernels::Shortlist& list = lists[next++];
-    require_numbers(list.log_sums);
+    require_numbers(list);
     if (draws[i].is_greedy() || cuts(draws[i])) {
       finding.candidates = std::move(list.best);
       if (!draws[i].is_greedy() && shares_all(draws[i])) {
@@ -182,7 +186,7 @@ std::vector<Finding> find(HeadPart& part, std::span<const Draw> draws) {
     }
     if (draws[i].logprobs == kNoLogProbs) continue;
     kernels::Shortlist& model = lists[next++];
-    require_numbers(model.log_sums);
+    require_numbers(model);
     for (const Listed& listed : model.best) {
       finding.likeliest.push_back({.id = listed.id, .logit = listed.raw});
     }
