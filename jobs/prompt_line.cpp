@@ -20,13 +20,7 @@ using Json = nlohmann::json;
 
 constexpr std::size_t kQuotedBytesMax = 60;  // of a user's text in a message
 
-constexpr std::string_view kKnownKeys =
-    "id, prompt, messages (with tools, documents, chat_template_kwargs), token_ids, max_tokens, "
-    "ignore_eos, stop, stop_token_ids, temperature, top_p, top_k, min_p, repetition_penalty, "
-    "presence_penalty, frequency_penalty, logit_bias, seed, n, logprobs";
-
-// A null is as if the key were not there: libraries write one for each column of a table.
-constexpr std::array<std::string_view, 23> kMayBeNull = {"id",
+constexpr std::array<std::string_view, 22> kKnownKeys = {"id",
                                                          "prompt",
                                                          "messages",
                                                          "tools",
@@ -47,8 +41,7 @@ constexpr std::array<std::string_view, 23> kMayBeNull = {"id",
                                                          "logit_bias",
                                                          "seed",
                                                          "n",
-                                                         "logprobs",
-                                                         "sample"};
+                                                         "logprobs"};
 
 // What a chat's template is given anyway, and what would change how it is used.
 constexpr std::array<std::string_view, 6> kNoVariables = {
@@ -77,7 +70,9 @@ std::string in_quotes(std::string_view text) {
   if (std::ranges::find(kLaterKeys, key) != kLaterKeys.end()) {
     refuse("the key \"" + key + "\" belongs to a later version of Sluice; remove it");
   }
-  refuse("unknown key " + in_quotes(key) + "; known are " + std::string(kKnownKeys));
+  std::string known;
+  for (const auto name : kKnownKeys) known.append(known.empty() ? "" : ", ").append(name);
+  refuse("unknown key " + in_quotes(key) + "; known are " + known);
 }
 
 std::string id_from(const Json& value) {
@@ -366,7 +361,8 @@ Prompt parse_prompt(std::string_view text) {
   const Line line(text);
   Prompt prompt;
   for (const auto& [key, value] : line.json().items()) {
-    if (value.is_null() && std::ranges::find(kMayBeNull, key) != kMayBeNull.end()) continue;
+    // As if it were not there: libraries write a null for each empty column of a table.
+    if (value.is_null() && std::ranges::find(kKnownKeys, key) != kKnownKeys.end()) continue;
     if (key == "id") {
       prompt.id = id_from(value);
     } else if (key == "prompt") {
