@@ -66,6 +66,13 @@ struct Event : jobs::JobEvent {
   std::int64_t seq = 0;  // from 1, within a job
 };
 
+// Of a job's texts that were scored.
+struct ScoreSums {
+  std::int64_t texts = 0, tokens = 0;
+  double logprob_sum = 0;
+  std::int64_t greedy = 0;  // texts of which each token was the likeliest
+};
+
 class Store {
  public:
   // Opens or creates the database, migrates an older one, refuses a newer one.
@@ -133,6 +140,8 @@ class Store {
   void put_stage_metrics(jobs::JobId id, jobs::RunId run, const jobs::StageMetrics& metrics);
   std::optional<jobs::RunMetrics> run_metrics(jobs::JobId id, jobs::RunId run) const;
   std::vector<jobs::StageMetrics> stage_metrics(jobs::JobId id, jobs::RunId run) const;
+
+  ScoreSums score_sums(jobs::JobId id) const;
 
   // Each result in input order. No lock is held while `each` runs.
   void each_result(jobs::JobId id, const std::function<void(const jobs::Result&)>& each) const;

@@ -35,6 +35,7 @@ void columns(RunRow& row, const Visit& visit) {
   visit("prompt_tokens", m.prompt_tokens);
   visit("output_tokens", m.output_tokens);
   visit("wasted_tokens", m.wasted_tokens);
+  visit("shared_prompt_tokens", m.shared_prompt_tokens);
   visit("output_tokens_per_s", m.output_tokens_per_s);
   visit("total_tokens_per_s", m.total_tokens_per_s);
   visit("micro_batches", m.micro_batches);

@@ -20,6 +20,8 @@ struct Row {
   std::string status, token_ids;
   std::int64_t output_tokens = 0;
   std::optional<std::string> error_code, error_message, logprobs;
+  std::optional<double> logprob_sum;
+  std::optional<std::int64_t> tokens_scored, is_greedy;
 };
 
 template <class Visit>
@@ -45,6 +47,9 @@ void columns(Row& row, const Visit& visit) {
   visit("attempt", r.run.attempt);
   visit("restart", r.run.restart);
   visit("logprobs", row.logprobs);
+  visit("logprob_sum", row.logprob_sum);
+  visit("tokens_scored", row.tokens_scored);
+  visit("is_greedy", row.is_greedy);
 }
 
 Row to_row(JobId job, const Result& result) {
@@ -54,10 +59,18 @@ Row to_row(JobId job, const Result& result) {
           .token_ids = {},
           .error_code = {},
           .error_message = {},
-          .logprobs = {}};
+          .logprobs = {},
+          .logprob_sum = {},
+          .tokens_scored = {},
+          .is_greedy = {}};
   row.token_ids = nlohmann::json(result.token_ids).dump();
   row.output_tokens = static_cast<std::int64_t>(result.token_ids.size());
   if (!result.logprobs.empty()) row.logprobs = to_json(result.logprobs);
+  if (result.score) {
+    row.logprob_sum = result.score->logprob_sum;
+    row.tokens_scored = result.score->tokens;
+    row.is_greedy = result.score->is_greedy ? 1 : 0;
+  }
   if (result.error) {
     row.status = "error";
     row.result.finish_reason = jobs::FinishReason::error;
@@ -75,6 +88,11 @@ Result to_result(Row row) {
                 ": " + error.what());
   }
   if (row.logprobs) row.result.logprobs = jobs::parse_log_probs(*row.logprobs);
+  if (row.logprob_sum && row.tokens_scored && row.is_greedy) {
+    row.result.score = {.logprob_sum = *row.logprob_sum,
+                        .tokens = static_cast<int>(*row.tokens_scored),
+                        .is_greedy = *row.is_greedy != 0};
+  }
   if (row.error_code) {
     row.result.error = {.code = *row.error_code, .message = row.error_message.value_or("")};
   }
@@ -83,7 +101,8 @@ Result to_result(Row row) {
 
 // The answer, without how long it took and who gave it.
 auto answer_of(const Row& row) {
-  return std::tie(row.status, row.result.text, row.token_ids, row.result.finish_reason);
+  return std::tie(row.status, row.result.text, row.token_ids, row.result.finish_reason,
+                  row.logprob_sum, row.tokens_scored);
 }
 
 auto origin_of(const Row& row) { return std::pair(row.result.run, row.result.replica); }
@@ -133,9 +152,7 @@ class Ingest {
     count(row, -1);
   }
 
-  void count(const Row& row, int change) {
-    (row.status == "ok" ? ok : failed) += change;
-  }
+  void count(const Row& row, int change) { (row.status == "ok" ? ok : failed) += change; }
 
   static std::string describe(const Row& standing, const Row& other) {
     return "prompt " + standing.result.id + " in run " + to_string(standing.result.run) +
@@ -221,6 +238,21 @@ bool Store::add_results(JobId id, const ResultBatch& batch) {
         .bind(id, batch.file, batch.end)
         .run();
     return true;
+  });
+}
+
+ScoreSums Store::score_sums(JobId id) const {
+  return data_->connection.read("sum scores", [&] {
+    auto statement = data_->connection.prepare(
+        "SELECT count(*), coalesce(sum(tokens_scored), 0), coalesce(sum(logprob_sum), 0.0), "
+        "coalesce(sum(is_greedy), 0) FROM results WHERE job = ? AND tokens_scored IS NOT NULL");
+    statement.bind(id).step();
+    ScoreSums sums;
+    statement.read(sums.texts);
+    statement.read(sums.tokens);
+    statement.read(sums.logprob_sum);
+    statement.read(sums.greedy);
+    return sums;
   });
 }
 

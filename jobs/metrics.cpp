@@ -75,6 +75,7 @@ static void fields(io::Record& record, RunMetrics& metrics) {
   record("prompt_tokens", metrics.prompt_tokens);
   record("output_tokens", metrics.output_tokens);
   record("wasted_tokens", metrics.wasted_tokens);
+  record("shared_prompt_tokens", metrics.shared_prompt_tokens);
   record("output_tokens_per_s", metrics.output_tokens_per_s);
   record("total_tokens_per_s", metrics.total_tokens_per_s);
   record("micro_batches", metrics.micro_batches);

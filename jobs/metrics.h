@@ -67,6 +67,7 @@ struct RunMetrics {
   double preprocess_s = 0;                          // the longest stage's
   std::int64_t prompts_ok = 0, prompts_failed = 0;  // answered by this run
   std::int64_t prompt_tokens = 0, output_tokens = 0, wasted_tokens = 0;
+  std::int64_t shared_prompt_tokens = 0;  // of prompt_tokens: computed for another prompt
   double output_tokens_per_s = 0, total_tokens_per_s = 0;
   std::int64_t micro_batches = 0;               // of all replicas
   double micro_batch_occupancy = kNotMeasured;  // of those that continue an answer

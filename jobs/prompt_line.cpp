@@ -20,8 +20,12 @@ using Json = nlohmann::json;
 
 constexpr std::size_t kQuotedBytesMax = 60;  // of a user's text in a message
 
-constexpr std::array<std::string_view, 22> kKnownKeys = {"id",
+constexpr std::array<std::string_view, 26> kKnownKeys = {"id",
                                                          "prompt",
+                                                         "text",
+                                                         "context",
+                                                         "continuation",
+                                                         "context_tokens",
                                                          "messages",
                                                          "tools",
                                                          "documents",
@@ -86,8 +90,8 @@ std::string id_from(const Json& value) {
   return id;
 }
 
-std::string text_from(const Json& value) {
-  if (!value.is_string()) refuse("\"prompt\" is not a string");
+std::string text_from(const Json& value, const std::string& key) {
+  if (!value.is_string()) refuse(in_quotes(key) + " is not a string");
   return value.get<std::string>();
 }
 
@@ -349,10 +353,27 @@ std::optional<Chat> chat_in(const Line& line) {
 }
 
 void check_one_way(const Line& line) {
-  const int ways = line.has("prompt") + line.has("messages") + line.has("token_ids");
+  const int ways = line.has("prompt") + line.has("text") + line.has("context") +
+                   line.has("messages") + line.has("token_ids");
   if (ways == 1) return;
   refuse(std::string(ways == 0 ? "none" : "more than one") +
-         " of \"prompt\", \"messages\" and \"token_ids\"; one of them says what to answer");
+         " of \"prompt\", \"messages\" and \"token_ids\"; one of them says what to answer (and "
+         "\"text\", or \"context\" with a \"continuation\", what to score)");
+}
+
+// What of a text is scored is said in one way.
+void check_continuation(const Line& line) {
+  const bool context = line.has("context");
+  if (!line.has("continuation")) {
+    if (context) refuse("a \"context\" needs a \"continuation\", which is what is scored");
+    return;
+  }
+  if (!context && !line.has("messages") && !line.has("prompt")) {
+    refuse("a \"continuation\" goes with a \"context\" or with \"messages\"");
+  }
+  if (line.has("context_tokens")) {
+    refuse("\"context_tokens\" and \"continuation\" both say what is scored; take one of them");
+  }
 }
 
 }  // namespace
@@ -365,8 +386,13 @@ Prompt parse_prompt(std::string_view text) {
     if (value.is_null() && std::ranges::find(kKnownKeys, key) != kKnownKeys.end()) continue;
     if (key == "id") {
       prompt.id = id_from(value);
-    } else if (key == "prompt") {
-      prompt.text = text_from(value);
+    } else if (key == "prompt" || key == "text" || key == "context") {
+      prompt.text = text_from(value, key);
+    } else if (key == "continuation") {
+      prompt.continuation = text_from(value, key);
+    } else if (key == "context_tokens") {
+      prompt.context_tokens =
+          static_cast<int>(integer_from(value, "context_tokens", 0, kMaxTokensMax));
     } else if (key == "messages") {
       check_messages(value);
     } else if (key == "tools" || key == "documents") {
@@ -393,6 +419,7 @@ Prompt parse_prompt(std::string_view text) {
   }
   check_one_way(line);
   prompt.chat = chat_in(line);
+  check_continuation(line);
   if (const auto problem = problem_of(prompt.sampling.over({})); !problem.empty()) refuse(problem);
   if (prompt.token_ids && prompt.token_ids->empty()) refuse("\"token_ids\" is empty");
   if (prompt.stop_token_ids.size() > kStopTokenIdsMax) {
@@ -409,6 +436,8 @@ std::string to_line(const Prompt& prompt) {
   } else if (!prompt.chat) {
     line["prompt"] = prompt.text;
   }
+  if (prompt.continuation) line["continuation"] = *prompt.continuation;
+  if (prompt.context_tokens) line["context_tokens"] = *prompt.context_tokens;
   if (prompt.max_tokens) line["max_tokens"] = *prompt.max_tokens;
   if (prompt.ignore_eos) line["ignore_eos"] = *prompt.ignore_eos;
   if (!prompt.stop_token_ids.empty()) line["stop_token_ids"] = prompt.stop_token_ids;

@@ -38,6 +38,28 @@ Prompt parse_text_line(std::string_view line) {
   return prompt;
 }
 
+// What goes with the other task.
+void check_task(const Prompt& prompt, const NormaliseOptions& options) {
+  const bool given = prompt.continuation || prompt.context_tokens;
+  if (!options.score) {
+    if (!given) return;
+    throw Error(
+        "\"continuation\", \"context\" and \"context_tokens\" say what is scored: submit the "
+        "file with --task score, or leave them out");
+  }
+  Prompt plain;
+  plain.sampling.logprobs = prompt.sampling.logprobs;
+  if (prompt.max_tokens || prompt.ignore_eos || prompt.n || !prompt.stop.empty() ||
+      !prompt.stop_token_ids.empty() || prompt.sampling != plain.sampling) {
+    throw Error(
+        "a text that is scored is given: leave out what says how to generate one (only "
+        "\"logprobs\" can stand beside it)");
+  }
+  if ((prompt.chat || (options.chat && !prompt.token_ids)) && !prompt.continuation) {
+    throw Error("a chat needs a \"continuation\", which is the answer to be scored");
+  }
+}
+
 // The prompt of a user's line, its id filled in.
 Prompt parse_line(std::string_view line, std::int64_t number, bool plain_text,
                   const NormaliseOptions& options) {
@@ -47,6 +69,7 @@ Prompt parse_line(std::string_view line, std::int64_t number, bool plain_text,
   if (prompt.sample != 0) {
     throw Error("\"sample\" is counted for you: say with \"n\" how many answers are wanted");
   }
+  check_task(prompt, options);
   if (prompt.chat && options.raw) {
     throw Error(
         "\"messages\" are a chat, and raw was asked for; leave out raw, or write the text "

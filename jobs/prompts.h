@@ -34,6 +34,9 @@ struct Prompt {
   std::string text;        // used when neither of these two is set
   std::optional<Chat> chat;
   std::optional<std::vector<std::int32_t>> token_ids;
+  // To be scored: what follows the text or chat; or how many of the first tokens are not scored.
+  std::optional<std::string> continuation;
+  std::optional<int> context_tokens;
   std::optional<int> max_tokens;
   std::optional<bool> ignore_eos;
   std::vector<std::int32_t> stop_token_ids;
@@ -75,19 +78,21 @@ struct PromptSummary {
 // The input's file name without .gz or .zst; "-", which is standard input, is "stdin".
 std::string input_name(const std::filesystem::path& input);
 
-// Reads `input` (.txt: a prompt a line; else JSONL with `prompt`, `messages` or `token_ids`; both
-// also packed, .gz or .zst), checks every line (JSON, UTF-8, types, unknown or not yet supported
-// keys, repeated ids) and writes the good ones, durably, to `output` (empty path: only checks). A
-// problem that is not one line's has line 0. Throws jobs::Error when a file cannot be read,
-// unpacked or written; problems of lines are in the summary. `default_max_tokens` only feeds
-// output_tokens_max. `progress(bytes_read)`, of the file as it is, is called now and then.
+// Reads `input` (.txt: a prompt a line; else JSONL with `prompt`, `messages` or `token_ids`, or
+// what is to be scored; both also packed, .gz or .zst), checks every line (JSON, UTF-8, types,
+// unknown or not yet supported keys, repeated ids) and writes the good ones, durably, to `output`
+// (empty path: only checks). A problem that is not one line's has line 0. Throws jobs::Error when a
+// file cannot be read, unpacked or written; problems of lines are in the summary.
+// `default_max_tokens` only feeds output_tokens_max. `progress(bytes_read)`, of the file as it is,
+// is called now and then.
 struct NormaliseOptions {
   std::filesystem::path input;
   std::filesystem::path output = {};
   int default_max_tokens = 256;
-  int default_n = 1;  // answers to each prompt
-  bool chat = false;  // each `prompt` is a user's turn of a chat
-  bool raw = false;   // no line may be a chat
+  int default_n = 1;   // answers to each prompt
+  bool chat = false;   // each `prompt` is a user's turn of a chat
+  bool raw = false;    // no line may be a chat
+  bool score = false;  // each line is a text to be scored
   void (*progress)(std::int64_t bytes_read, void* context) = nullptr;
   void* progress_context = nullptr;
 };

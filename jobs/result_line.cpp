@@ -93,6 +93,16 @@ std::vector<TokenLogProbs> log_probs(const Json& list) {
   return tokens;
 }
 
+std::optional<Score> score(const Json& json) {
+  if (json.is_null()) return std::nullopt;
+  if (!json.is_object()) refuse("\"score\" is no object");
+  const Json& greedy = member(json, "is_greedy");
+  if (!greedy.is_boolean()) refuse("\"is_greedy\" is neither true nor false");
+  return Score{.logprob_sum = number(json, "logprob_sum"),
+               .tokens = small_integer(json, "tokens_scored"),
+               .is_greedy = greedy.get<bool>()};
+}
+
 OrderedJson as_json(const LogProb& log_prob) {
   return {{"id", log_prob.id}, {"logprob", log_prob.logprob}};
 }
@@ -157,6 +167,11 @@ std::string to_line(const Result& result) {
     line["error"] = {{"code", result.error->code}, {"message", result.error->message}};
   }
   line["logprobs"] = as_json(result.logprobs);
+  if (result.score) {
+    line["score"] = {{"logprob_sum", result.score->logprob_sum},
+                     {"tokens_scored", result.score->tokens},
+                     {"is_greedy", result.score->is_greedy}};
+  }
   line["timing"] = {{"queue_s", result.timing.queue_s},
                     {"ttft_s", result.timing.ttft_s},
                     {"tpot_s", result.timing.tpot_s},
@@ -193,6 +208,7 @@ Result parse_result(std::string_view line) {
   if (const auto list = json.find("logprobs"); list != json.end()) {
     result.logprobs = log_probs(*list);
   }
+  if (const auto given = json.find("score"); given != json.end()) result.score = score(*given);
   result.finish_reason = finish_reason(json);
   result.prompt_tokens = small_integer(json, "prompt_tokens");
   result.replica = small_integer(json, "replica");

@@ -45,13 +45,22 @@ struct TokenLogProbs {
   bool operator==(const TokenLogProbs&) const = default;
 };
 
+// Of a text that was given, as lm-evaluation-harness has it (loglikelihood).
+struct Score {
+  double logprob_sum = 0;  // natural logarithm
+  int tokens = 0;          // scored
+  bool is_greedy = true;   // each of them was the likeliest
+  bool operator==(const Score&) const = default;
+};
+
 struct Result {
   std::string id;
   std::int64_t index = 0;  // the prompt's
   int sample = 0;
   std::string text;                     // without the end token
   std::vector<std::int32_t> token_ids;  // with it
-  std::vector<TokenLogProbs> logprobs;  // of token_ids, where they were asked for
+  std::vector<TokenLogProbs> logprobs;  // of token_ids, or those scored; where they were asked for
+  std::optional<Score> score;           // of a given text; then no text and no token_ids
   FinishReason finish_reason = FinishReason::stop;
   int prompt_tokens = 0;
   std::optional<ItemError> error;  // set: status "error", finish_reason error

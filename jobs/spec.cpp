@@ -54,6 +54,8 @@ static void fields(io::Record& record, JobSpec& spec) {
   record("input", spec.input);
   record("submitted_unix_s", spec.submitted_unix_s);
   record.need()("prompt_count", spec.prompt_count);
+  record("task", spec.task);
+  record("score_overlap", spec.score_overlap);
   record.need()("model", spec.model);
   record("model_bytes", spec.model_bytes);
   record("model_fingerprint", spec.model_fingerprint);
@@ -62,6 +64,7 @@ static void fields(io::Record& record, JobSpec& spec) {
   record("max_tokens", spec.max_tokens);
   record("max_seq_len", spec.max_seq_len);
   record("token_budget", spec.token_budget);
+  record("prefix_sharing", spec.prefix_sharing);
   record("ignore_eos", spec.ignore_eos);
   record("stop_token_ids", spec.stop_token_ids);
   record("stop", spec.stop);
@@ -109,6 +112,9 @@ std::string to_json(const JobSpec& spec) { return io::write_record(spec); }
 static JobSpec read_spec(std::string_view json, const std::string& what) {
   auto spec = io::read_record<JobSpec>(json, what);
   if (spec.prompt_count < 0) throw Error(what + ": \"prompt_count\" is negative");
+  if (spec.task != "generate" && spec.task != "score") {
+    throw Error(what + ": \"task\" is neither generate nor score");
+  }
   if (const auto problem = problem_of(spec.sampling); !problem.empty()) {
     throw Error(what + ": " + problem);
   }

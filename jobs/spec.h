@@ -49,15 +49,18 @@ struct JobSpec {
   std::int64_t submitted_unix_s = 0;  // the time that chat templates are told, in each run
   std::int64_t prompt_count = 0;
 
-  std::string model;  // absolute path
+  std::string task = "generate";  // or score
+  int score_overlap = 1;          // tokens that windows of a scored text share, at least
+  std::string model;              // absolute path
   // Of the model when the job was submitted; 0 and empty: nobody wrote them down.
   std::int64_t model_bytes = 0;
   std::string model_fingerprint;
   Shape shape;
-  int batch_size = 8;      // sequences in a micro-batch, at most
-  int max_tokens = 256;    // per prompt unless its line says otherwise
-  int max_seq_len = 0;     // prompt + output tokens; 0: the model's context
-  int token_budget = 128;  // tokens in a micro-batch, at most
+  int batch_size = 8;           // sequences in a micro-batch, at most
+  int max_tokens = 256;         // per prompt unless its line says otherwise
+  int max_seq_len = 0;          // prompt + output tokens; 0: the model's context
+  int token_budget = 128;       // tokens in a micro-batch, at most
+  bool prefix_sharing = false;  // beginnings that prompts share are computed once a replica
   bool ignore_eos = false;
   std::vector<std::int32_t> stop_token_ids;  // beside the model's own
   std::vector<std::string> stop;             // strings that end an answer
@@ -83,6 +86,8 @@ struct JobSpec {
 
   // How each setting came about: key -> "flag", "SLUICE_X", "file.toml", "profile p", "default".
   std::map<std::string, std::string> origin;
+
+  bool scores() const { return task == "score"; }
 };
 
 std::string to_json(const JobSpec& spec);

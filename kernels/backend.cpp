@@ -269,6 +269,19 @@ void Backend::attention(const Tensor& q, const KvCache& cache, int layer, const 
   do_attention(q, cache, layer, spec, rows, out);
 }
 
+void Backend::kv_copy(KvCache& cache, std::span<const std::int32_t> from,
+                      std::span<const std::int32_t> to) {
+  require(from.size() == to.size(), "kv_copy", from.size(), " pages into ", to.size());
+  const auto pages = cache.shape().pages;
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    require(0 <= from[i] && from[i] < pages && 0 <= to[i] && to[i] < pages, "kv_copy", "page ",
+            from[i], " into ", to[i], " of ", pages);
+    require(std::ranges::find(from, to[i]) == from.end(), "kv_copy", "page ", to[i],
+            " is copied too");
+  }
+  do_kv_copy(cache, from, to);
+}
+
 void Backend::gated_activation(const Tensor& gate, const Tensor& up, Activation activation,
                                const Tensor& out) {
   require_inside(gate, "gated_activation");
@@ -311,18 +324,10 @@ void Backend::head_shortlist(const Tensor& x, const Weight& head, const HeadSpec
           "head_shortlist", "a change of token ", change.id, ", repetition ", change.repetition);
       next = std::int64_t{change.id} + 1;
     }
+    require(-1 <= list.named && list.named < static_cast<std::int64_t>(head.rows()),
+            "head_shortlist", "token ", list.named, " of a head ", shape(head));
   }
   do_head_shortlist(x, head, spec, specs, out);
-}
-
-void Backend::head_log_probs(const Tensor& x, const Weight& head,
-                             std::span<const std::int32_t> targets, float softcap,
-                             std::span<LogProb> out) {
-  require_head(x, head, softcap, "head_log_probs");
-  require(targets.size() == x.rows && out.size() == x.rows, "head_log_probs", targets.size(),
-          " targets and room for ", out.size(), " results of ", x.rows, " rows");
-  require_tokens(targets, head, "head_log_probs");
-  do_head_log_probs(x, head, targets, softcap, out);
 }
 
 }  // namespace sluice::kernels

@@ -193,6 +193,7 @@ struct ShortlistSpec {
   std::size_t k = 1;
   float within = std::numeric_limits<float>::infinity();
   bool sums = false;
+  std::int32_t named = -1;  // a token to be told of, whatever its place; -1: none
 };
 struct Listed {
   std::int32_t id = -1;
@@ -201,15 +202,11 @@ struct Listed {
 };
 struct Shortlist {
   std::vector<Listed> best;  // as ranks_before has it
-  // Of each kHeadBlockRows tokens, in their order: the logarithm of the sum of e^logit, as close as
-  // in head_log_probs; not a number where a logit is none. Empty where it was not asked for.
+  // Of each kHeadBlockRows tokens, in their order: the logarithm of the sum of e^logit, within 2e-6
+  // of what the fp32 logits give; not a number where one of them is none. Empty where it was not
+  // asked for.
   std::vector<double> log_sums;
-};
-
-// The natural logarithm of a token's probability is logit - log_sum_exp.
-struct LogProb {
-  float logit = 0;
-  double log_sum_exp = 0;  // over all tokens
+  Listed named;  // id -1: none was, or not one of the rows to choose from
 };
 
 class Event {
@@ -259,6 +256,10 @@ class Backend {
   // a sequence do not overwrite each other in its pages.
   void kv_write(KvCache& cache, int layer, const Tensor& k, const Tensor& v, const Rows& rows);
 
+  // All layers of pages from[i] into to[i], which are others.
+  void kv_copy(KvCache& cache, std::span<const std::int32_t> from,
+               std::span<const std::int32_t> to);
+
   // Causal attention of each row over positions [0, its own] of its sequence, or the last `window`
   // of them (Beltagy et al. 2020, "Longformer"), all in the cache; scores capped where a softcap is
   // given (Gemma Team 2024, "Gemma 2", section 2). q, out: (rows, heads * head_dim). Query head h
@@ -285,13 +286,6 @@ class Backend {
   void head_shortlist(const Tensor& x, const Weight& head, const HeadSpec& spec,
                       std::span<const ShortlistSpec> specs, std::span<Shortlist> out);
 
-  // How likely targets[r] is after row r of x, by a softmax over the logits x.w of all tokens, each
-  // capped where softcap is not 0 as in HeadSpec: out[r]. log_sum_exp is within 2e-6 of what the
-  // fp32 logits give, and not a number where one of them is none. Streams like head_select; `out`
-  // is filled at the next event. Requires: 0 <= targets[r] < head.rows().
-  void head_log_probs(const Tensor& x, const Weight& head, std::span<const std::int32_t> targets,
-                      float softcap, std::span<LogProb> out);
-
  private:
   virtual std::unique_ptr<Weight> do_load(const WeightSpec& spec, const RowReader& reader) = 0;
   virtual std::unique_ptr<Buffer> do_allocate(std::size_t floats) = 0;
@@ -312,6 +306,8 @@ class Backend {
                        const Rows& rows) = 0;
   virtual void do_kv_write(KvCache& cache, int layer, const Tensor& k, const Tensor& v,
                            const Rows& rows) = 0;
+  virtual void do_kv_copy(KvCache& cache, std::span<const std::int32_t> from,
+                          std::span<const std::int32_t> to) = 0;
   virtual void do_attention(const Tensor& q, const KvCache& cache, int layer,
                             const AttentionSpec& spec, const Rows& rows, const Tensor& out) = 0;
   virtual void do_gated_activation(const Tensor& gate, const Tensor& up, Activation activation,
@@ -321,9 +317,6 @@ class Backend {
   virtual void do_head_shortlist(const Tensor& x, const Weight& head, const HeadSpec& spec,
                                  std::span<const ShortlistSpec> specs,
                                  std::span<Shortlist> out) = 0;
-  virtual void do_head_log_probs(const Tensor& x, const Weight& head,
-                                 std::span<const std::int32_t> targets, float softcap,
-                                 std::span<LogProb> out) = 0;
 };
 
 }  // namespace sluice::kernels

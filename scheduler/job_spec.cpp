@@ -100,6 +100,21 @@ void refuse_both(const Settings& settings) {
                                      "--no-raw");
 }
 
+constexpr const char* kOfGenerating[] = {
+    "max-tokens", "ignore-eos", "stop-token-ids", "temperature",        "top-k",
+    "top-p",      "min-p",      "seed",           "repetition-penalty", "presence-penalty",
+    "n",          "stop",       "logit-bias",     "frequency-penalty"};
+
+// Settings of a site or profile are for its other jobs.
+void refuse_generating(const Settings& settings) {
+  for (const char* key : kOfGenerating) {
+    if (settings.value(key).origin != "flag") continue;
+    throw Error(ExitStatus::usage,
+                "--" + std::string(key) + " says how answers are generated, and task score (" +
+                    settings.value("task").origin + ") generates none; leave it out");
+  }
+}
+
 constexpr const char* kHandedOn[] = {"PATH", "LD_LIBRARY_PATH"};
 
 bool fits_in_json(const std::string& text) {
@@ -127,11 +142,21 @@ jobs::JobSpec make_spec(const Settings& settings) {
   spec.max_tokens = static_cast<int>(settings.integer("max-tokens"));
   spec.max_seq_len = static_cast<int>(settings.integer("max-seq-len"));
   spec.token_budget = static_cast<int>(settings.integer("token-budget"));
+  spec.prefix_sharing = settings.boolean("prefix-sharing");
   spec.ignore_eos = settings.boolean("ignore-eos");
   spec.stop_token_ids = settings.ids("stop-token-ids");
   spec.stop = make_stop(settings);
   spec.n = static_cast<int>(settings.integer("n"));
   spec.sampling = make_sampling(settings);
+  spec.task = settings.text("task");
+  spec.score_overlap = static_cast<int>(settings.integer("score-overlap"));
+  if (spec.scores()) {
+    refuse_generating(settings);
+    spec.sampling = {.logprobs = spec.sampling.logprobs};
+    spec.max_tokens = spec.n = 1;
+    spec.stop.clear();
+    spec.stop_token_ids.clear();
+  }
   refuse_both(settings);
   spec.chat = settings.boolean("chat");
   spec.raw = settings.boolean("raw");

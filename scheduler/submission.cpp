@@ -71,6 +71,11 @@ void check_against_model(const jobs::JobSpec& spec, const ModelFacts& model) {
     throw usage("max-seq-len " + std::to_string(spec.max_seq_len) + ": " + spec.model +
                 " has a context of " + std::to_string(model.context) + " tokens");
   }
+  const int window = spec.max_seq_len > 0 ? spec.max_seq_len : model.context;
+  if (spec.scores() && window > 0 && spec.score_overlap >= window) {
+    throw usage("score-overlap " + std::to_string(spec.score_overlap) + ": a window of " +
+                std::to_string(window) + " tokens would score nothing new");
+  }
   const auto check_id = [&](const char* key, std::int32_t id) {
     if (model.vocab == 0 || id < model.vocab) return;
     throw usage(std::string(key) + " " + std::to_string(id) + ": " + spec.model +
@@ -141,6 +146,7 @@ jobs::PromptSummary read_prompts(const fs::path& input, const jobs::JobSpec& spe
                                     .default_n = spec.n,
                                     .chat = spec.chat,
                                     .raw = spec.raw,
+                                    .score = spec.scores(),
                                     .progress = poll,
                                     .progress_context = &interrupted});
   } catch (const Interrupted&) {

@@ -50,24 +50,33 @@ pipeline::CostScales measure(const model::Model& model, const pipeline::TokenMix
                    .sequences = sequences,
                    .positions = std::max(seen, rows)});
   Pass piece, step;
-  for (int i = 0; i < rows; ++i) piece.add(0, i, 0, /*wants_token=*/false);
+  const bool scores = mix.scored_tokens > 0;
+  for (int i = 0; i < rows; ++i) piece.add(0, i, 0, /*wants_token=*/scores);
   for (int i = 0; i < sequences; ++i) step.add(i, seen - 1, 0, /*wants_token=*/true);
-  std::vector<kernels::Candidate> best(static_cast<std::size_t>(sequences));
+  std::vector<kernels::Candidate> best(static_cast<std::size_t>(std::max(rows, sequences)));
 
-  LeastTime prefill, decode, head;
+  const auto first_of_best = [&](int count) {
+    return std::span(best).first(static_cast<std::size_t>(count));
+  };
+  LeastTime prefill, decode, head, scoring_head;
   const double begun_s = jobs::steady_time_s();
   for (int turn = 0; turn < kTurnsMin || jobs::steady_time_s() - begun_s < kEnough_s; ++turn) {
     prefill.take([&] { stage.layers(piece); });
+    if (scores) scoring_head.take([&] { stage.head(piece, first_of_best(rows)); });
     for (int i = 0; i < kStepsATurn; ++i) {
       decode.take([&] { stage.layers(step); });
-      head.take([&] { stage.head(step, best); });
+      head.take([&] { stage.head(step, first_of_best(sequences)); });
     }
   }
   const auto counted = token_costs(model, range.end, mix, setup.batch_size, setup.precision);
   const double part_of_head = static_cast<double>(range.shard.count()) / config.vocab;
+  const auto of_head = [&](const LeastTime& time, int tokens, double counted_head) {
+    return time.least_s() / tokens / part_of_head / counted_head;
+  };
   return {.prefill = prefill.least_s() / rows / counted.prefill,
           .decode = decode.least_s() / sequences / counted.decode,
-          .head = head.least_s() / sequences / part_of_head / counted.head};
+          .head = of_head(head, sequences, counted.head),
+          .scoring_head = scores ? of_head(scoring_head, rows, counted.scoring_head) : 1};
 }
 
 }  // namespace

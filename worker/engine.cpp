@@ -19,6 +19,7 @@ model::KvRoom room_on_stage(const model::ModelConfig& config, const model::Stage
                              .batch_size = plan.batch_size,
                              .stages = plan.stages(),
                              .prompts = setup.prompts,
+                             .prefix_sharing = plan.prefix_sharing,
                              .layout = kv_layout(config, plan.token_budget)},
                             model::kv_page_bytes(config, range, kv_type), setup.memory_bytes);
 }

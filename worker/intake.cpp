@@ -21,6 +21,38 @@ std::optional<ItemError> refuse_beyond(const std::vector<std::int32_t>& ids, int
                               " is not in the vocabulary of " + std::to_string(vocab)};
 }
 
+bool is_chat(const jobs::Prompt& prompt, const IntakeRules& rules) {
+  return !prompt.token_ids && (prompt.chat || rules.chat);
+}
+
+// What the model is to read. Requires: no token ids.
+std::variant<std::string, ItemError> text_of(const jobs::Prompt& prompt, const model::Model& model,
+                                             const IntakeRules& rules) {
+  if (!is_chat(prompt, rules)) return prompt.text;
+  try {
+    return render(prompt.chat ? *prompt.chat : jobs::user_turn(prompt.text), model.chat(),
+                  rules.submitted_unix_s);
+  } catch (const std::exception& error) {
+    return ItemError{.code = "bad_chat", .message = error.what()};
+  }
+}
+
+std::variant<std::vector<std::int32_t>, ItemError> encode(const std::string& text,
+                                                          const model::Model& model, bool add_bos) {
+  try {
+    return model.tokenizer().encode(text, {.add_bos = add_bos, .parse_special = true});
+  } catch (const Error& error) {
+    return ItemError{.code = "bad_text", .message = error.what()};
+  }
+}
+
+// What a text follows that nothing stands before.
+std::int32_t prefix_token(const model::Model& model) {
+  const text::Tokenizer& tokenizer = model.tokenizer();
+  if (tokenizer.bos()) return *tokenizer.bos();
+  return tokenizer.stop_tokens().empty() ? 0 : tokenizer.stop_tokens()[0].id;
+}
+
 }  // namespace
 
 IntakeRules intake_rules(const jobs::JobSpec& spec) {
@@ -30,7 +62,9 @@ IntakeRules intake_rules(const jobs::JobSpec& spec) {
           .stop = spec.stop,
           .sampling = spec.sampling,
           .chat = spec.chat,
-          .submitted_unix_s = spec.submitted_unix_s};
+          .submitted_unix_s = spec.submitted_unix_s,
+          .score = spec.scores(),
+          .score_overlap = spec.score_overlap};
 }
 
 std::string render(const jobs::Chat& chat, const text::ModelChat& templates,
@@ -53,26 +87,72 @@ std::variant<std::vector<std::int32_t>, ItemError> tokens_of(const jobs::Prompt&
     }
     return *prompt.token_ids;
   }
-  const bool is_chat = prompt.chat || rules.chat;
-  std::string text = prompt.text;
-  if (is_chat) {
-    try {
-      text = render(prompt.chat ? *prompt.chat : jobs::user_turn(text), model.chat(),
-                    rules.submitted_unix_s);
-    } catch (const std::exception& error) {
-      return ItemError{.code = "bad_chat", .message = error.what()};
-    }
-  }
-  try {
-    return model.tokenizer().encode(text, {.add_bos = !is_chat, .parse_special = true});
-  } catch (const Error& error) {
-    return ItemError{.code = "bad_text", .message = error.what()};
-  }
+  auto text = text_of(prompt, model, rules);
+  if (auto* error = std::get_if<ItemError>(&text)) return std::move(*error);
+  return encode(std::get<std::string>(text), model, /*add_bos=*/!is_chat(prompt, rules));
 }
+
+std::variant<GivenText, ItemError> given_text(const jobs::Prompt& prompt, const model::Model& model,
+                                              const IntakeRules& rules) {
+  GivenText given{.tokens = {}, .first = std::max(prompt.context_tokens.value_or(1), 1)};
+  const auto take = [&](std::variant<std::vector<std::int32_t>, ItemError> tokens,
+                        std::vector<std::int32_t>& into) -> std::optional<ItemError> {
+    if (auto* error = std::get_if<ItemError>(&tokens)) return std::move(*error);
+    into = std::get<std::vector<std::int32_t>>(std::move(tokens));
+    return std::nullopt;
+  };
+  if (!prompt.continuation) {
+    if (auto error = take(tokens_of(prompt, model, rules), given.tokens)) return *std::move(error);
+  } else {
+    auto text = text_of(prompt, model, rules);
+    if (auto* error = std::get_if<ItemError>(&text)) return std::move(*error);
+    auto& context = std::get<std::string>(text);
+    const std::string whole = context + *prompt.continuation;
+    context.resize(context.find_last_not_of(" \t\n\v\f\r") + 1);
+    const bool add_bos = !is_chat(prompt, rules);
+    std::vector<std::int32_t> before;
+    if (auto error = take(encode(whole, model, add_bos), given.tokens)) return *std::move(error);
+    if (auto error = take(encode(context, model, add_bos), before)) return *std::move(error);
+    if (before.empty()) {
+      before = {prefix_token(model)};
+      given.tokens.insert(given.tokens.begin(), before[0]);
+    }
+    given.first = static_cast<int>(before.size());
+  }
+  if (given.first < static_cast<int>(given.tokens.size())) return given;
+  return ItemError{.code = kNothingToScore,
+                   .message = "of its " + std::to_string(given.tokens.size()) +
+                              " token(s) the first " + std::to_string(given.first) +
+                              " are context (the first of all has none before it): nothing is "
+                              "left to be scored"};
+}
+
+namespace {
+
+std::variant<batch::Sequence, ItemError> take_in_given(const jobs::Prompt& prompt,
+                                                       const model::Model& model,
+                                                       const IntakeRules& rules) {
+  auto given = given_text(prompt, model, rules);
+  if (auto* error = std::get_if<ItemError>(&given)) return std::move(*error);
+  auto& [tokens, first] = std::get<GivenText>(given);
+  batch::Sequence sequence;
+  sequence.index = prompt.index;
+  sequence.id = prompt.id;
+  sequence.scored.emplace(
+      std::move(tokens), first,
+      batch::ScoreWindows{.positions = rules.max_positions, .overlap = rules.score_overlap},
+      prompt.sampling.over(rules.sampling).logprobs);
+  sequence.tokens.assign(sequence.scored->inputs().begin(), sequence.scored->inputs().end());
+  sequence.prompt_tokens = static_cast<int>(sequence.tokens.size());
+  return sequence;
+}
+
+}  // namespace
 
 std::variant<batch::Sequence, ItemError> take_in(const jobs::Prompt& prompt,
                                                  const model::Model& model,
                                                  const IntakeRules& rules) {
+  if (rules.score) return take_in_given(prompt, model, rules);
   auto tokens = tokens_of(prompt, model, rules);
   if (auto* error = std::get_if<ItemError>(&tokens)) return std::move(*error);
   if (auto error = refuse_beyond(prompt.stop_token_ids, model.config().vocab, "stop token id")) {

@@ -25,6 +25,8 @@ struct IntakeRules {
   jobs::Sampling sampling = {};
   bool chat = false;                  // a text is a user's turn
   std::int64_t submitted_unix_s = 0;  // the time that chat templates are told
+  bool score = false;                 // texts are given, to be scored
+  int score_overlap = 1;              // ScoreWindows::overlap
 };
 // All but max_positions, which a plan settles.
 IntakeRules intake_rules(const jobs::JobSpec& spec);
@@ -39,6 +41,22 @@ std::string render(const jobs::Chat& chat, const text::ModelChat& templates,
 std::variant<std::vector<std::int32_t>, jobs::ItemError> tokens_of(const jobs::Prompt& prompt,
                                                                    const model::Model& model,
                                                                    const IntakeRules& rules);
+
+inline constexpr const char* kNothingToScore = "nothing_to_score";  // an error's code
+
+// A text to be scored: its tokens from `first` on, which is at least 1 and below their count.
+struct GivenText {
+  std::vector<std::int32_t> tokens;
+  int first = 1;
+};
+
+// A context and its continuation are tokenised together, the end of the context by how many tokens
+// it has alone; space that ends the context goes with the continuation (lm-evaluation-harness,
+// lm_eval/api/model.py, _encode_pair). Where nothing stands before it, the model's BOS does, or the
+// token that ends its texts.
+std::variant<GivenText, jobs::ItemError> given_text(const jobs::Prompt& prompt,
+                                                    const model::Model& model,
+                                                    const IntakeRules& rules);
 
 // max_tokens is cut to what fits into max_positions (the answer then ends with reason "length"); a
 // prompt that leaves no room for a single token is an error. ignore_eos ignores the model's own

@@ -26,7 +26,8 @@ Leader::Leader(const model::Model& model, const pipeline::Plan& plan, const Inta
       clock_(engine.clock()),
       batcher_({.batch_size = plan.batch_size,
                 .token_budget = plan.token_budget,
-                .stages = plan.stages()},
+                .stages = plan.stages(),
+                .prefix_sharing = plan.prefix_sharing},
                model::PagePool(engine.kv_room(), kv_layout(model.config(), plan.token_budget))),
       prompts_enough_((plan.stages() + 1) * plan.batch_size),
       ports_(std::move(ports)),
@@ -132,20 +133,25 @@ void Leader::answer(const batch::Finished& finished) {
   result.finish_reason = finished.reason;
   result.prompt_tokens = sequence.prompt_tokens;
   result.text = text_of(sequence, finished.reason);
-  for (const sampling::Drawn& drawn : sequence.drawn) {
+  if (sequence.scored) {
+    result.prompt_tokens = sequence.scored->tokens();
+    result.score = sequence.scored->score();
+  }
+  for (const sampling::Drawn& drawn : sequence.scored ? sequence.scored->drawn() : sequence.drawn) {
     jobs::TokenLogProbs& token = result.logprobs.emplace_back();
     token.chosen = {.id = drawn.id, .logprob = *drawn.logprob};
     for (const auto& [id, logprob] : drawn.top) token.top.push_back({.id = id, .logprob = logprob});
   }
   result.timing.queue_s = sequence.admitted_s - clock_.opened_s();
-  result.timing.ttft_s = sequence.first_token_s - sequence.admitted_s;
+  if (!sequence.scored) result.timing.ttft_s = sequence.first_token_s - sequence.admitted_s;
   result.timing.latency_s = sequence.last_token_s - sequence.admitted_s;
   if (sequence.output_tokens() > 1) {
     result.timing.tpot_s =
         (sequence.last_token_s - sequence.first_token_s) / (sequence.output_tokens() - 1);
   }
   ++report_.prompts_ok;
-  report_.prompt_tokens += sequence.prompt_tokens;
+  report_.prompt_tokens += result.prompt_tokens;
+  report_.shared_prompt_tokens += sequence.shared;
   report_.output_tokens += sequence.output_tokens();
   report_.timings.push_back(result.timing);
   ports_.answer(result);

@@ -32,7 +32,8 @@ struct LeaderReport {
   bool stopped = false;  // should_stop() said so: there are prompts left
   std::int64_t prompts_ok = 0, prompts_failed = 0;
   std::int64_t prompt_tokens = 0, output_tokens = 0, wasted_tokens = 0;
-  std::vector<jobs::Timing> timings;  // of the prompts that were answered
+  std::int64_t shared_prompt_tokens = 0;  // of prompt_tokens: not computed for their prompt
+  std::vector<jobs::Timing> timings;      // of the prompts that were answered
 };
 
 class Leader {

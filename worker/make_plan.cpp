@@ -49,6 +49,7 @@ int piece_budget(const jobs::JobSpec& spec) {
 
 // Prompts that are all admitted when the job begins are computed before most of their answers.
 double prefill_apart(const jobs::JobSpec& spec) {
+  if (spec.scores()) return 0;
   const double held = static_cast<double>(model::kMicroBatchesHeld) * spec.batch_size *
                       spec.shape.stages * spec.shape.replicas;
   return std::min(1.0, held / static_cast<double>(std::max<std::int64_t>(spec.prompt_count, 1)));
@@ -63,22 +64,31 @@ void require_at_least_one(int value, const char* key) {
 pipeline::TokenMix sample_mix(const std::filesystem::path& prompts, const model::Model& model,
                               const IntakeRules& rules) {
   jobs::PromptReader reader(prompts);
-  std::size_t prompt_tokens = 0;
+  std::size_t prompt_tokens = 0, scored_tokens = 0;
   std::int64_t output_tokens = 0, counted = 0;
   for (int i = 0; i < kPromptsSampled; ++i) {
     const auto prompt = reader.next();
     if (!prompt) break;
-    const auto tokens = tokens_of(*prompt, model, rules);
-    const auto* ids = std::get_if<std::vector<std::int32_t>>(&tokens);
-    if (!ids) continue;
-    prompt_tokens += ids->size();
-    output_tokens += prompt->max_tokens.value_or(rules.max_tokens);
+    if (rules.score) {
+      const auto given = given_text(*prompt, model, rules);
+      const auto* text = std::get_if<GivenText>(&given);
+      if (!text) continue;
+      prompt_tokens += text->tokens.size();
+      scored_tokens += text->tokens.size() - static_cast<std::size_t>(text->first);
+    } else {
+      const auto tokens = tokens_of(*prompt, model, rules);
+      const auto* ids = std::get_if<std::vector<std::int32_t>>(&tokens);
+      if (!ids) continue;
+      prompt_tokens += ids->size();
+      output_tokens += prompt->max_tokens.value_or(rules.max_tokens);
+    }
     ++counted;
   }
   if (counted == 0) return {};
   const auto n = static_cast<double>(counted);
   return {.prompt_tokens = static_cast<double>(prompt_tokens) / n,
-          .output_tokens = static_cast<double>(output_tokens) / n};
+          .output_tokens = static_cast<double>(output_tokens) / n,
+          .scored_tokens = static_cast<double>(scored_tokens) / n};
 }
 
 pipeline::Plan make_plan(const jobs::JobSpec& spec, const model::Model& model,
@@ -89,6 +99,7 @@ pipeline::Plan make_plan(const jobs::JobSpec& spec, const model::Model& model,
   require_at_least_one(spec.threads, "threads");
   require_at_least_one(spec.token_budget, "token-budget");
   require_at_least_one(spec.max_tokens, "max-tokens");
+  require_at_least_one(spec.score_overlap, "score-overlap");
   const int context = model.config().context;
   if (spec.max_seq_len > context) {
     throw Error("max-seq-len = " + std::to_string(spec.max_seq_len) + " is more than the " +
@@ -107,7 +118,12 @@ pipeline::Plan make_plan(const jobs::JobSpec& spec, const model::Model& model,
       costs_of(model, mix, spec.batch_size, *kernels::precision_named(spec.precision), scales);
   costs.prefill_apart = prefill_apart(spec);
   plan.ranges = best_partition(costs, spec.shape.stages, head_split(spec.head_split));
+  plan.prefix_sharing = spec.prefix_sharing;
   plan.max_positions = spec.max_seq_len > 0 ? spec.max_seq_len : context;
+  if (spec.scores() && spec.score_overlap >= plan.max_positions) {
+    throw Error("score-overlap = " + std::to_string(spec.score_overlap) +
+                ": a window has no more than " + std::to_string(plan.max_positions) + " positions");
+  }
   return plan;
 }
 

@@ -204,7 +204,8 @@ void add_score(CLI::App& app, ScoreCommand& command) {
   CLI::App* score = app.add_subcommand("score", "Log-probabilities of given texts, token by token");
   score->footer(
       "A line {\"id\": \"a\", \"text\": \"...\"} or {\"id\": \"a\", \"token_ids\": [...]}, with\n"
-      "\"context_tokens\": n where the first n tokens are only context.\n"
+      "\"context_tokens\": n where the first n tokens are only context; or {\"context\": \"...\",\n"
+      "\"continuation\": \"...\"}. Texts of thousands: sluice submit --task score.\n"
       "Example: sluice-worker score -m model.gguf -f texts.jsonl --top-logprobs 5");
   score->add_option("-m,--model", options.model, kModelHelp)->required();
   score->add_option("-f,--file", options.file, "JSONL with text or token_ids")->required();
@@ -214,6 +215,10 @@ void add_score(CLI::App& app, ScoreCommand& command) {
       ->add_option("--top-logprobs", options.top_logprobs,
                    "List so many of the likeliest tokens at each position")
       ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  score
+      ->add_option("--score-overlap", options.overlap,
+                   "Of a text longer than the context: tokens a window sees again, at least")
       ->capture_default_str();
   score->add_option("--token-budget", options.token_budget, "Tokens computed at once")
       ->check(CLI::PositiveNumber)

@@ -15,6 +15,7 @@ void each_number(Report& report, const Visit& visit) {
   visit(report.leader.prompt_tokens);
   visit(report.leader.output_tokens);
   visit(report.leader.wasted_tokens);
+  visit(report.leader.shared_prompt_tokens);
 }
 
 }  // namespace

@@ -88,6 +88,7 @@ jobs::RunMetrics measure_run(jobs::RunId run, const LeaderReport& report,
   m.prompt_tokens = report.prompt_tokens;
   m.output_tokens = report.output_tokens;
   m.wasted_tokens = report.wasted_tokens;
+  m.shared_prompt_tokens = report.shared_prompt_tokens;
   m.output_tokens_per_s = per_second(m.output_tokens, m.wall_clock_s);
   m.total_tokens_per_s = per_second(m.prompt_tokens + m.output_tokens, m.wall_clock_s);
   double full = 0, decoding = 0;

@@ -328,4 +328,56 @@ SELECT job, prompt_index, sample, id, status, text, token_ids, finish_reason,
  ORDER BY job, prompt_index, sample;
 )sql";
 
+const char* const kTablesV4 = R"sql(
+-- Of a text that was scored.
+ALTER TABLE results ADD COLUMN logprob_sum REAL;
+ALTER TABLE results ADD COLUMN tokens_scored INTEGER;
+ALTER TABLE results ADD COLUMN is_greedy INTEGER;
+ALTER TABLE metrics ADD COLUMN shared_prompt_tokens INTEGER NOT NULL DEFAULT 0;
+)sql";
+
+const char* const kViewsV4 = R"sql(
+DROP VIEW v_results;
+DROP VIEW v_runs;
+
+CREATE VIEW v_results AS
+SELECT job, prompt_index, sample, id, status, text, token_ids, finish_reason,
+       prompt_tokens, output_tokens, error_code, error_message,
+       queue_s, ttft_s, tpot_s, latency_s, replica, attempt || '.' || restart AS run, logprobs,
+       logprob_sum, tokens_scored, is_greedy
+  FROM results
+ ORDER BY job, prompt_index, sample;
+
+-- Parts of the two sums are means over the run's ranks; io_s and preprocess_s the longest rank's.
+CREATE VIEW v_runs AS
+SELECT runs.job, runs.attempt || '.' || runs.restart AS run, cluster_id, partition_text,
+       nullif(started_unix_s, 0) AS started_unix_s, nullif(ended_unix_s, 0) AS ended_unix_s,
+       exit_code, outcome, message,
+       prompts_ok, prompts_failed, prompt_tokens, output_tokens, wasted_tokens,
+       metrics.wall_clock_s, output_tokens_per_s, total_tokens_per_s,
+       metrics.elapsed_s, io_s, metrics.preprocess_s,
+       launch_mean_s, load_mean_s, preprocess_mean_s, teardown_mean_s, elapsed_unattributed_mean_s,
+       elapsed_sum_s,
+       prefill_s, decode_s, sampling_s, communication_s, bubble_s, output_s, unattributed_s,
+       wall_sum_s,
+       bubble_s / nullif(metrics.wall_clock_s, 0) AS bubble_share,
+       queue_p50_s, queue_p90_s, queue_p99_s, ttft_p50_s, ttft_p90_s, ttft_p99_s,
+       tpot_p50_s, tpot_p90_s, tpot_p99_s, latency_p50_s, latency_p90_s, latency_p99_s,
+       ranks, runs.attempt, runs.restart, micro_batches, micro_batch_occupancy,
+       shared_prompt_tokens
+  FROM runs
+  LEFT JOIN metrics USING (job, attempt, restart)
+  LEFT JOIN (SELECT job, attempt, restart, count(*) AS ranks,
+                    avg(launch_s) AS launch_mean_s, avg(load_s) AS load_mean_s,
+                    avg(preprocess_s) AS preprocess_mean_s, avg(teardown_s) AS teardown_mean_s,
+                    avg(elapsed_unattributed_s) AS elapsed_unattributed_mean_s,
+                    avg(elapsed_sum_s) AS elapsed_sum_s,
+                    avg(prefill_s) AS prefill_s, avg(decode_s) AS decode_s,
+                    avg(sampling_s) AS sampling_s, avg(communication_s) AS communication_s,
+                    avg(bubble_s) AS bubble_s, avg(output_s) AS output_s,
+                    avg(unattributed_s) AS unattributed_s, avg(wall_sum_s) AS wall_sum_s
+               FROM v_stages GROUP BY job, attempt, restart) USING (job, attempt, restart)
+ ORDER BY runs.job, runs.attempt, runs.restart;
+)sql";
+
 }  // namespace sluice::db::sqlite

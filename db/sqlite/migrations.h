@@ -10,5 +10,7 @@ extern const char* const kTablesV2;
 extern const char* const kViewsV2;
 extern const char* const kTablesV3;
 extern const char* const kViewsV3;
+extern const char* const kTablesV4;
+extern const char* const kViewsV4;
 
 }  // namespace sluice::db::sqlite

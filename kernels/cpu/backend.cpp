@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "kernels/cpu.h"
-#include "kernels/cpu/head_log_probs.h"
 #include "kernels/cpu/head_select.h"
 #include "kernels/cpu/head_shortlist.h"
 #include "kernels/cpu/isa.h"
@@ -201,6 +200,16 @@ class CpuBackend final : public Backend {
     });
   }
 
+  void do_kv_copy(KvCache& cache, std::span<const std::int32_t> from,
+                  std::span<const std::int32_t> to) override {
+    auto& cpu_cache = static_cast<CpuKvCache&>(cache);
+    for (int layer = 0; layer < cache.shape().layers; ++layer) {
+      for (std::size_t i = 0; i < from.size(); ++i) {
+        std::ranges::copy(cpu_cache.page(layer, from[i]), cpu_cache.page(layer, to[i]).begin());
+      }
+    }
+  }
+
   void do_attention(const Tensor& q, const KvCache& cache, int layer, const AttentionSpec& spec,
                     const Rows& rows, const Tensor& out) override {
     const auto& cpu_cache = static_cast<const CpuKvCache&>(cache);
@@ -242,11 +251,6 @@ class CpuBackend final : public Backend {
   void do_head_shortlist(const Tensor& x, const Weight& head, const HeadSpec& spec,
                          std::span<const ShortlistSpec> specs, std::span<Shortlist> out) override {
     cpu::head_shortlist(head_input(x, head, spec, "head_shortlist"), spec.softcap, specs, out);
-  }
-
-  void do_head_log_probs(const Tensor& x, const Weight& head, std::span<const std::int32_t> targets,
-                         float softcap, std::span<LogProb> out) override {
-    cpu::head_log_probs(head_input(x, head, {}, "head_log_probs"), targets, softcap, out);
   }
 
   HeadInput head_input(const Tensor& x, const Weight& head, const HeadSpec& spec,

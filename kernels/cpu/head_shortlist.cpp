@@ -30,6 +30,7 @@ class Gathering {
   void take(const LogitBlock& block) {
     const float* const raw = capped(block);
     const float* const logits = changed(block, spec_.capped ? raw : block.logits);
+    tell_of_named(block, logits, raw);
     if (spec_.sums) out_.log_sums.push_back(log_sum(operations_.exp_sum(logits, block.count)));
     if (!operations_.any_above(logits, block.count, limit_)) return;
     for (std::size_t i = 0; i < block.count; ++i) {
@@ -61,6 +62,14 @@ class Gathering {
     std::erase_if(best, [&](const Listed& listed) { return listed.logit < below; });
     limit_ = std::max(limit_, std::nextafter(below, -std::numeric_limits<float>::infinity()));
     room_ = std::max(kRoomMin, 2 * best.size());
+  }
+
+  void tell_of_named(const LogitBlock& block, const float* logits, const float* raw) {
+    const auto first = static_cast<std::int64_t>(block.first_id);
+    if (spec_.named < first || spec_.named >= first + static_cast<std::int64_t>(block.count))
+      return;
+    const auto i = static_cast<std::size_t>(spec_.named - first);
+    out_.named = {.id = spec_.named, .logit = logits[i], .raw = raw[i]};
   }
 
   const float* capped(const LogitBlock& block) {

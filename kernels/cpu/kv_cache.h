@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 
 #include "kernels/backend.h"
 #include "kernels/cpu/memory.h"
@@ -20,9 +21,11 @@ class CpuKvCache final : public KvCache {
   const KvShape& shape() const override { return shape_; }
   std::byte* layer(int layer) { return data_.get() + layer * layer_bytes(); }
   const std::byte* layer(int layer) const { return data_.get() + layer * layer_bytes(); }
+  std::span<std::byte> page(int layer, int page);
   bool is_half() const { return shape_.type == KvType::f16; }
 
  private:
+  std::size_t page_bytes() const;  // of one layer
   std::size_t layer_bytes() const;
 
   KvShape shape_;

@@ -44,7 +44,10 @@ std::vector<Column> prompt_columns() {
           {"tpot_s", ""},
           {"latency_s", ""},
           {"replica", ""},
-          {"run", ""}};
+          {"run", ""},
+          {"logprob_sum", ""},
+          {"tokens_scored", ""},
+          {"is_greedy", ""}};
 }
 
 // A prompt's outcome without its text.
@@ -63,7 +66,10 @@ Row prompt_row(const jobs::Result& result) {
           number(result.timing.tpot_s, 3),
           number(result.timing.latency_s, 3),
           count(result.replica),
-          word(to_string(result.run))};
+          word(to_string(result.run)),
+          result.score ? number(result.score->logprob_sum, 6) : nothing(),
+          result.score ? count(result.score->tokens) : nothing(),
+          result.score ? word(result.score->is_greedy ? "true" : "false") : nothing()};
 }
 
 std::vector<Column> result_columns() {
@@ -129,6 +135,7 @@ void write_metrics(Session& session, const db::Job& job, const ExportOptions& op
                     {"prompt_tokens", ""},
                     {"output_tokens", ""},
                     {"wasted_tokens", ""},
+                    {"shared_prompt_tokens", ""},
                     {"output_tokens_per_s", ""},
                     {"total_tokens_per_s", ""},
                     {"queue_p50_s", ""},
@@ -142,15 +149,25 @@ void write_metrics(Session& session, const db::Job& job, const ExportOptions& op
   for (const db::Run& run : session.store().runs(job.id)) {
     const auto metrics = session.store().run_metrics(job.id, run.run);
     if (!metrics) continue;
-    writer.write({word(to_string(run.run)), number(metrics->wall_clock_s, 3),
-                  number(metrics->elapsed_s, 3), number(metrics->io_s, 3),
-                  number(metrics->preprocess_s, 3), count(metrics->prompts_ok),
-                  count(metrics->prompts_failed), count(metrics->prompt_tokens),
-                  count(metrics->output_tokens), count(metrics->wasted_tokens),
-                  number(metrics->output_tokens_per_s, 3), number(metrics->total_tokens_per_s, 3),
-                  number(metrics->queue_s.p50, 3), number(metrics->ttft_s.p50, 3),
-                  number(metrics->ttft_s.p99, 3), number(metrics->tpot_s.p50, 3),
-                  number(metrics->tpot_s.p99, 3), number(metrics->latency_s.p50, 3),
+    writer.write({word(to_string(run.run)),
+                  number(metrics->wall_clock_s, 3),
+                  number(metrics->elapsed_s, 3),
+                  number(metrics->io_s, 3),
+                  number(metrics->preprocess_s, 3),
+                  count(metrics->prompts_ok),
+                  count(metrics->prompts_failed),
+                  count(metrics->prompt_tokens),
+                  count(metrics->output_tokens),
+                  count(metrics->wasted_tokens),
+                  count(metrics->shared_prompt_tokens),
+                  number(metrics->output_tokens_per_s, 3),
+                  number(metrics->total_tokens_per_s, 3),
+                  number(metrics->queue_s.p50, 3),
+                  number(metrics->ttft_s.p50, 3),
+                  number(metrics->ttft_s.p99, 3),
+                  number(metrics->tpot_s.p50, 3),
+                  number(metrics->tpot_s.p99, 3),
+                  number(metrics->latency_s.p50, 3),
                   number(metrics->latency_s.p99, 3)});
   }
 }

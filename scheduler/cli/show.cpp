@@ -72,6 +72,12 @@ void print_json(const db::Store& store, const JobView& view) {
   const Table table = job_table({view});
   Json json = Json::parse(to_json(table.columns, table.rows[0]));
   json["spec"] = Json::parse(jobs::to_json(view.spec));
+  if (const auto sums = store.score_sums(view.job.id); sums.tokens > 0) {
+    json["scores"] = {{"texts", sums.texts},
+                      {"tokens_scored", sums.tokens},
+                      {"logprob_sum", sums.logprob_sum},
+                      {"greedy_texts", sums.greedy}};
+  }
   json["attempts_log"] = attempts_json(store.attempts(view.job.id));
   json["runs"] = runs_json(store, view);
   json["events"] = events_json(store.events(view.job.id));
@@ -109,16 +115,27 @@ std::string sampling_text(const jobs::JobSpec& spec) {
   return text.str();
 }
 
+std::string score_text(const db::ScoreSums& sums) {
+  const double mean = sums.logprob_sum / static_cast<double>(sums.tokens);
+  return with_commas(sums.tokens) + " tokens of " + plural(sums.texts, "text") +
+         "     mean logprob " + fixed(mean, 4) + "     perplexity " + fixed(std::exp(-mean), 3) +
+         "     greedy " + plural(sums.greedy, "text");
+}
+
 void print_job(Session& session, const JobView& view, double now_s) {
   const auto& [job, spec] = std::tie(view.job, view.spec);
   session.say(headline(job));
   if (!view.note.empty()) session.say("  note     " + view.note);
   session.say("  input    " + spec.input);
   session.say("  model    " + spec.model);
-  session.say("  layout   " + plural(spec.shape.replicas, "replica") + " x " +
-              plural(spec.shape.stages, "stage") + "     batch size " +
-              std::to_string(spec.batch_size) + "     max-tokens " +
-              std::to_string(spec.max_tokens) + "     precision " + spec.precision);
+  session.say(
+      "  layout   " + plural(spec.shape.replicas, "replica") + " x " +
+      plural(spec.shape.stages, "stage") + "     batch size " + std::to_string(spec.batch_size) +
+      (spec.scores() ? "     task score" : "     max-tokens " + std::to_string(spec.max_tokens)) +
+      "     precision " + spec.precision);
+  if (const auto sums = session.store().score_sums(job.id); sums.tokens > 0) {
+    session.say("  scores   " + score_text(sums));
+  }
   if (const auto text = sampling_text(spec); !text.empty()) {
     session.say("  tokens   " + text.substr(text.find_first_not_of(' ')));
   }
@@ -138,6 +155,22 @@ void print_job(Session& session, const JobView& view, double now_s) {
     session.say(line);
   }
   session.say("  folder   " + job.directory);
+}
+
+// Of a replica's slowest stage, which all wait for.
+std::string sharing_text(const jobs::RunMetrics& metrics,
+                         const std::vector<jobs::StageMetrics>& stages) {
+  double token_s = 0;
+  int replicas = 1;
+  for (const auto& stage : stages) {
+    replicas = std::max(replicas, stage.replica + 1);
+    if (stage.prefill_tokens == 0) continue;
+    token_s = std::max(token_s, stage.prefill_s / static_cast<double>(stage.prefill_tokens));
+  }
+  const double saved_s = static_cast<double>(metrics.shared_prompt_tokens) * token_s / replicas;
+  return with_commas(metrics.shared_prompt_tokens) + " of " + with_commas(metrics.prompt_tokens) +
+         " prompt tokens were computed for another prompt: about " + fixed(saved_s, 1) +
+         " s of prefill saved";
 }
 
 void print_run(Session& session, jobs::JobId id, const db::Run& run, double now_s) {
@@ -160,6 +193,9 @@ void print_run(Session& session, jobs::JobId id, const db::Run& run, double now_
                 with_commas(metrics->micro_batches) + " micro-batches");
   }
   const auto stages = session.store().stage_metrics(id, run.run);
+  if (metrics->shared_prompt_tokens > 0) {
+    session.say("  prefix sharing " + sharing_text(*metrics, stages));
+  }
   if (!stages.empty()) {
     session.say("\n  seconds of each rank, from the script's start to its end");
     session.say(render(stage_table(stages, StageSum::elapsed), session.format));

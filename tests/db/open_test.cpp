@@ -32,7 +32,7 @@ TEST(Open, CreatesFoldersAndTablesOnce) {
     return tests::add_job(store);
   }();
   EXPECT_EQ(Store::open(path).job(id)->name, "demo");
-  EXPECT_EQ(tests::query(path, "PRAGMA user_version"), "3");
+  EXPECT_EQ(tests::query(path, "PRAGMA user_version"), std::to_string(sqlite::newest_version()));
   EXPECT_EQ(tests::query(path, "PRAGMA integrity_check"), "ok");
   EXPECT_EQ(tests::query(path, "PRAGMA foreign_key_check"), "");
 }
@@ -59,7 +59,7 @@ TEST(Open, MigratesWhatAnOlderSluiceMade) {
                  "prompts_failed, prompt_tokens, output_tokens, wasted_tokens) "
                  "VALUES (1, 1, 0, 2.5, 3, 0, 4, 5, 0)");
   const auto store = Store::open(path);
-  EXPECT_EQ(tests::query(path, "PRAGMA user_version"), "3");
+  EXPECT_EQ(tests::query(path, "PRAGMA user_version"), std::to_string(sqlite::newest_version()));
   const auto metrics = store.run_metrics(1, {1, 0});
   EXPECT_EQ(metrics->wall_clock_s, 2.5);
   EXPECT_TRUE(std::isnan(metrics->micro_batch_occupancy)) << "nobody measured it";
@@ -70,11 +70,13 @@ TEST(Open, RefusesWhatANewerSluiceMade) {
   const tests::TempDir dir;
   const auto path = dir / "sluice.db";
   Store::open(path);
-  tests::execute(path, "PRAGMA user_version = 4");
-  EXPECT_THAT([&] { Store::open(path); },
-              ThrowsMessage<Error>(AllOf(HasSubstr(path.string()), HasSubstr("schema version 4"),
-                                         HasSubstr("newer Sluice"))));
-  EXPECT_EQ(tests::query(path, "PRAGMA user_version"), "4");
+  const std::string newer = std::to_string(sqlite::newest_version() + 1);
+  tests::execute(path, "PRAGMA user_version = " + newer);
+  EXPECT_THAT(
+      [&] { Store::open(path); },
+      ThrowsMessage<Error>(AllOf(HasSubstr(path.string()), HasSubstr("schema version " + newer),
+                                 HasSubstr("newer Sluice"))));
+  EXPECT_EQ(tests::query(path, "PRAGMA user_version"), newer);
 }
 
 TEST(Open, LeavesOtherProgramsFilesAlone) {

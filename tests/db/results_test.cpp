@@ -118,7 +118,8 @@ TEST_F(ResultsTest, ResultsOfNoPromptAreLeftOutAndTold) {
                   {answer(1000, {1, 0}), answer(999, {1, 0}), of_another_job, answer(-1, {1, 0})}));
   EXPECT_EQ(all().size(), 1u);
   EXPECT_THAT(reasons(EventKind::note),
-              testing::ElementsAre(HasSubstr("results in 1.0-0.jsonl that answer no prompt of this job: 3")));
+              testing::ElementsAre(
+                  HasSubstr("results in 1.0-0.jsonl that answer no prompt of this job: 3")));
 }
 
 // Samples of a prompt have indexes of their own, and nothing else tells answers apart.
@@ -134,6 +135,26 @@ TEST_F(ResultsTest, EachSampleIsAnAnswerAndAnIndexHasOne) {
   EXPECT_EQ(all()[0].sample, 0);
   EXPECT_EQ(all()[1].sample, 1);
   EXPECT_EQ(all()[1].logprobs, second.logprobs);
+}
+
+TEST_F(ResultsTest, ScoresAreKeptAndSummed) {
+  EXPECT_EQ(store_.score_sums(id_).texts, 0);
+  auto first = answer(3, {1, 0}), second = answer(4, {1, 0}), generated = answer(5, {1, 0});
+  first.score = {.logprob_sum = -1.25, .tokens = 3, .is_greedy = true};
+  second.score = {.logprob_sum = -7.5, .tokens = 10, .is_greedy = false};
+  EXPECT_TRUE(add("1.0-0.jsonl", {first, second, generated}));
+  ASSERT_EQ(all().size(), 3u);
+  EXPECT_EQ(all()[0].score, first.score);
+  EXPECT_EQ(all()[1].score, second.score);
+  EXPECT_FALSE(all()[2].score);
+  const ScoreSums sums = store_.score_sums(id_);
+  EXPECT_EQ(sums.texts, 2);
+  EXPECT_EQ(sums.tokens, 13);
+  EXPECT_EQ(sums.logprob_sum, -8.75);
+  EXPECT_EQ(sums.greedy, 1);
+  second.score->logprob_sum = -7;
+  EXPECT_TRUE(add("1.1-0.jsonl", {second}));
+  EXPECT_EQ(reasons(EventKind::result_conflict).size(), 1u);
 }
 
 TEST_F(ResultsTest, ReadingAnewTellsNothingTwice) {
@@ -162,7 +183,7 @@ TEST_F(ResultsTest, TheOrderOfReadingDoesNotMatter) {
       for (std::int64_t index = 0; index < 40; ++index) {
         if (random() % 2) continue;
         auto result = random() % 4 == 0 ? failure(index, run)
-                                              : answer(index, run, std::to_string(random() % 2));
+                                        : answer(index, run, std::to_string(random() % 2));
         result.job = uid;
         files[to_string(run) + "-0.jsonl"].push_back(result);
         expected.emplace(index, result);  // the earliest run's stays

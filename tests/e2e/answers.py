@@ -13,7 +13,8 @@ import json
 import pathlib
 import sys
 
-SAME = ("id", "index", "sample", "status", "text", "token_ids", "finish_reason", "logprobs")
+SAME = ("id", "index", "sample", "status", "text", "token_ids", "finish_reason", "logprobs",
+        "score")
 
 
 def read_lines(path):
@@ -29,7 +30,7 @@ def prompts(count, tokens):
 
 
 def same(a, b):
-    first, second = ([[line[key] for key in SAME] for line in read_lines(f)] for f in (a, b))
+    first, second = ([[line.get(key) for key in SAME] for line in read_lines(f)] for f in (a, b))
     if not first or len(first) != len(second):
         sys.exit(f"{len(first)} answers in {a}, {len(second)} in {b}")
     for one, other in zip(first, second):

@@ -187,6 +187,12 @@ class DeferredBackend final : public Backend {
              rows = Named(rows)] { inner_->kv_write(*cache, layer, *k, *v, *rows); });
   }
 
+  void do_kv_copy(KvCache& cache, std::span<const std::int32_t> from,
+                  std::span<const std::int32_t> to) override {
+    enqueue([this, cache = Named(cache), from = std::vector(from.begin(), from.end()),
+             to = std::vector(to.begin(), to.end())] { inner_->kv_copy(*cache, from, to); });
+  }
+
   void do_attention(const Tensor& q, const KvCache& cache, int layer, const AttentionSpec& spec,
                     const Rows& rows, const Tensor& out) override {
     enqueue([this, q = NamedTensor(q), cache = Named(cache), layer, spec, rows = Named(rows),
@@ -212,24 +218,13 @@ class DeferredBackend final : public Backend {
 
   void do_head_shortlist(const Tensor& x, const Weight& head, const HeadSpec& spec,
                          std::span<const ShortlistSpec> specs, std::span<Shortlist> out) override {
-    for (Shortlist& list : out) list = {.best = {{.logit = kPoison}}, .log_sums = {kPoison}};
+    for (Shortlist& list : out)
+      list = {.best = {{.logit = kPoison}}, .log_sums = {kPoison}, .named = {.logit = kPoison}};
     // The changes live until the event, as all that a call names.
     enqueue([this, x = NamedTensor(x), head = Named(head), spec,
              copy = std::vector(specs.begin(), specs.end()), out] {
       std::vector<Shortlist> landed(out.size());
       inner_->head_shortlist(*x, *head, spec, copy, landed);
-      inner_->wait(inner_->record());
-      deliver([out, landed] { std::copy(landed.begin(), landed.end(), out.begin()); });
-    });
-  }
-
-  void do_head_log_probs(const Tensor& x, const Weight& head, std::span<const std::int32_t> targets,
-                         float softcap, std::span<LogProb> out) override {
-    std::fill(out.begin(), out.end(), LogProb{.logit = kPoison, .log_sum_exp = kPoison});
-    enqueue([this, x = NamedTensor(x), head = Named(head),
-             copy = std::vector(targets.begin(), targets.end()), softcap, out] {
-      std::vector<LogProb> landed(out.size());
-      inner_->head_log_probs(*x, *head, copy, softcap, landed);
       inner_->wait(inner_->record());
       deliver([out, landed] { std::copy(landed.begin(), landed.end(), out.begin()); });
     });

@@ -58,6 +58,10 @@ class SlowBackend : public Backend {
                    const Rows& rows) override {
     inner_->kv_write(cache, layer, k, v, rows);
   }
+  void do_kv_copy(KvCache& cache, std::span<const std::int32_t> from,
+                  std::span<const std::int32_t> to) override {
+    inner_->kv_copy(cache, from, to);
+  }
   void do_attention(const Tensor& q, const KvCache& cache, int layer, const AttentionSpec& spec,
                     const Rows& rows, const Tensor& out) override {
     inner_->attention(q, cache, layer, spec, rows, out);
@@ -73,10 +77,6 @@ class SlowBackend : public Backend {
   void do_head_shortlist(const Tensor& x, const Weight& head, const HeadSpec& spec,
                          std::span<const ShortlistSpec> specs, std::span<Shortlist> out) override {
     inner_->head_shortlist(x, head, spec, specs, out);
-  }
-  void do_head_log_probs(const Tensor& x, const Weight& head, std::span<const std::int32_t> targets,
-                         float softcap, std::span<LogProb> out) override {
-    inner_->head_log_probs(x, head, targets, softcap, out);
   }
 
   std::unique_ptr<Backend> inner_;

@@ -114,6 +114,52 @@ TEST_F(Normalise, EachBadLineSaysWhatIsWrong) {
   EXPECT_THAT(problem(R"({"prompt": "a", "ignore_eos": 1})"), HasSubstr("neither true nor false"));
 }
 
+TEST_F(Normalise, WhatIsScoredIsKept) {
+  options_.score = true;
+  EXPECT_EQ(run(R"({"text": "a whole text", "logprobs": 2})"
+                "\n"
+                R"({"context": "2 + 2 = ", "continuation": "4"})"
+                "\n"
+                R"({"token_ids": [1, 2, 3], "context_tokens": 2})"
+                "\n"
+                R"({"messages": [{"role": "user", "content": "2 + 2?"}], "continuation": "4"})")
+                .problem_count,
+            0);
+  const auto prompts = written();
+  ASSERT_EQ(prompts.size(), 4u);
+  EXPECT_EQ(prompts[0].text, "a whole text");
+  EXPECT_EQ(prompts[0].sampling.logprobs, 2);
+  EXPECT_FALSE(prompts[0].continuation || prompts[0].context_tokens);
+  EXPECT_EQ(prompts[1].text, "2 + 2 = ");
+  EXPECT_EQ(prompts[1].continuation, "4");
+  EXPECT_EQ(prompts[2].context_tokens, 2);
+  EXPECT_TRUE(prompts[3].chat);
+  EXPECT_EQ(prompts[3].continuation, "4");
+}
+
+TEST_F(Normalise, WhatGoesWithTheOtherTaskIsRefused) {
+  for (const auto* line :
+       {R"({"context": "a", "continuation": "b"})", R"({"prompt": "a", "context_tokens": 1})"}) {
+    EXPECT_THAT(problem(line), HasSubstr("--task score"));
+  }
+  options_.score = true;
+  for (const auto* key : {"\"max_tokens\": 1", "\"temperature\": 0.5", "\"n\": 2", "\"seed\": 1",
+                          "\"stop\": \"a\"", "\"ignore_eos\": true"}) {
+    EXPECT_THAT(problem("{\"text\": \"a\", " + std::string(key) + "}"),
+                HasSubstr("a text that is scored is given"));
+  }
+  EXPECT_THAT(problem(R"({"context": "a"})"), HasSubstr("needs a \"continuation\""));
+  EXPECT_THAT(problem(R"({"continuation": "a"})"), HasSubstr("none of"));
+  EXPECT_THAT(problem(R"({"token_ids": [1], "continuation": "a"})"), HasSubstr("goes with"));
+  EXPECT_THAT(problem(R"({"context": "a", "continuation": "b", "context_tokens": 1})"),
+              HasSubstr("take one of them"));
+  EXPECT_THAT(problem(R"({"text": "a", "context_tokens": -1})"), HasSubstr("whole number from 0"));
+  EXPECT_THAT(problem(R"({"messages": [{"role": "user", "content": "a"}]})"),
+              HasSubstr("a chat needs a \"continuation\""));
+  options_.chat = true;
+  EXPECT_THAT(problem(R"({"text": "a"})"), HasSubstr("a chat needs a \"continuation\""));
+}
+
 TEST_F(Normalise, KeysOfLaterVersionsAreRefusedByName) {
   EXPECT_THAT(problem(R"({"custom_id": "a", "body": {"messages": []}})"),
               AllOf(HasSubstr("OpenAI"), HasSubstr("belongs to a later version")));

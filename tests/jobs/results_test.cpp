@@ -57,12 +57,20 @@ TEST(ResultLine, SurvivesTheRoundTrip) {
               HasSubstr("\"logprobs\":[{\"id\":1,\"logprob\":-0.25,\"top_logprobs\":[]},"
                         "{\"id\":2147483647,\"logprob\":-9.5,\"top_logprobs\":["
                         "{\"id\":3,\"logprob\":-0.5},{\"id\":0,\"logprob\":-1.0}]}]"));
-  for (const auto& result : {answer(7), failed, likely}) {
+  auto scored = likely;
+  scored.text.clear();
+  scored.token_ids.clear();
+  scored.score = {.logprob_sum = -123.4567890123456, .tokens = 2, .is_greedy = false};
+  EXPECT_THAT(to_line(scored),
+              HasSubstr("\"score\":{\"logprob_sum\":-123.4567890123456,\"tokens_scored\":2,"
+                        "\"is_greedy\":false}"));
+  for (const auto& result : {answer(7), failed, likely, scored}) {
     const auto back = parse_result(to_line(result));
     EXPECT_EQ(to_line(back), to_line(result));
     EXPECT_EQ(back.text, result.text);
     EXPECT_EQ(back.token_ids, result.token_ids);
     EXPECT_EQ(back.logprobs, result.logprobs);
+    EXPECT_EQ(back.score, result.score);
     EXPECT_EQ(back.timing.tpot_s, result.timing.tpot_s);
     EXPECT_EQ(back.run, result.run);
   }

@@ -35,6 +35,9 @@ JobSpec hostile_spec() {
   spec.max_tokens = 17;
   spec.max_seq_len = 2048;
   spec.token_budget = 99;
+  spec.prefix_sharing = true;
+  spec.task = "score";
+  spec.score_overlap = 7;
   spec.ignore_eos = true;
   spec.stop_token_ids = {0, 2147483647};
   spec.stop = {kHostile, "x"};

@@ -57,11 +57,6 @@ TEST_P(Contract, WrongShapesAreNamed) {
   expect_error([&] { backend_->head_select(x, *weight, {.k = 33}, few); }, "head_select", "33");
   const std::vector<std::int32_t> tokens = {31, 32};
   expect_error([&] { backend_->embed(*weight, tokens, 1, x); }, "embed", "token 32");
-  std::vector<LogProb> results(2);
-  expect_error([&] { backend_->head_log_probs(x, *weight, tokens, 0, results); }, "head_log_probs",
-               "token 32");
-  expect_error([&] { backend_->head_log_probs(x, *weight, {}, 0, results); }, "head_log_probs",
-               "0 targets");
   expect_error([&] { backend_->head_select(x, *weight, {.k = 1, .softcap = -1}, few); },
                "head_select", "softcap");
   Tensor outside = x;

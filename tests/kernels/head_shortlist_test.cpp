@@ -1,6 +1,8 @@
 // Oracle: the logits of matmul, each changed as it is written in the paper and the libraries (in
-// fp32, as they have it), sorted whole; sums by tests/oracle/log_sum_exp.h. Choices have no
-// tolerance; sums have that of head_log_probs_test.cpp. A cap is within 2e-7 of its value.
+// fp32, as they have it), sorted whole; sums by tests/oracle/log_sum_exp.h in double. Choices have
+// no tolerance. Of the sum of a block's 256 terms in 16 lanes: 20 roundings, exp's 1e-7, and ln 256
+// roundings of its argument; that is an absolute error of the logarithm. A cap is within 2e-7 of
+// its value.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -166,6 +168,46 @@ TEST_P(HeadShortlist, OneThatIsNotCappedChoosesAsHeadSelectDoes) {
   EXPECT_GT(with_equals, 0) << "the test tests nothing";
 }
 
+TEST_P(HeadShortlist, TellsOfTheNamedTokenWhateverItsPlace) {
+  Random random(9);
+  constexpr std::size_t kVocabulary = 700;
+  const auto head = random_head(*backend_, kVocabulary);
+  const auto x = random.floats(kCols, 3);
+  const auto logits = all_logits(*backend_, *head, x);
+  const std::vector<LogitChange> changes = {{.id = 300, .bias = 2}};
+  for (const std::int32_t named : {0, 255, 256, 300, 699}) {
+    const ShortlistSpec spec{.changes = changes, .scale = 2, .named = named};
+    const auto all = shortlist(*backend_, *head, x, {}, {{spec}});
+    const auto changed = as_changed(logits, spec);
+    expect_same({{all[0].named}}, {{{.id = named, .logit = changed[named], .raw = logits[named]}}});
+    const HeadSpec second{.first_row = 256, .row_count = 256};
+    const auto part = shortlist(*backend_, *head, x, second, {{spec}});
+    EXPECT_EQ(part[0].named.id, 256 <= named && named < 512 ? named : -1);
+  }
+}
+
+TEST_P(HeadShortlist, SumsAreNoneWhereALogitIsNone) {
+  Random random(4);
+  auto weights = random.floats(600 * kCols);
+  weights[300 * kCols] = std::numeric_limits<float>::quiet_NaN();
+  const auto head = load(*backend_, {.rows = 600, .cols = kCols}, bytes_of_floats(weights));
+  const auto got = shortlist(*backend_, *head, random.floats(kCols), {}, {{{.sums = true}}});
+  EXPECT_FALSE(std::isnan(got[0].log_sums.at(0)));
+  EXPECT_TRUE(std::isnan(got[0].log_sums.at(1)));
+}
+
+TEST_P(HeadShortlist, SumsSurviveLogitsThatEWouldNot) {
+  std::vector<float> weights(600 * kCols);  // the first column is the logits: x = (1, 0, ...)
+  for (int i = 0; i < 600; ++i) weights[i * kCols] = static_cast<float>(i) * 50 - 15000;
+  weights[3 * kCols] = 20000;
+  const auto head = load(*backend_, {.rows = 600, .cols = kCols}, bytes_of_floats(weights));
+  std::vector<float> x(kCols);
+  x[0] = 1;
+  const auto got = shortlist(*backend_, *head, x, {}, {{{.sums = true}}});
+  EXPECT_EQ(got[0].log_sums.at(0), 20000);
+  EXPECT_EQ(got[0].log_sums.at(2), 599 * 50 - 15000);
+}
+
 TEST_P(HeadShortlist, PartsOfAHeadSayWhatTheWholeSays) {
   Random random(5);
   constexpr std::size_t kVocabulary = 1100;
@@ -202,7 +244,7 @@ TEST(HeadShortlistBits, AreThoseOfEveryBackend) {
     const auto head = random_head(backend, 900);
     const std::vector<ShortlistSpec> specs = {
         {.row = 0, .changes = changes, .scale = 0.7f, .k = 30, .sums = true},
-        {.row = 1, .k = 900, .within = 1, .sums = true}};
+        {.row = 1, .k = 900, .within = 1, .sums = true, .named = 13}};
     std::vector<float> flat;
     for (const Shortlist& list : shortlist(backend, *head, x, {.softcap = 20}, specs)) {
       for (const auto& [id, logit, raw] : list.best) {
@@ -233,6 +275,8 @@ TEST_P(HeadShortlist, WhatCannotBeAskedIsRefused) {
   EXPECT_THROW(asks({{.scale = 0}})(), Error);
   EXPECT_THROW(asks({{.k = 0}})(), Error);
   EXPECT_THROW(asks({{.within = -1}})(), Error);
+  EXPECT_THROW(asks({{.named = 300}})(), Error);
+  EXPECT_THROW(asks({{.named = -2}})(), Error);
 }
 
 }  // namespace

@@ -186,7 +186,6 @@ TEST_F(Cli, ErrorsAreOneLineAStatusAndForProgramsOneValue) {
   };
   later(submit({"--kv-dtype", "q8"}));
   later(submit({"--layout", "auto"}));
-  later(sluice({"config", "--task", "score"}));
   later(sluice({"status", "--backend", "cuda"}));
   later(sluice({"study", "strong", "--nodes", "1,2"}));
   later(sluice({"doctor"}));

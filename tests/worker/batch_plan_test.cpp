@@ -13,12 +13,13 @@ namespace sluice::worker::batch {
 namespace {
 
 BatchPlan example() {
-  return {.step = 77,
-          .admissions = {{.slot = 0, .pages = {.full = {3, 1, 2}, .ring = {4}}},
-                         {.slot = 9, .pages = {.full = {0}, .ring = {}}}},
-          .segments = {
-              {.slot = 0, .first_position = 0, .tokens = 5, .wants_token = true},
-              {.slot = 9, .first_position = 40, .tokens = 1, .wants_token = true, .decode = true}}};
+  return {
+      .step = 77,
+      .admissions = {{.slot = 0, .pages = {.full = {3, 1, 2}, .ring = {4}}},
+                     {.slot = 9, .pages = {.full = {0}, .ring = {}}}},
+      .copies = {{.full_from = {3, 1}, .full_to = {9, 7}, .ring_from = {4}, .ring_to = {2}}},
+      .segments = {{.slot = 0, .first_position = 0, .tokens = 5, .wanted = 1},
+                   {.slot = 9, .first_position = 40, .tokens = 1, .wanted = 1, .decode = true}}};
 }
 constexpr PlanLimits kLimits{.rows = 6, .pages = {.full = 10, .ring = 5}};
 
@@ -66,6 +67,18 @@ TEST(BatchPlan, NumbersBeyondTheStageAreRefused) {
   plan = example();
   plan.segments[0].first_position = -1;
   EXPECT_THROW(plan_of(bytes_of(plan), kLimits), Error);
+  plan = example();
+  plan.segments[0].wanted = 6;
+  EXPECT_THROW(plan_of(bytes_of(plan), kLimits), Error);
+  for (const auto pages : {&PageCopies::full_from, &PageCopies::full_to, &PageCopies::ring_from,
+                           &PageCopies::ring_to}) {
+    plan = example();
+    (plan.copies[0].*pages)[0] = 10;
+    EXPECT_THROW(plan_of(bytes_of(plan), kLimits), Error);
+    plan = example();
+    (plan.copies[0].*pages).push_back(0);
+    EXPECT_THROW(plan_of(bytes_of(plan), kLimits), Error);
+  }
 }
 
 TEST(BatchPlan, MutatedBytesNeverDoHarm) {
@@ -210,7 +223,14 @@ TEST(Messages, LargestPlanFitsItsMessage) {
     plan.admissions.push_back({.slot = i, .pages = {.full = {i}, .ring = {}}});
     if (i < 20) plan.admissions.back().pages.ring = {i};
     plan.segments.push_back({.slot = i, .first_position = 0, .tokens = 1});
+    plan.copies.push_back({.full_from = {i}, .full_to = {i}, .ring_from = {}, .ring_to = {}});
+    if (i < 20) plan.copies.back().ring_from = plan.copies.back().ring_to = {i};
   }
+  PageCopies all{.full_from = std::vector(40, 1),
+                 .full_to = std::vector(40, 2),
+                 .ring_from = std::vector(20, 1),
+                 .ring_to = std::vector(20, 2)};
+  for (int i = 0; i < model::kPrefixesKept; ++i) plan.copies.push_back(all);
   EXPECT_LE(pipeline::make_work(plan, 0, 40 * 8).size(), pipeline::work_bytes_max(limits, 8));
 }
 

@@ -61,6 +61,8 @@ struct Layout {
   int answers_before_restart = 0;         // 0: none
 };
 
+constexpr int kBeginningMax = 70;  // of two that prompts share; rings of windows go round in it
+
 Layout random_layout(Dice& dice, int layers, const LayoutDraw& draw) {
   Layout layout;
   layout.shape = {.replicas = dice.from(1, 3),
@@ -70,10 +72,16 @@ Layout random_layout(Dice& dice, int layers, const LayoutDraw& draw) {
                   .precision = draw.precision,
                   .head_split = dice.of<pipeline::HeadSplit>(
                       {pipeline::HeadSplit::never, pipeline::HeadSplit::always})};
+  layout.shape.prefix_sharing = dice.from(0, 2) == 0;
+  if (dice.from(0, 3) == 0) {
+    layout.shape.score_positions = dice.from(4, 50);
+    layout.shape.score_overlap = dice.from(1, *layout.shape.score_positions - 1);
+  }
   // Of few sequences, or there would have to be many prompts; but often of more than there are
   // stages, or none would have neighbours in a micro-batch.
-  layout.shape.kv_tokens =
-      (draw.prompt_tokens_max + draw.output_tokens_max) * dice.from(1, 1 + layout.shape.stages);
+  const int beginning = layout.shape.prefix_sharing ? kBeginningMax : 0;
+  layout.shape.kv_tokens = (beginning + draw.prompt_tokens_max + draw.output_tokens_max) *
+                           dice.from(1, 1 + layout.shape.stages + (beginning > 0 ? 2 : 0));
   for (int rank = 0; rank < layout.shape.replicas * layout.shape.stages; ++rank) {
     // Portable kernels are slow, and equal to the others in tests of their own.
     auto isas = kernels::supported_isas();
@@ -90,19 +98,34 @@ std::vector<jobs::Prompt> random_prompts(Dice& dice, int vocab, const LayoutDraw
                                          const Layout& layout) {
   const int runs = layout.answers_before_restart > 0 ? 2 : 1;
   const int room = model::pages_for(*layout.shape.kv_tokens) * layout.shape.replicas * runs;
+  std::vector<std::vector<std::int32_t>> beginnings(3);  // one is empty
+  for (int i = 0; layout.shape.prefix_sharing && i < 2; ++i) {
+    for (int left = dice.from(30, kBeginningMax); left > 0; --left) {
+      beginnings[static_cast<std::size_t>(i)].push_back(dice.from(0, vocab - 1));
+    }
+  }
   std::vector<jobs::Prompt> prompts;
   for (int pages = 0; pages <= room;) {
     jobs::Prompt prompt;
     prompt.index = static_cast<std::int64_t>(prompts.size());
-    prompt.token_ids.emplace();
-    const int length = dice.from(1, draw.prompt_tokens_max);
-    for (int i = 0; i < length; ++i) prompt.token_ids->push_back(dice.from(0, vocab - 1));
-    prompt.max_tokens = dice.from(kOutputTokensMin, draw.output_tokens_max);
-    prompt.ignore_eos = true;
     prompt.id = std::to_string(prompt.index);
-    prompt.sample = dice.from(0, 2);
-    prompt.sampling = random_sampling(dice, vocab);
-    pages += model::pages_for(length + *prompt.max_tokens);
+    prompt.token_ids = dice.of(beginnings);
+    const bool is_scored = layout.shape.score_positions.has_value();
+    for (int left = dice.from(is_scored ? 2 : 1, draw.prompt_tokens_max); left > 0; --left) {
+      prompt.token_ids->push_back(dice.from(0, vocab - 1));
+    }
+    const int length = static_cast<int>(prompt.token_ids->size());
+    if (is_scored) {
+      prompt.context_tokens = dice.from(0, length - 1);
+      if (dice.from(0, 1) == 0) prompt.sampling.logprobs = dice.from(0, 3);
+      pages += model::pages_for(std::min(length - 1, *layout.shape.score_positions));
+    } else {
+      prompt.max_tokens = dice.from(kOutputTokensMin, draw.output_tokens_max);
+      prompt.ignore_eos = true;
+      prompt.sample = dice.from(0, 2);
+      prompt.sampling = random_sampling(dice, vocab);
+      pages += model::pages_for(length + *prompt.max_tokens);
+    }
     prompts.push_back(std::move(prompt));
   }
   return prompts;
@@ -117,13 +140,20 @@ std::string text_of(const Layout& layout) {
       << (shape.head_split == pipeline::HeadSplit::always ? "split" : "whole");
   for (const auto& cpu : layout.cpus) out << ", " << to_string(*cpu.isa) << " x " << cpu.threads;
   out << ", restart after " << layout.answers_before_restart;
+  if (shape.prefix_sharing) out << ", prefixes shared";
+  if (shape.score_positions) {
+    out << ", scored in windows of " << *shape.score_positions << ", overlap "
+        << shape.score_overlap;
+  }
   return out.str();
 }
 
 struct Answers {
   std::map<std::int64_t, std::vector<std::int32_t>> tokens;  // by prompt
   std::map<std::int64_t, std::vector<jobs::TokenLogProbs>> logprobs;
+  std::map<std::int64_t, std::optional<jobs::Score>> scores;
   int refills = 0;
+  std::int64_t shared_tokens = 0;
 };
 
 void add(const PipelineRun& run, Answers& answers) {
@@ -132,6 +162,7 @@ void add(const PipelineRun& run, Answers& answers) {
     EXPECT_EQ(result.finish_reason, jobs::FinishReason::length);
     EXPECT_TRUE(answers.tokens.emplace(index, result.token_ids).second) << "answered twice";
     answers.logprobs[index] = result.logprobs;
+    answers.scores[index] = result.score;
     const double end_s = result.timing.queue_s + result.timing.latency_s;
     double& first_s = first_end_s.emplace(result.replica, end_s).first->second;
     first_s = std::min(first_s, end_s);
@@ -139,6 +170,7 @@ void add(const PipelineRun& run, Answers& answers) {
   for (const auto& [index, result] : run.results) {
     answers.refills += result.timing.queue_s > first_end_s.at(result.replica);
   }
+  answers.shared_tokens += run.report.shared_prompt_tokens;
 }
 
 Answers answer(const model::Model& model, const Layout& layout,
@@ -165,7 +197,9 @@ Answers answer(const model::Model& model, const Layout& layout,
 std::ostream& operator<<(std::ostream& out, const LayoutFigures& figures) {
   return out << figures.layouts << " layouts (" << figures.with_replicas << " with replicas, "
              << figures.with_split_head << " with a split head, " << figures.restarted
-             << " restarted), " << figures.prompts << " prompts (" << figures.refills
+             << " restarted, " << figures.scoring << " of texts that are scored, "
+             << figures.sharing << " with shared prefixes: " << figures.shared_tokens
+             << " tokens), " << figures.prompts << " prompts (" << figures.refills
              << " came in after another had left), " << figures.tokens << " tokens";
 }
 
@@ -175,15 +209,24 @@ void compare_with_plainest(const model::Model& model, const LayoutDraw& draw,
   const Layout layout = random_layout(dice, model.config().layers, draw);
   const auto prompts = random_prompts(dice, model.config().vocab, draw, layout);
   SCOPED_TRACE("seed " + std::to_string(draw.seed) + ": " + text_of(layout));
-  const Layout plain{.shape = {.batch_size = 1, .precision = draw.precision},
+  const Layout plain{.shape = {.batch_size = 1,
+                               .precision = draw.precision,
+                               .score_positions = layout.shape.score_positions,
+                               .score_overlap = layout.shape.score_overlap},
                      .cpus = {{.isa = kernels::supported_isas().back()}}};
   const Answers want = answer(model, plain, prompts);
   const Answers have = answer(model, layout, prompts);
   ASSERT_EQ(want.tokens.size(), prompts.size());
   ASSERT_EQ(have.tokens, want.tokens);
   ASSERT_TRUE(have.logprobs == want.logprobs);
+  ASSERT_TRUE(have.scores == want.scores);
   ASSERT_GE(have.refills, 1);
+  for (const auto& [index, score] : want.scores) {
+    ASSERT_EQ(score.has_value(), layout.shape.score_positions.has_value());
+    if (score) figures.tokens += score->tokens;
+  }
   for (const auto& [index, ids] : want.tokens) {
+    if (layout.shape.score_positions) break;
     ASSERT_GE(ids.size(), static_cast<std::size_t>(kOutputTokensMin));
     figures.tokens += static_cast<int>(ids.size());
   }
@@ -194,6 +237,9 @@ void compare_with_plainest(const model::Model& model, const LayoutDraw& draw,
   figures.restarted += layout.answers_before_restart > 0;
   figures.prompts += static_cast<int>(prompts.size());
   figures.refills += have.refills;
+  figures.sharing += layout.shape.prefix_sharing;
+  figures.scoring += layout.shape.score_positions.has_value();
+  figures.shared_tokens += have.shared_tokens;
 }
 
 }  // namespace sluice::worker

@@ -18,9 +18,10 @@ struct LayoutDraw {
 
 // What the layouts drawn so far had in them.
 struct LayoutFigures {
-  int layouts = 0, with_replicas = 0, with_split_head = 0, restarted = 0;
-  int prompts = 0, tokens = 0;  // tokens: generated, and compared
-  int refills = 0;              // sequences that came in after another had left
+  int layouts = 0, with_replicas = 0, with_split_head = 0, restarted = 0, sharing = 0, scoring = 0;
+  int prompts = 0, tokens = 0;     // tokens: generated or scored, and compared
+  std::int64_t shared_tokens = 0;  // of prompts: computed for another one
+  int refills = 0;                 // sequences that came in after another had left
 };
 std::ostream& operator<<(std::ostream& out, const LayoutFigures& figures);
 

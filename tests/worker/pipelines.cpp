@@ -136,7 +136,10 @@ PipelineRun answer_all(const model::Model& model, const PipelineShape& shape,
   plan.token_budget = shape.token_budget;
   plan.max_positions = shape.kv_tokens.value_or(512);
   IntakeRules rules;
-  rules.max_positions = plan.max_positions;
+  plan.prefix_sharing = shape.prefix_sharing;
+  rules.max_positions = shape.score_positions.value_or(plan.max_positions);
+  rules.score = shape.score_positions.has_value();
+  rules.score_overlap = shape.score_overlap;
   pipeline::LocalWorld world(shape.replicas * shape.stages);
   if (hooks.work_delay) world.delay(pipeline::Channel::micro_batch, *hooks.work_delay);
 

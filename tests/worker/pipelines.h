@@ -46,6 +46,10 @@ struct PipelineShape {
   kernels::Precision precision = kernels::Precision::exact;
   pipeline::HeadSplit head_split = pipeline::HeadSplit::never;
   kernels::CpuOptions cpu = {};
+  bool prefix_sharing = false;
+  // Given texts are scored, in windows of so many positions.
+  std::optional<int> score_positions = std::nullopt;
+  int score_overlap = 1;
 };
 
 struct PipelineRun {

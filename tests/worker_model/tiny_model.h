@@ -33,7 +33,7 @@ struct TinyLlama {
     size("llama.block_count", layers);
     size("llama.embedding_length", hidden);
     size("llama.feed_forward_length", ffn);
-    size("llama.context_length", 64);
+    size("llama.context_length", 256);
     size("llama.attention.head_count", heads);
     size("llama.attention.head_count_kv", kv_heads);
     if (skipped != "llama.attention.layer_norm_rms_epsilon") {

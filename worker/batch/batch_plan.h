@@ -1,5 +1,6 @@
-// What the leader tells every stage about one micro-batch: which sequences enter, and which
-// positions of which sequences are computed. Values, and their form on the wire.
+// What the leader tells every stage about one micro-batch: which sequences enter, what they take
+// from others, and which positions of which sequences are computed. Values, and their form on the
+// wire.
 #pragma once
 
 #include <algorithm>
@@ -22,13 +23,20 @@ struct Admission {
   bool operator==(const Admission&) const = default;
 };
 
+// Pages of the KV cache that are copied, all of them at once: from[i] into to[i].
+struct PageCopies {
+  std::vector<std::int32_t> full_from, full_to, ring_from, ring_to;
+
+  bool operator==(const PageCopies&) const = default;
+};
+
 // Consecutive positions of one sequence.
 struct Segment {
   std::int32_t slot = 0;
   std::int32_t first_position = 0;
   std::int32_t tokens = 0;
-  bool wants_token = false;  // the token that follows the last of them
-  bool decode = false;       // continues an answer; else a piece of a prompt
+  std::int32_t wanted = 0;  // of the last so many of them, the token that follows
+  bool decode = false;      // continues an answer; else a piece of a prompt
 
   bool operator==(const Segment&) const = default;
 };
@@ -36,8 +44,9 @@ struct Segment {
 struct BatchPlan {
   std::uint64_t step = 0;
   std::vector<Admission> admissions;
-  std::vector<Segment> segments;  // of different slots; rows lie in this order
-  bool has_draws = false;         // how its tokens are drawn comes beside it
+  std::vector<PageCopies> copies;  // one after the other, before anything is computed
+  std::vector<Segment> segments;   // of different slots; rows lie in this order
+  bool has_draws = false;          // how its tokens are drawn comes beside it
 
   int rows() const;         // tokens computed
   int decode_rows() const;  // of those, the ones that continue an answer

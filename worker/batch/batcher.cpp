@@ -24,7 +24,7 @@ int micro_batch_size(int sequences, const BatcherLimits& limits) {
 }
 
 Batcher::Batcher(const BatcherLimits& limits, model::PagePool pages)
-    : limits_(limits), pages_(std::move(pages)) {}
+    : limits_(limits), pages_(std::move(pages)), prefixes_(limits.token_budget) {}
 
 bool Batcher::wants_sequences() const {
   return static_cast<int>(waiting_.size()) < 2 * limits_.batch_size;
@@ -44,12 +44,17 @@ std::optional<MicroBatch> Batcher::next(double now_s) {
   if (waiting_.empty()) put_longest_first();
   MicroBatch micro_batch;
   micro_batch.plan.admissions = std::exchange(admissions_, {});
-  Step step{.number = steps_++, .slots_wanting = {}};
+  micro_batch.plan.copies = prefixes_.take_copies();
+  Step step{.number = steps_++, .wanted = {}};
   micro_batch.plan.step = step.number;
   const int size = micro_batch_size(in_flight_, limits_);
   int members = 0, rows = 0;
   const auto add = [&](int slot, int tokens) {
-    if (take(slot, tokens, micro_batch).wants_token) step.slots_wanting.push_back(slot);
+    const Segment segment = take(slot, tokens, micro_batch);
+    const int end = segment.first_position + segment.tokens;
+    for (int position = end - segment.wanted; position < end; ++position) {
+      step.wanted.push_back({.slot = slot, .position = position});
+    }
     ++members;
     rows += tokens;
   };
@@ -62,38 +67,32 @@ std::optional<MicroBatch> Batcher::next(double now_s) {
   }
   while (!prompts_.empty() && members < size && rows < limits_.token_budget) {
     const int slot = prompts_.front();
-    const int waiting = slots_[static_cast<std::size_t>(slot)].sequence->tokens_waiting();
+    const int waiting = sequence_in(slot).tokens_waiting();
     const int tokens = std::min(waiting, limits_.token_budget - rows);
     if (tokens == waiting) prompts_.pop_front();
     add(slot, tokens);
   }
-  micro_batch.draws = draws_of(step.slots_wanting);
+  micro_batch.draws = draws_of(step.wanted);
   micro_batch.plan.has_draws = !micro_batch.draws.empty();
   under_way_.push_back(std::move(step));
   return micro_batch;
 }
 
 // Where one of them is drawn, all are: the likeliest is a draw too.
-std::vector<sampling::Draw> Batcher::draws_of(const std::vector<int>& slots) const {
-  const auto sequence_in = [this](int slot) -> const Sequence& {
-    return *slots_[static_cast<std::size_t>(slot)].sequence;
-  };
-  const auto draws = [&](int slot) { return sequence_in(slot).sampler.has_value(); };
-  if (std::ranges::none_of(slots, draws)) return {};
-  std::vector<sampling::Draw> all;
-  for (const int slot : slots) {
-    const Sequence& sequence = sequence_in(slot);
-    all.push_back(sequence.sampler
-                      ? sequence.sampler->draw(static_cast<int>(sequence.tokens.size()))
-                      : sampling::Draw{});
+std::vector<sampling::Draw> Batcher::draws_of(const std::vector<Wanted>& wanted) const {
+  const auto is_drawn = [&](const Wanted& each) { return sequence_in(each.slot).is_drawn(); };
+  if (std::ranges::none_of(wanted, is_drawn)) return {};
+  std::vector<sampling::Draw> draws;
+  for (const auto& [slot, position] : wanted) {
+    draws.push_back(sequence_in(slot).draw(position));
   }
-  return all;
+  return draws;
 }
 
 // What is long must not be left over at the end, to travel alone.
 void Batcher::put_longest_first() {
   std::ranges::stable_sort(ready_, std::greater<>(), [this](int slot) {
-    const Sequence& sequence = *slots_[static_cast<std::size_t>(slot)].sequence;
+    const Sequence& sequence = sequence_in(slot);
     return sequence.max_tokens - sequence.output_tokens();
   });
 }
@@ -113,8 +112,8 @@ bool Batcher::may_go() const {
 
 void Batcher::admit(double now_s) {
   const int in_flight_max = model::kMicroBatchesHeld * limits_.batch_size * limits_.stages;
-  while (!waiting_.empty() && in_flight_ < in_flight_max &&
-         pages_.has_room(waiting_.front().tokens_max())) {
+  while (!waiting_.empty() && in_flight_ < in_flight_max && find_room()) {
+    if (limits_.prefix_sharing && prefixes_.awaited_by(waiting_.front())) return;
     const int number = free_slot();
     Slot& slot = slots_[static_cast<std::size_t>(number)];
     slot.pages = pages_.reserve(waiting_.front().tokens_max());
@@ -124,7 +123,24 @@ void Batcher::admit(double now_s) {
     prompts_.push_back(number);
     ++in_flight_;
     admissions_.push_back({.slot = number, .pages = slot.pages});
+    if (!limits_.prefix_sharing) continue;
+    prefixes_.share(*slot.sequence, slot.pages);
+    prefixes_.watch(number, *slot.sequence, waiting());
   }
+}
+
+// For the next that waits. Sequences that end will make some; what is kept of prefixes does not.
+bool Batcher::find_room() {
+  while (!pages_.has_room(waiting_.front().tokens_max())) {
+    if (in_flight_ > 0 || !prefixes_.drop_oldest(pages_)) return false;
+  }
+  return true;
+}
+
+std::vector<const Sequence*> Batcher::waiting() const {
+  std::vector<const Sequence*> sequences;
+  for (const Sequence& sequence : waiting_) sequences.push_back(&sequence);
+  return sequences;
 }
 
 int Batcher::free_slot() {
@@ -137,35 +153,41 @@ int Batcher::free_slot() {
 }
 
 Segment Batcher::take(int slot, int tokens, MicroBatch& into) {
-  Sequence& sequence = *slots_[static_cast<std::size_t>(slot)].sequence;
+  Sequence& sequence = sequence_in(slot);
   const Segment segment{.slot = slot,
                         .first_position = sequence.computed,
                         .tokens = tokens,
-                        .wants_token = tokens == sequence.tokens_waiting(),
+                        .wanted = sequence.wanted(sequence.computed, tokens),
                         .decode = sequence.computed >= sequence.prompt_tokens};
   const auto first = sequence.tokens.begin() + sequence.computed;
   into.tokens.insert(into.tokens.end(), first, first + tokens);
   into.plan.segments.push_back(segment);
   sequence.computed += tokens;
+  if (limits_.prefix_sharing) {
+    prefixes_.follow(slot, sequence, slots_[static_cast<std::size_t>(slot)].pages, pages_);
+  }
   return segment;
 }
 
 std::vector<Finished> Batcher::deliver(std::uint64_t step, std::span<const sampling::Drawn> tokens,
                                        double now_s) {
   if (under_way_.empty() || under_way_.front().number != step ||
-      under_way_.front().slots_wanting.size() != tokens.size()) {
+      under_way_.front().wanted.size() != tokens.size()) {
     throw Error("tokens of step " + std::to_string(step) + " came back out of turn");
   }
-  const std::vector<int> slots = std::move(under_way_.front().slots_wanting);
+  const std::vector<Wanted> wanted = std::move(under_way_.front().wanted);
   under_way_.pop_front();
   std::vector<Finished> finished;
-  for (std::size_t i = 0; i < slots.size(); ++i) {
-    Sequence& sequence = *slots_[static_cast<std::size_t>(slots[i])].sequence;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    const int slot = wanted[i].slot;
+    Sequence& sequence = sequence_in(slot);
     if (const auto reason = sequence.accept(tokens[i], now_s)) {
       finished.push_back({.sequence = std::move(sequence), .reason = *reason});
-      release(slots[i]);
-    } else {
-      ready_.push_back(slots[i]);
+      release(slot);
+    } else if (!sequence.scored) {
+      ready_.push_back(slot);
+    } else if (sequence.computed == 0) {
+      prompts_.push_back(slot);
     }
   }
   return finished;

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "worker/batch/batch_plan.h"
+#include "worker/batch/prefixes.h"
 #include "worker/batch/sequence.h"
 #include "worker/model/kv_pages.h"
 
@@ -28,6 +29,7 @@ struct BatcherLimits {
   int batch_size = 8;      // sequences in a micro-batch, at most
   int token_budget = 128;  // tokens in a micro-batch, at most
   int stages = 1;
+  bool prefix_sharing = false;
 };
 
 // How many of the sequences in flight travel in one micro-batch: no stage is to run dry.
@@ -65,21 +67,32 @@ class Batcher {
     std::optional<Sequence> sequence;
     model::SequencePages pages;
   };
+  struct Wanted {
+    int slot = 0;
+    int position = 0;  // of the row that wants a token
+  };
   struct Step {
     std::uint64_t number = 0;
-    std::vector<int> slots_wanting;  // in the order their tokens come back
+    std::vector<Wanted> wanted;  // in the order in which their tokens come back
   };
 
   void admit(double now_s);
+  bool find_room();
+  std::vector<const Sequence*> waiting() const;
   int free_slot();
   bool may_go() const;
   void put_longest_first();
   Segment take(int slot, int tokens, MicroBatch& into);
-  std::vector<sampling::Draw> draws_of(const std::vector<int>& slots) const;
+  std::vector<sampling::Draw> draws_of(const std::vector<Wanted>& wanted) const;
+  Sequence& sequence_in(int slot) { return *slots_[static_cast<std::size_t>(slot)].sequence; }
+  const Sequence& sequence_in(int slot) const {
+    return *slots_[static_cast<std::size_t>(slot)].sequence;
+  }
   void release(int slot);
 
   BatcherLimits limits_;
   model::PagePool pages_;
+  Prefixes prefixes_;
   std::deque<Sequence> waiting_;       // not admitted yet
   std::vector<Admission> admissions_;  // not in a plan yet
   std::vector<Slot> slots_;

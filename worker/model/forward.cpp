@@ -85,6 +85,12 @@ void Forward::begin(std::span<const kernels::Row> rows, PageTables page_tables, 
   place(windowed_, rings);
 }
 
+void Forward::copy_pages(std::span<const std::int32_t> from, std::span<const std::int32_t> to,
+                         bool of_rings) {
+  const Cache& cache = of_rings ? windowed_ : full_;
+  if (cache.kv) backend_.kv_copy(*cache.kv, from, to);
+}
+
 Tensor Forward::rows_of(const std::unique_ptr<kernels::Buffer>& buffer, int cols) const {
   return {.buffer = buffer.get(), .offset = 0, .rows = rows_count_, .cols = positive(cols)};
 }
@@ -223,11 +229,6 @@ void Forward::block(std::size_t i, std::size_t first, std::vector<kernels::Candi
   spec.k = static_cast<int>(spec.row_count);
   out.resize(spec.row_count);
   backend_.head_select(slice(presented_, i, 1), weights_.head_weight(), spec, out);
-}
-
-void Forward::log_probs(std::span<const std::int32_t> targets, std::span<kernels::LogProb> out) {
-  if (presented_.rows == 0) return;
-  backend_.head_log_probs(presented_, weights_.head_weight(), targets, config_.final_softcap, out);
 }
 
 kernels::HeadSpec Forward::head_spec(float softcap) const {

@@ -36,6 +36,10 @@ class Forward {
   using PageTables = std::span<const std::span<const std::int32_t>>;
   void begin(std::span<const kernels::Row> rows, PageTables page_tables, PageTables rings);
 
+  // Between micro-batches. Pages of both kinds, from[i] into to[i].
+  void copy_pages(std::span<const std::int32_t> from, std::span<const std::int32_t> to,
+                  bool of_rings);
+
   void embed(std::span<const std::int32_t> tokens);      // (rows)
   void upload(std::span<const float> activations);       // (rows, hidden)
   void layers(const std::function<void()>& after_each);  // all of this stage
@@ -56,9 +60,6 @@ class Forward {
   // The logits of the block of tokens that begins at `first`, a multiple of kHeadBlockRows, for the
   // i-th row: some best first, all of them.
   void block(std::size_t i, std::size_t first, std::vector<kernels::Candidate>& out);
-  // How likely the model holds `targets` to be, each as the token after one row. Requires: a whole
-  // head.
-  void log_probs(std::span<const std::int32_t> targets, std::span<kernels::LogProb> out);
   int first_head_id() const;
 
   // Until all that was enqueued is done; `meanwhile` is called now and then.

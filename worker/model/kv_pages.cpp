@@ -92,7 +92,8 @@ KvRoom room_wanted(const KvDemand& demand, const KvPageBytes& page_bytes,
                    std::uint64_t memory_bytes) {
   const auto sequences = static_cast<double>(
       std::min<std::int64_t>(std::int64_t{kMicroBatchesHeld} * demand.batch_size * demand.stages,
-                             std::max<std::int64_t>(demand.prompts, 1)));
+                             std::max<std::int64_t>(demand.prompts, 1)) +
+      (demand.prefix_sharing ? kPrefixesKept : 0));
   const KvRoom usual = pages_of_sequence(
       demand.layout, std::min(demand.max_seq_len, kUsualPromptTokens + demand.max_tokens));
   const KvRoom least = pages_of_sequence(demand.layout, demand.max_seq_len);

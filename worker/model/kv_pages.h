@@ -67,9 +67,11 @@ struct KvDemand {
   int max_seq_len = 0;  // of one sequence, prompt + output tokens
   int max_tokens = 0;   // usual output of one sequence
   int batch_size = 0, stages = 0;
-  std::int64_t prompts = 0;  // never more sequences than these
+  std::int64_t prompts = 0;     // never more sequences than these
+  bool prefix_sharing = false;  // kPrefixesKept beginnings of prompts are kept beside them
   KvLayout layout = {};
 };
+inline constexpr int kPrefixesKept = 4;
 inline constexpr int kMicroBatchesHeld = 4;     // full micro-batches per stage, at most
 inline constexpr int kUsualPromptTokens = 512;  // a longer prompt simply takes more of the room
 inline constexpr double kKvMemoryShare = 0.25;  // of what a rank may call its own, at most

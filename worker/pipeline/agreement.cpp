@@ -11,7 +11,7 @@ namespace {
 
 // Goes first in every message here, and its form never changes: worlds of mixed versions notice.
 // One more whenever any message between ranks changes its form.
-constexpr std::int32_t kVersion = 4;
+constexpr std::int32_t kVersion = 5;
 
 Bytes write(const Offer& offer) {
   ByteWriter out;
@@ -75,6 +75,7 @@ Bytes write(const Agreement& agreement) {
   out.put(plan.batch_size);
   out.put(plan.token_budget);
   out.put(plan.max_positions);
+  out.put(static_cast<std::uint8_t>(plan.prefix_sharing));
   return out.take();
 }
 
@@ -92,6 +93,7 @@ Agreement read_agreement(const Bytes& bytes) {
   plan.batch_size = in.get<int>();
   plan.token_budget = in.get<int>();
   plan.max_positions = in.get<int>();
+  plan.prefix_sharing = in.get<std::uint8_t>() != 0;
   if (agreement.problem.empty() && plan.ranges.empty()) throw Error("rank 0's plan has no stages");
   return agreement;
 }

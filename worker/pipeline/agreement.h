@@ -31,6 +31,7 @@ struct Plan {
   int batch_size = 0;
   int token_budget = 0;
   int max_positions = 0;  // of a sequence: prompt + output tokens
+  bool prefix_sharing = false;
 
   int stages() const { return static_cast<int>(ranges.size()); }
   int replica(int rank) const { return rank / stages(); }

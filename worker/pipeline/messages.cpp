@@ -170,10 +170,12 @@ Tokens combine(std::span<const Choice> choices, std::span<const sampling::Draw> 
 
 // Every page may be given away in one plan, each to a slot of its own, and every row be a segment.
 std::size_t work_bytes_max(const batch::PlanLimits& limits, std::size_t hidden) {
-  constexpr std::size_t kHead = 256, kAdmission = 24, kSegment = 16;
+  constexpr std::size_t kHead = 256, kSegment = 20;
+  // A page is admitted, filled with a copy, and copied to what is kept, each with its frame.
+  constexpr std::size_t kPage = 24 + 24 + 8 * model::kPrefixesKept;
   const std::size_t pages =
       static_cast<std::size_t>(limits.pages.full) + static_cast<std::size_t>(limits.pages.ring);
-  return kHead + pages * kAdmission +
+  return kHead + pages * kPage +
          static_cast<std::size_t>(limits.rows) * (kSegment + hidden * sizeof(float));
 }
 

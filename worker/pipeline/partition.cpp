@@ -60,20 +60,24 @@ class CostModel {
       : model_(model), mix_(mix), batch_size_(batch_size), rates_(rates_of(precision)) {}
 
   double prefill(int layer) const {
-    constexpr double rows = 64;  // pieces of prompts are large
-    return cost_per_token(product(layer), rates_, rows) + attention(layer, mix_.prompt_tokens / 2);
+    return cost_per_token(product(layer), rates_, kPieceRows) +
+           attention(layer, mix_.prompt_tokens / 2);
   }
   double decode(int layer) const {
     return cost_per_token(product(layer), rates_, batch_size_) +
            attention(layer, mix_.prompt_tokens + mix_.output_tokens / 2);
   }
-  double head() const {
-    const Product head{model_.head_cost(),
-                       static_cast<double>(model_.weight_bytes({.has_head = true}))};
-    return rates_.head_share * cost_per_token(head, rates_, batch_size_);
-  }
+  double head() const { return head(batch_size_); }
+  double scoring_head() const { return head(kPieceRows); }
 
  private:
+  static constexpr double kPieceRows = 64;  // pieces of prompts are large
+
+  double head(double rows) const {
+    const Product head{model_.head_cost(),
+                       static_cast<double>(model_.weight_bytes({.has_head = true}))};
+    return rates_.head_share * cost_per_token(head, rates_, rows);
+  }
   Product product(int layer) const {
     return {model_.layer_cost(layer),
             static_cast<double>(model_.weight_bytes({.first = layer, .end = layer + 1}))};
@@ -97,7 +101,7 @@ class CostModel {
 TokenCosts token_costs(const model::Model& model, int layers, const TokenMix& mix, int batch_size,
                        kernels::Precision precision) {
   const CostModel counted(model, mix, batch_size, precision);
-  TokenCosts costs{.head = counted.head()};
+  TokenCosts costs{.head = counted.head(), .scoring_head = counted.scoring_head()};
   for (int layer = 0; layer < layers; ++layer) {
     costs.prefill += counted.prefill(layer);
     costs.decode += counted.decode(layer);
@@ -115,9 +119,10 @@ PartitionCosts costs_of(const model::Model& model, const TokenMix& mix, int batc
     const double prefill = scales.prefill * mix.prompt_tokens * counted.prefill(layer);
     const double decode = scales.decode * mix.output_tokens * counted.decode(layer);
     costs.layers.push_back(prefill + decode);
-    costs.prefill_share += prefill / (prefill + decode) / layers;
+    if (mix.scored_tokens == 0) costs.prefill_share += prefill / (prefill + decode) / layers;
   }
-  costs.head = scales.head * mix.output_tokens * counted.head();
+  costs.head = scales.head * mix.output_tokens * counted.head() +
+               scales.scoring_head * mix.scored_tokens * counted.scoring_head();
   return costs;
 }
 

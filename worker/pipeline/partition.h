@@ -1,6 +1,6 @@
 // Which layers each stage holds: contiguous ranges that make the costliest stage as cheap as can
 // be. Costs are those of the job's own mix of tokens: layers compute every token, the head only
-// those that continue an answer. Pure.
+// those that continue an answer, or are scored. Pure.
 #pragma once
 
 #include <string>
@@ -13,12 +13,13 @@ namespace sluice::worker::pipeline {
 struct TokenMix {
   double prompt_tokens = 1;  // of a usual prompt
   double output_tokens = 1;
+  double scored_tokens = 0;  // of the prompt's
 };
 
 // In multiply-adds of a layer's product, or what takes as long.
 struct PartitionCosts {
   std::vector<double> layers;  // of one prompt, each layer
-  double prefill_share = 0;    // of a layer's cost: of the prompt's tokens, which need no head
+  double prefill_share = 0;    // of a layer's cost: of tokens that need no head
   double prefill_apart = 0;    // share of the prompts that no answers of others ride with
   double head = 0;             // of one prompt
   int vocab = 1;               // rows of the head
@@ -27,7 +28,7 @@ struct PartitionCosts {
 // What counted costs are multiplied by, to be in proportion to a machine's seconds (calibrate.h).
 struct CostScales {
   double prefill = 1, decode = 1;  // of layers
-  double head = 1;
+  double head = 1, scoring_head = 1;
 };
 
 // `batch_size`: of a micro-batch, whose tokens share the cost of reading the weights.
@@ -38,6 +39,7 @@ PartitionCosts costs_of(const model::Model& model, const TokenMix& mix, int batc
 // continues an answer, and the whole head.
 struct TokenCosts {
   double prefill = 0, decode = 0, head = 0;
+  double scoring_head = 0;  // where the head sees a piece of a text at once
 };
 TokenCosts token_costs(const model::Model& model, int layers, const TokenMix& mix, int batch_size,
                        kernels::Precision precision);

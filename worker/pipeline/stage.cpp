@@ -6,6 +6,7 @@
 
 #include "worker/error.h"
 #include "worker/model/kv_pages.h"
+#include "worker/pipeline/own_head.h"
 #include "worker/pipeline/patience.h"
 
 namespace sluice::worker::pipeline {
@@ -14,53 +15,6 @@ namespace {
 // Receives posted ahead on each channel: more than micro-batches that a usual job has between two
 // stages; beyond it messages wait at their sender.
 constexpr int kReceivesPosted = 4;
-
-// The stage's rows of the head, for drawing tokens from them.
-class OwnHead : public sampling::HeadPart {
- public:
-  OwnHead(model::Forward& forward, std::function<void()> meanwhile)
-      : forward_(forward), meanwhile_(std::move(meanwhile)) {}
-
-  std::size_t vocab() const override { return static_cast<std::size_t>(forward_.vocab()); }
-  std::size_t first() const override { return static_cast<std::size_t>(rows().first); }
-
-  std::vector<kernels::Shortlist> list(std::span<const kernels::ShortlistSpec> specs) override {
-    std::vector<kernels::ShortlistSpec> own(specs.begin(), specs.end());
-    std::vector<std::vector<kernels::LogitChange>> changes(specs.size());
-    for (std::size_t i = 0; i < specs.size(); ++i) {
-      for (kernels::LogitChange change : specs[i].changes) {
-        if (change.id < rows().first || change.id >= rows().end) continue;
-        change.id -= forward_.first_head_id();
-        changes[i].push_back(change);
-      }
-      own[i].changes = changes[i];
-    }
-    std::vector<kernels::Shortlist> lists(specs.size());
-    forward_.shortlist(own, lists);
-    forward_.finish(meanwhile_);
-    for (kernels::Shortlist& list : lists) {
-      for (kernels::Listed& listed : list.best) listed.id += forward_.first_head_id();
-    }
-    return lists;
-  }
-
-  std::vector<float> block(std::size_t row, std::size_t first_id) override {
-    std::vector<kernels::Candidate> ranked;
-    forward_.block(row, first_id - static_cast<std::size_t>(forward_.first_head_id()), ranked);
-    forward_.finish(meanwhile_);
-    std::vector<float> logits(ranked.size());
-    for (const auto& [id, logit] : ranked) {
-      logits[static_cast<std::size_t>(id + forward_.first_head_id()) - first_id] = logit;
-    }
-    return logits;
-  }
-
- private:
-  model::HeadRows rows() const { return forward_.head_rows(); }
-
-  model::Forward& forward_;
-  std::function<void()> meanwhile_;
-};
 
 }  // namespace
 
@@ -195,6 +149,10 @@ void Stage::begin_forward() {
     if (slot >= pages_.size()) pages_.resize(slot + 1);
     pages_[slot] = admission.pages;
   }
+  for (const batch::PageCopies& copies : plan.copies) {
+    forward_.copy_pages(copies.full_from, copies.full_to, /*of_rings=*/false);
+    forward_.copy_pages(copies.ring_from, copies.ring_to, /*of_rings=*/true);
+  }
   std::vector<kernels::Row> rows;
   std::vector<std::span<const std::int32_t>> page_tables, rings;
   rows_wanting_.clear();
@@ -209,7 +167,9 @@ void Stage::begin_forward() {
     }
     page_tables.emplace_back(pages_[slot].full);
     rings.emplace_back(pages_[slot].ring);
-    if (segment.wants_token) rows_wanting_.push_back(static_cast<int>(rows.size()) - 1);
+    for (int wanted = segment.wanted; wanted > 0; --wanted) {
+      rows_wanting_.push_back(static_cast<int>(rows.size()) - wanted);
+    }
   }
   forward_.begin(rows, page_tables, rings);
   ++counts_.micro_batches;

@@ -97,6 +97,22 @@ void race(HeadPart& part, std::size_t row, const Draw& draw, const std::vector<d
   }
 }
 
+// What a choice is made from.
+void find_candidates(HeadPart& part, std::size_t row, const Draw& draw, kernels::Shortlist& list,
+                     Finding& finding) {
+  require_numbers(list);
+  if (!draw.is_greedy() && !cuts(draw)) return race(part, row, draw, list.log_sums, finding);
+  finding.candidates = std::move(list.best);
+  if (draw.is_greedy() || !shares_all(draw)) return;
+  const double least = log_sum_exp(list.log_sums) - nucleus_depth(draw, part.vocab());
+  const auto begin = finding.candidates.begin() + 1;  // the best stays
+  finding.candidates.erase(
+      std::partition_point(begin, finding.candidates.end(),
+                           [&](const Listed& listed) { return listed.logit >= least; }),
+      finding.candidates.end());
+  finding.log_sums = std::move(list.log_sums);
+}
+
 // How many of the candidates, likeliest first, are kept.
 std::size_t kept_of(const Draw& draw, std::span<const Listed> candidates,
                     std::span<const Finding> findings) {
@@ -130,6 +146,12 @@ std::size_t kept_of(const Draw& draw, std::span<const Listed> candidates,
 }
 
 Listed pick(const Draw& draw, std::span<const Finding> findings) {
+  if (draw.is_given()) {
+    const auto holder = std::ranges::find_if(
+        findings, [](const Finding& finding) { return !finding.candidates.empty(); });
+    if (holder == findings.end()) throw Error("no part of the head has the given token");
+    return holder->candidates[0];
+  }
   if (!draw.is_greedy() && !cuts(draw)) {
     return std::ranges::max_element(findings, {}, &Finding::score)->candidates.at(0);
   }
@@ -159,34 +181,22 @@ Listed pick(const Draw& draw, std::span<const Finding> findings) {
 std::vector<Finding> find(HeadPart& part, std::span<const Draw> draws) {
   std::vector<kernels::ShortlistSpec> specs;
   for (std::size_t i = 0; i < draws.size(); ++i) {
-    specs.push_back(spec_of(draws[i], i, part.vocab()));
+    if (!draws[i].is_given()) specs.push_back(spec_of(draws[i], i, part.vocab()));
     if (draws[i].logprobs == kNoLogProbs) continue;
-    specs.push_back(
-        {.row = i, .k = static_cast<std::size_t>(std::max(draws[i].logprobs, 1)), .sums = true});
+    specs.push_back({.row = i,
+                     .k = static_cast<std::size_t>(std::max(draws[i].logprobs, 1)),
+                     .sums = true,
+                     .named = draws[i].given});
   }
   std::vector<kernels::Shortlist> lists = part.list(specs);
   std::vector<Finding> findings(draws.size());
   for (std::size_t i = 0, next = 0; i < draws.size(); ++i) {
     Finding& finding = findings[i];
-    kernels::Shortlist& list = lists[next++];
-    require_numbers(list);
-    if (draws[i].is_greedy() || cuts(draws[i])) {
-      finding.candidates = std::move(list.best);
-      if (!draws[i].is_greedy() && shares_all(draws[i])) {
-        const double least = log_sum_exp(list.log_sums) - nucleus_depth(draws[i], part.vocab());
-        const auto begin = finding.candidates.begin() + 1;  // the best stays
-        finding.candidates.erase(
-            std::partition_point(begin, finding.candidates.end(),
-                                 [&](const Listed& listed) { return listed.logit >= least; }),
-            finding.candidates.end());
-        finding.log_sums = std::move(list.log_sums);
-      }
-    } else {
-      race(part, i, draws[i], list.log_sums, finding);
-    }
+    if (!draws[i].is_given()) find_candidates(part, i, draws[i], lists[next++], finding);
     if (draws[i].logprobs == kNoLogProbs) continue;
     kernels::Shortlist& model = lists[next++];
     require_numbers(model);
+    if (model.named.id >= 0) finding.candidates = {model.named};
     for (const Listed& listed : model.best) {
       finding.likeliest.push_back({.id = listed.id, .logit = listed.raw});
     }
@@ -206,11 +216,12 @@ Drawn choose(const Draw& draw, std::span<const Finding> findings) {
     log_sums.insert(log_sums.end(), finding.model_log_sums.begin(), finding.model_log_sums.end());
   }
   const double log_sum = log_sum_exp(log_sums);
-  drawn.logprob = static_cast<float>(picked.raw - log_sum);
+  drawn.logprob = picked.raw - log_sum;
   std::ranges::sort(likeliest, kernels::ranks_before);
+  drawn.is_likeliest = !likeliest.empty() && likeliest[0].id == picked.id;
   likeliest.resize(std::min(likeliest.size(), static_cast<std::size_t>(draw.logprobs)));
   for (const auto& [id, logit] : likeliest) {
-    drawn.top.push_back({.id = id, .logprob = static_cast<float>(logit - log_sum)});
+    drawn.top.push_back({.id = id, .logprob = logit - log_sum});
   }
   return drawn;
 }

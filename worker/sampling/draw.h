@@ -1,6 +1,7 @@
-// The choice of a token that is not simply the likeliest: what the holders of a head must know of a
-// row, what each finds out about its rows of the head, and the choice from all they found. The
-// choice is the same however the head is divided. Values and pure functions.
+// The choice of a token that is not simply the likeliest, or how likely one is that stands already:
+// what the holders of a head must know of a row, what each finds out about its rows of the head,
+// and the choice from all they found. It is the same however the head is divided. Values and pure
+// functions.
 //
 // Order of what is applied, as in vLLM (vllm/v1/sample/sampler.py): bias and penalties,
 // temperature, min-p, top-k, top-p (Holtzman et al. 2020, "The Curious Case of Neural Text
@@ -28,24 +29,28 @@ struct Draw {
   float min_p = 0;
   std::int32_t logprobs = kNoLogProbs;  // how many of the likeliest are listed, beside the chosen
   std::int32_t position = 0;            // of the token, in prompt and answer
+  std::int32_t given = -1;              // the token itself, if there is nothing to choose
   Stream stream = {};
   std::vector<kernels::LogitChange> changes = {};  // ascending ids
 
   static constexpr float kGreedy = 1e-5f;
   bool is_greedy() const { return temperature < kGreedy; }
+  bool is_given() const { return given >= 0; }
 };
 
 // A token and the natural logarithm of its probability, by the model's own logits: before bias,
 // penalties and temperature, as vLLM and OpenAI give it.
 struct TokenLogProb {
   std::int32_t id = -1;
-  float logprob = 0;
+  double logprob = 0;
   bool operator==(const TokenLogProb&) const = default;
 };
 
 struct Drawn {
   std::int32_t id = -1;
-  std::optional<float> logprob = {};   // of a draw with logprobs
+  // Of a draw with logprobs:
+  std::optional<double> logprob = {};
+  bool is_likeliest = false;           // by the model's own logits
   std::vector<TokenLogProb> top = {};  // likeliest first
   bool operator==(const Drawn&) const = default;
 };
@@ -55,7 +60,7 @@ struct Finding {
   // Of the choice: where nothing is cut off, the winner of these rows and by how much; else all
   // that may be kept.
   double score = 0;
-  std::vector<kernels::Listed> candidates = {};  // best first
+  std::vector<kernels::Listed> candidates = {};  // best first; empty: the given one is not here
   std::vector<double> log_sums = {};  // of blocks, where top-p needs to know of all tokens
   // By the model's own logits; of a draw with logprobs.
   std::vector<kernels::Candidate> likeliest = {};

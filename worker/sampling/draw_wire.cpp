@@ -9,6 +9,7 @@ void write(const Draw& draw, ByteWriter& out) {
   out.put(draw.min_p);
   out.put(draw.logprobs);
   out.put(draw.position);
+  out.put(draw.given);
   out.put(draw.stream);
   out.put_all(draw.changes);
 }
@@ -20,6 +21,7 @@ Draw read_draw(ByteReader& in) {
           .min_p = in.get<float>(),
           .logprobs = in.get<std::int32_t>(),
           .position = in.get<std::int32_t>(),
+          .given = in.get<std::int32_t>(),
           .stream = in.get<Stream>(),
           .changes = in.get_all<kernels::LogitChange>()};
 }
@@ -44,13 +46,22 @@ void write(const Drawn& drawn, ByteWriter& out) {
   out.put(drawn.id);
   out.put(static_cast<std::uint8_t>(drawn.logprob.has_value()));
   if (drawn.logprob) out.put(*drawn.logprob);
-  out.put_all(drawn.top);
+  out.put(static_cast<std::uint8_t>(drawn.is_likeliest));
+  out.put(static_cast<std::uint32_t>(drawn.top.size()));
+  for (const TokenLogProb& token : drawn.top) {
+    out.put(token.id);
+    out.put(token.logprob);
+  }
 }
 
 Drawn read_drawn(ByteReader& in) {
   Drawn drawn{.id = in.get<std::int32_t>()};
-  if (in.get<std::uint8_t>() != 0) drawn.logprob = in.get<float>();
-  drawn.top = in.get_all<TokenLogProb>();
+  if (in.get<std::uint8_t>() != 0) drawn.logprob = in.get<double>();
+  drawn.is_likeliest = in.get<std::uint8_t>() != 0;
+  for (auto left = in.get<std::uint32_t>(); left > 0; --left) {
+    const auto id = in.get<std::int32_t>();
+    drawn.top.push_back({.id = id, .logprob = in.get<double>()});
+  }
   return drawn;
 }
 
