@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "jobs/ids.h"
+#include "jobs/item_error.h"
 #include "jobs/metrics.h"
 
 namespace sluice::jobs {
@@ -21,11 +22,6 @@ struct Timing {                     // seconds; null in the line where not measu
   double ttft_s = kNotMeasured;     // from admission to the first output token
   double tpot_s = kNotMeasured;     // mean over the output tokens after the first
   double latency_s = kNotMeasured;  // from admission to the last output token
-};
-
-struct ItemError {
-  std::string code;  // prompt_too_long, empty_prompt, bad_token_id, ...
-  std::string message;
 };
 
 enum class FinishReason { stop, length, error };

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <thread>
 
 #include "scheduler/process.h"
@@ -197,7 +198,6 @@ TEST_F(Cli, ErrorsAreOneLineAStatusAndForProgramsOneValue) {
   EXPECT_THAT(submit({"--name"}).err, HasSubstr("; see sluice submit --help"));
   const auto what = sluice({"export", "1", "--what", "nothing"}).err;
   EXPECT_THAT(what, HasSubstr("must be one of results, metrics, stages, prompts, events"));
-  later(sluice({"export", "1", "--format", "openai"}));
 }
 
 TEST_F(Cli, CancelledAndFailedJobsAreRetried) {
