@@ -67,6 +67,8 @@ Result parse_result(std::string_view line);  // throws jobs::Error
 // Whether it answers one of the job's prompts. Every reader of result files counts by this, so that
 // the worker and the database agree on what is done.
 bool is_answer_of(std::string_view job_uid, std::int64_t prompts, const Result& result);
+// Whether it is an error that was set aside (set_aside.h); every reader passes over those.
+bool is_set_aside(const Result& result, int errors_before);
 
 class ResultLog {
  public:
@@ -108,8 +110,11 @@ std::vector<ResultFile> result_files(const std::filesystem::path& results_dir);
 // Which prompts of a job have a durable result: one bit a prompt.
 class DoneSet {
  public:
-  DoneSet(std::string job_uid, std::int64_t prompts)
-      : job_uid_(std::move(job_uid)), done_(static_cast<std::size_t>(prompts)) {}
+  // Errors of attempts before `errors_before` are set aside (set_aside.h).
+  DoneSet(std::string job_uid, std::int64_t prompts, int errors_before = 0)
+      : job_uid_(std::move(job_uid)),
+        errors_before_(errors_before),
+        done_(static_cast<std::size_t>(prompts)) {}
   bool contains(std::int64_t index) const { return done_[static_cast<std::size_t>(index)]; }
   // A whole line of a result file; of two answers for one prompt the first counts.
   void add_line(std::string_view line);
@@ -122,6 +127,7 @@ class DoneSet {
 
  private:
   std::string job_uid_;
+  int errors_before_;
   std::vector<bool> done_;
   std::int64_t count_ = 0, failed_ = 0, useless_lines_ = 0;
 };
@@ -129,6 +135,6 @@ class DoneSet {
 // What the runs so far have left to do. Makes durable what it counts. Throws jobs::Error when a
 // result file cannot be read.
 DoneSet read_done(const std::filesystem::path& results_dir, const std::string& job_uid,
-                  std::int64_t prompts);
+                  std::int64_t prompts, int errors_before = 0);
 
 }  // namespace sluice::jobs

@@ -223,6 +223,26 @@ TEST(ReadDone, CountsEachPromptOnceAndLosesNoneToADamagedLine) {
   EXPECT_EQ(read_done(dir / "none", kUid, 5).count(), 0);
 }
 
+TEST(ReadDone, PassesOverErrorsThatWereSetAside) {
+  const auto in_attempt = [](std::int64_t index, int attempt, bool is_error) {
+    auto result = answer(index);
+    result.run = {.attempt = attempt, .restart = 0};
+    if (is_error) result.error = ItemError{.code = "unlucky", .message = ""};
+    return to_line(result) + "\n";
+  };
+  const tests::TempDir dir;
+  dir.write("1.0-0.jsonl",
+            in_attempt(0, 1, false) + in_attempt(1, 1, true) + in_attempt(2, 1, true));
+  dir.write("2.0-0.jsonl", in_attempt(1, 2, false) + in_attempt(3, 2, true));
+  const auto done = read_done(dir.path(), kUid, 5, /*errors_before=*/2);
+  EXPECT_EQ(done.count(), 3) << "0 and 1 are answered, 3 failed";
+  EXPECT_EQ(done.failed(), 1);
+  EXPECT_FALSE(done.contains(2));
+  EXPECT_EQ(done.useless_lines(), 0);
+  EXPECT_EQ(read_done(dir.path(), kUid, 5, 1).failed(), 3);
+  EXPECT_EQ(read_done(dir.path(), kUid, 5, 3).count(), 2);
+}
+
 TEST(ReadDone, TakesNoAnswerThatTheDatabaseWouldNot) {
   auto of_another_job = answer(0), before = answer(-1), beyond = answer(5);
   of_another_job.job = "0badcaff";
