@@ -33,6 +33,7 @@ std::optional<FinishReason> parse_finish_reason(std::string_view word);
 struct LogProb {
   std::int32_t id = 0;
   double logprob = 0;
+  std::string token = {};  // the token's own text, UTF-8: of half a character, U+FFFD
   bool operator==(const LogProb&) const = default;
 };
 struct TokenLogProbs {

@@ -50,13 +50,16 @@ TEST(ResultLine, SurvivesTheRoundTrip) {
   failed.error = ItemError{.code = "prompt_too_long", .message = "9 > 8\n"};
   failed.finish_reason = FinishReason::error;
   auto likely = answer(9);
-  likely.logprobs = {{.chosen = {.id = 1, .logprob = -0.25}, .top = {}},
+  likely.logprobs = {{.chosen = {.id = 1, .logprob = -0.25, .token = " \"a"}, .top = {}},
                      {.chosen = {.id = 2147483647, .logprob = -9.5},
                       .top = {{.id = 3, .logprob = -0.5}, {.id = 0, .logprob = -1}}}};
-  EXPECT_THAT(to_line(likely),
-              HasSubstr("\"logprobs\":[{\"id\":1,\"logprob\":-0.25,\"top_logprobs\":[]},"
-                        "{\"id\":2147483647,\"logprob\":-9.5,\"top_logprobs\":["
-                        "{\"id\":3,\"logprob\":-0.5},{\"id\":0,\"logprob\":-1.0}]}]"));
+  EXPECT_THAT(
+      to_line(likely),
+      HasSubstr(
+          "\"logprobs\":[{\"id\":1,\"token\":\" \\\"a\",\"logprob\":-0.25,\"top_logprobs\":[]},"
+          "{\"id\":2147483647,\"token\":\"\",\"logprob\":-9.5,\"top_logprobs\":["
+          "{\"id\":3,\"token\":\"\",\"logprob\":-0.5},{\"id\":0,\"token\":\"\",\"logprob\":-1.0}]}"
+          "]"));
   for (const auto& result : {answer(7), failed, likely}) {
     const auto back = parse_result(to_line(result));
     EXPECT_EQ(to_line(back), to_line(result));
@@ -78,6 +81,11 @@ TEST(ResultLine, WhatWasNotMeasuredIsNullOrMissing) {
   EXPECT_EQ(to_line(parse_result(line.erase(line.find("\"tpot_s\""), 14))), to_line(result));
   result.timing = {.queue_s = 0, .ttft_s = 0, .tpot_s = 0, .latency_s = 0};  // as 0.1 wrote it
   EXPECT_EQ(parse_result(to_line(result)).timing.tpot_s, 0);
+}
+
+TEST(ResultLine, ReadsLogProbsWithoutTokensAsTheyOnceWere) {
+  EXPECT_EQ(parse_log_probs(R"([{"id":3,"logprob":-1.5,"top_logprobs":[]}])"),
+            (std::vector<TokenLogProbs>{{.chosen = {.id = 3, .logprob = -1.5}, .top = {}}}));
 }
 
 TEST(ResultLine, HalfACharacterBecomesAReplacementCharacter) {
