@@ -241,9 +241,13 @@ std::optional<jobs::JobSpec> Store::spec(jobs::JobId id) const {
   }
 }
 
-bool Store::append_event(jobs::JobId id, jobs::JobState expected, const jobs::JobEvent& event) {
-  return data_->connection.write(
-      "record an event", [&] { return sqlite::move_job(data_->connection, id, expected, event); });
+bool Store::append_event(jobs::JobId id, jobs::JobState expected, const jobs::JobEvent& event,
+                         const std::function<void()>& prepare) {
+  return data_->connection.write("record an event", [&] {
+    const bool applies = sqlite::move_job(data_->connection, id, expected, event);
+    if (applies && prepare) prepare();
+    return applies;
+  });
 }
 
 }  // namespace sluice::db

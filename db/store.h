@@ -102,7 +102,9 @@ class Store {
   // Records the event and moves the job in one transaction. False, and nothing recorded, when the
   // job is not in `expected` any more, the event does not apply there, or it tells of an attempt
   // that is not the newest (event.attempt 0: of the job as a whole).
-  bool append_event(jobs::JobId id, jobs::JobState expected, const jobs::JobEvent& event);
+  // `prepare` runs inside the transaction when it does apply: when it throws, nothing is kept.
+  bool append_event(jobs::JobId id, jobs::JobState expected, const jobs::JobEvent& event,
+                    const std::function<void()>& prepare = {});
 
   // submit_intended: moves queued -> submitting and writes the attempt's row in one transaction.
   bool begin_attempt(const Attempt& attempt);
@@ -123,8 +125,11 @@ class Store {
     std::int64_t offset = 0;  // where reading began; must equal ingested_offset()
     std::int64_t end = 0;     // where it ended
     std::vector<jobs::Result> results;
+    int errors_before = 0;  // those of earlier attempts are set aside (jobs/set_aside.h)
   };
   bool add_results(jobs::JobId id, const ResultBatch& batch);  // false: another process was faster
+  // Errors that were recorded before they were set aside: their prompts have no outcome.
+  void remove_errors(jobs::JobId id, int before_attempt);
   std::int64_t ingested_offset(jobs::JobId id, const std::string& file) const;
   void forget_ingested(jobs::JobId id);                 // each file is read from its start again
   bool has_answers(jobs::JobId id, int attempt) const;  // may read all of the job's results

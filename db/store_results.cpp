@@ -226,7 +226,9 @@ bool Store::add_results(JobId id, const ResultBatch& batch) {
     const auto job = sqlite::find_job(connection, id);
     if (!job || ingested_offset(id, batch.file) != batch.offset) return false;
     Ingest ingest(connection, *job);
-    for (const auto& result : batch.results) ingest.add(result);
+    for (const auto& result : batch.results) {
+      if (!jobs::is_set_aside(result, batch.errors_before)) ingest.add(result);
+    }
     record_oddities(connection, id, ingest, batch.file);
     connection
         .prepare(
@@ -253,6 +255,19 @@ ScoreSums Store::score_sums(JobId id) const {
     statement.read(sums.logprob_sum);
     statement.read(sums.greedy);
     return sums;
+  });
+}
+
+void Store::remove_errors(JobId id, int before_attempt) {
+  auto& connection = data_->connection;
+  connection.write("set errors aside", [&] {
+    connection.prepare("DELETE FROM results WHERE job = ? AND status = 'error' AND attempt < ?")
+        .bind(id, before_attempt)
+        .run();
+    connection.prepare("UPDATE jobs SET prompts_failed = prompts_failed - changes() WHERE id = ?")
+        .bind(id)
+        .run();
+    return true;
   });
 }
 

@@ -17,6 +17,7 @@ path Layout::chat_template() const { return dir_ / "chat_template.jinja"; }
 path Layout::script(int attempt) const { return dir_ / numbered("script", attempt, ".sh"); }
 path Layout::local(int attempt) const { return dir_ / numbered("local", attempt, ".json"); }
 path Layout::cancel_request() const { return dir_ / "cancel"; }
+path Layout::set_aside() const { return dir_ / "set-aside"; }
 
 path Layout::claims_dir() const { return dir_ / "claims"; }
 path Layout::claim(int attempt, std::string_view token) const {

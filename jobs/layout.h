@@ -21,6 +21,7 @@ class Layout {
   path script(int attempt) const;  // never overwritten
   path local(int attempt) const;   // local executor: the supervisor's record of that attempt
   path cancel_request() const;     // local executor and stale runs look for it
+  path set_aside() const;          // errors that are no outcomes any more (set_aside.h)
 
   path claims_dir() const;
   path claim(int attempt, std::string_view token) const;  // "<slurm job id> <restart>\n", whole

@@ -9,6 +9,7 @@ namespace sluice::jobs {
 inline constexpr std::size_t kInputLineBytesMax = std::size_t{16} << 20;  // a line of a prompt file
 inline constexpr std::size_t kPromptIdBytesMax = 512;
 inline constexpr std::size_t kJobNameBytesMax = 128;
+inline constexpr std::size_t kServedModelNameBytesMax = 512;
 inline constexpr int kMaxTokensMax = 1 << 20;            // max_tokens of one prompt
 inline constexpr std::int64_t kTokenIdMax = 0x7fffffff;  // token ids are 0 .. 2^31 - 1
 inline constexpr std::size_t kStopTokenIdsMax = 1024;    // of one prompt

@@ -1,4 +1,4 @@
-// A prompt as one line of JSON: what may stand in it, and what belongs to a later version.
+// A prompt as one line of JSON: what may stand in it.
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "jobs/error.h"
-#include "jobs/io/json.h"
+#include "jobs/io/json_object.h"
 #include "jobs/io/utf8.h"
 #include "jobs/limits.h"
 #include "jobs/prompts.h"
@@ -56,8 +56,12 @@ constexpr std::array<std::string_view, 6> kNoVariables = {
 constexpr std::array<std::string_view, 8> kMediaTypes = {
     "image", "image_url", "audio", "audio_url", "input_audio", "video", "video_url", "file"};
 
-constexpr std::array<std::string_view, 6> kLaterKeys = {
-    "custom_id", "method", "url", "top_logprobs", "chat_template", "max_completion_tokens"};
+// Of a line of a batch file.
+constexpr std::array<std::string_view, 4> kBatchKeys = {"custom_id", "method", "url", "body"};
+
+// Of a body there, by the names that they have here.
+constexpr std::array<std::array<std::string_view, 2>, 2> kOtherNames = {
+    {{"max_completion_tokens", "max_tokens"}, {"top_logprobs", "logprobs"}}};
 
 [[noreturn]] void refuse(const std::string& why) { throw Error(why); }
 
@@ -66,13 +70,14 @@ std::string in_quotes(std::string_view text) {
 }
 
 [[noreturn]] void refuse_key(const std::string& key) {
-  if (key == "body") {
+  if (std::ranges::find(kBatchKeys, key) != kBatchKeys.end()) {
     refuse(
-        "the key \"body\" (a line of OpenAI's batch API) belongs to a later version of Sluice; "
-        "now write its messages at the top: {\"id\": \"a\", \"messages\": [...]}");
+        "the key \"" + key +
+        "\" is of a batch file's lines, and the first line of this file is none of those; a file "
+        "holds lines of one kind");
   }
-  if (std::ranges::find(kLaterKeys, key) != kLaterKeys.end()) {
-    refuse("the key \"" + key + "\" belongs to a later version of Sluice; remove it");
+  for (const auto& [other, ours] : kOtherNames) {
+    if (key == other) refuse("unknown key " + in_quotes(key) + "; here it is " + in_quotes(ours));
   }
   std::string known;
   for (const auto name : kKnownKeys) known.append(known.empty() ? "" : ", ").append(name);
@@ -163,6 +168,17 @@ std::map<std::int32_t, double> logit_bias_from(const Json& value) {
   return bias;
 }
 
+ItemError refusal_from(const Json& value) {
+  const auto text = [&](const char* key) {
+    const auto found = value.is_object() ? value.find(key) : value.end();
+    if (found == value.end() || !found->is_string()) {
+      refuse("\"error\" is no object of texts \"code\" and \"message\"");
+    }
+    return found->get<std::string>();
+  };
+  return {.code = text("code"), .message = text("message")};
+}
+
 // Of a key that says how tokens are chosen; false: it is another.
 bool take_sampling(const std::string& key, const Json& value, SamplingChoice& sampling) {
   for (const auto& [name, of_job, choice] : kSamplingReals) {
@@ -198,93 +214,6 @@ void put_sampling(const SamplingChoice& sampling, nlohmann::ordered_json& line) 
   if (!sampling.logit_bias) return;
   line["logit_bias"] = nlohmann::ordered_json::object();
   for (const auto& [id, bias] : *sampling.logit_bias) line["logit_bias"][std::to_string(id)] = bias;
-}
-
-// A line that is one JSON object.
-class Line {
- public:
-  // Valid UTF-8, no key twice (JSON would let the last one win in silence), no NUL in any text.
-  explicit Line(std::string_view text);
-
-  const Json& json() const { return json_; }
-  bool has(std::string_view key) const {
-    return places_.contains(key) && !json_.find(key)->is_null();
-  }
-  // The value as it was written: its numbers, and the order of its keys. Requires: has(key).
-  std::string_view as_written(std::string_view key) const;
-
- private:
-  std::string_view text_;
-  Json json_;
-  std::map<std::string, std::size_t, std::less<>> places_;  // of its keys, in its order
-};
-
-Line::Line(std::string_view text) : text_(text) {
-  if (const auto at = io::first_invalid_utf8(text)) {
-    refuse("not UTF-8 at byte " + std::to_string(*at) + " of the line");
-  }
-  if (const auto at = text.find('\0'); at != std::string_view::npos) {
-    refuse("a NUL byte at byte " + std::to_string(at) + " of the line");
-  }
-  std::string key;
-  const auto check = [&](int depth, Json::parse_event_t event, const Json& parsed) {
-    if (depth > kPromptDepthMax) {
-      refuse("JSON nested too deeply (more than " + std::to_string(kPromptDepthMax) + ")");
-    }
-    const bool is_text = event == Json::parse_event_t::key || parsed.is_string();
-    if (!is_text) return true;
-    const auto& read = parsed.get_ref<const std::string&>();
-    if (event == Json::parse_event_t::key && depth == 1) {
-      key = read;
-      if (!places_.emplace(key, places_.size()).second) {
-        refuse("the key " + in_quotes(key) + " stands twice");
-      }
-    }
-    if (read.find('\0') != std::string::npos) refuse(in_quotes(key) + " holds a NUL character");
-    return true;
-  };
-  try {
-    json_ = Json::parse(text, check);
-  } catch (const Json::exception& error) {
-    refuse("no valid JSON: " + io::describe_json_error(error));
-  }
-  if (!json_.is_object()) {
-    refuse("not a JSON object: each line is one, like {\"id\": \"a\", \"prompt\": \"...\"}");
-  }
-}
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view blank = " \t\r\n";
-  text.remove_prefix(std::min(text.find_first_not_of(blank), text.size()));
-  return text.substr(0, text.find_last_not_of(blank) + 1);
-}
-
-std::string_view Line::as_written(std::string_view key) const {
-  const std::size_t wanted = places_.find(key)->second;
-  int depth = 0;
-  std::size_t place = 0, begin = 0;
-  for (std::size_t at = 0; at < text_.size(); ++at) {
-    switch (text_[at]) {
-      case '"':
-        while (text_[++at] != '"') at += text_[at] == '\\' ? 1 : 0;
-        break;
-      case '{':
-      case '[':
-        ++depth;
-        break;
-      case ':':
-        if (depth == 1) begin = at + 1;
-        break;
-      case ',':
-        if (depth == 1 && place++ == wanted) return trimmed(text_.substr(begin, at - begin));
-        break;
-      case '}':
-      case ']':
-        if (--depth == 0) return trimmed(text_.substr(begin, at - begin));
-        break;
-    }
-  }
-  return {};  // not of valid JSON
 }
 
 // Null and a text are content too, as a list of parts is.
@@ -336,7 +265,7 @@ void check_variables(const Json& variables) {
 }
 
 // Requires: each part has been checked.
-std::optional<Chat> chat_in(const Line& line) {
+std::optional<Chat> chat_in(const io::JsonObject& line) {
   const auto part = [&](const char* key) {
     return line.has(key) ? std::string(line.as_written(key)) : std::string();
   };
@@ -352,7 +281,7 @@ std::optional<Chat> chat_in(const Line& line) {
   return std::nullopt;
 }
 
-void check_one_way(const Line& line) {
+void check_one_way(const io::JsonObject& line) {
   const int ways = line.has("prompt") + line.has("text") + line.has("context") +
                    line.has("messages") + line.has("token_ids");
   if (ways == 1) return;
@@ -362,7 +291,7 @@ void check_one_way(const Line& line) {
 }
 
 // What of a text is scored is said in one way.
-void check_continuation(const Line& line) {
+void check_continuation(const io::JsonObject& line) {
   const bool context = line.has("context");
   if (!line.has("continuation")) {
     if (context) refuse("a \"context\" needs a \"continuation\", which is what is scored");
@@ -376,12 +305,24 @@ void check_continuation(const Line& line) {
   }
 }
 
+std::string dumped(const nlohmann::ordered_json& line, const std::string& id) {
+  try {
+    return line.dump();
+  } catch (const nlohmann::json::exception&) {
+    throw Error("prompt " + in_quotes(id) + " is not UTF-8");
+  }
+}
+
 }  // namespace
 
 Prompt parse_prompt(std::string_view text) {
-  const Line line(text);
+  const io::JsonObject line(text);
+  if (!line.is_object()) {
+    refuse("not a JSON object: each line is one, like {\"id\": \"a\", \"prompt\": \"...\"}");
+  }
+  const Json json = Json::parse(text);
   Prompt prompt;
-  for (const auto& [key, value] : line.json().items()) {
+  for (const auto& [key, value] : json.items()) {
     // As if it were not there: libraries write a null for each empty column of a table.
     if (value.is_null() && std::ranges::find(kKnownKeys, key) != kKnownKeys.end()) continue;
     if (key == "id") {
@@ -413,10 +354,13 @@ Prompt parse_prompt(std::string_view text) {
       prompt.n = static_cast<int>(integer_from(value, "n", 1, kSamplesMax));
     } else if (key == "sample") {
       prompt.sample = static_cast<int>(integer_from(value, "sample", 0, kSamplesMax - 1));
+    } else if (key == "error") {
+      prompt.refusal = refusal_from(value);
     } else if (!take_sampling(key, value, prompt.sampling)) {
       refuse_key(key);
     }
   }
+  if (prompt.refusal) return prompt;
   check_one_way(line);
   prompt.chat = chat_in(line);
   check_continuation(line);
@@ -431,6 +375,10 @@ Prompt parse_prompt(std::string_view text) {
 std::string to_line(const Prompt& prompt) {
   nlohmann::ordered_json line;
   line["id"] = prompt.id;
+  if (prompt.refusal) {
+    line["error"] = {{"code", prompt.refusal->code}, {"message", prompt.refusal->message}};
+    return dumped(line, prompt.id);
+  }
   if (prompt.token_ids) {
     line["token_ids"] = *prompt.token_ids;
   } else if (!prompt.chat) {
@@ -445,12 +393,7 @@ std::string to_line(const Prompt& prompt) {
   put_sampling(prompt.sampling, line);
   if (prompt.n) line["n"] = *prompt.n;
   if (prompt.sample > 0) line["sample"] = prompt.sample;
-  std::string text;
-  try {
-    text = line.dump();
-  } catch (const nlohmann::json::exception&) {
-    throw Error("prompt " + in_quotes(prompt.id) + " is not UTF-8");
-  }
+  std::string text = dumped(line, prompt.id);
   if (!prompt.chat) return text;
   text.pop_back();
   const auto add = [&](const char* key, const std::string& json) {

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <deque>
 #include <functional>
+#include <utility>
 
+#include "jobs/batch_line.h"
 #include "jobs/error.h"
 #include "jobs/io/fd.h"
 #include "jobs/io/json.h"
@@ -38,45 +40,107 @@ Prompt parse_text_line(std::string_view line) {
   return prompt;
 }
 
-// What goes with the other task.
-void check_task(const Prompt& prompt, const NormaliseOptions& options) {
-  const bool given = prompt.continuation || prompt.context_tokens;
-  if (!options.score) {
-    if (!given) return;
-    throw Error(
-        "\"continuation\", \"context\" and \"context_tokens\" say what is scored: submit the "
-        "file with --task score, or leave them out");
-  }
-  Prompt plain;
-  plain.sampling.logprobs = prompt.sampling.logprobs;
-  if (prompt.max_tokens || prompt.ignore_eos || prompt.n || !prompt.stop.empty() ||
-      !prompt.stop_token_ids.empty() || prompt.sampling != plain.sampling) {
-    throw Error(
-        "a text that is scored is given: leave out what says how to generate one (only "
-        "\"logprobs\" can stand beside it)");
-  }
-  if ((prompt.chat || (options.chat && !prompt.token_ids)) && !prompt.continuation) {
-    throw Error("a chat needs a \"continuation\", which is the answer to be scored");
-  }
-}
-
-// The prompt of a user's line, its id filled in.
-Prompt parse_line(std::string_view line, std::int64_t number, bool plain_text,
-                  const NormaliseOptions& options) {
-  if (number == 1 && line.starts_with(kByteOrderMark)) line.remove_prefix(kByteOrderMark.size());
-  Prompt prompt = plain_text ? parse_text_line(line) : parse_prompt(line);
-  if (prompt.id.empty()) prompt.id = std::to_string(number);
+Prompt parse_own_line(std::string_view line) {
+  Prompt prompt = parse_prompt(line);
+  if (prompt.refusal) throw Error("the key \"error\" is of answers; leave it out");
   if (prompt.sample != 0) {
     throw Error("\"sample\" is counted for you: say with \"n\" how many answers are wanted");
   }
-  check_task(prompt, options);
-  if (prompt.chat && options.raw) {
-    throw Error(
-        "\"messages\" are a chat, and raw was asked for; leave out raw, or write the text "
-        "that the model is to go on with as \"prompt\"");
-  }
   return prompt;
 }
+
+// Makes prompts of a user's lines, of the kind that the first of them shows.
+class UserLines {
+ public:
+  explicit UserLines(const NormaliseOptions& options)
+      : options_(options),
+        plain_text_(input_name(options.input).ends_with(".txt")),
+        model_(options.served_model_name) {}
+
+  bool plain_text() const { return plain_text_; }
+  bool batch() const { return batch_.value_or(false); }
+  const std::string& model() const { return model_; }  // that requests name
+
+  // Its id filled in. What is wrong with the line is its refusal.
+  Prompt parse(const io::Line& line, std::int64_t number) {
+    Prompt prompt;
+    try {
+      if (line.too_long) {
+        throw Error("longer than " + std::to_string(kInputLineBytesMax >> 20) + " MiB");
+      }
+      prompt = parse_text(line.text, number == 1);
+    } catch (const Error& error) {
+      prompt.refusal = {.code = std::string(kInvalidRequest), .message = error.what()};
+    }
+    if (prompt.id.empty()) prompt.id = std::to_string(number);
+    return prompt;
+  }
+
+ private:
+  Prompt parse_text(std::string_view text, bool is_first) {
+    if (is_first && text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+    if (!batch_) batch_ = !plain_text_ && is_batch_line(text);
+    if (*batch_) return answerable(parse_batch_line(text));
+    Prompt prompt = plain_text_ ? parse_text_line(text) : parse_own_line(text);
+    if (const auto problem = problem_of_kind(prompt); !problem.empty()) throw Error(problem);
+    return prompt;
+  }
+
+  // What the job as a whole has against a request.
+  Prompt answerable(BatchRequest request) {
+    Prompt& prompt = request.prompt;
+    if (prompt.refusal) return std::move(prompt);
+    const auto refuse = [&](std::string_view code, const std::string& why) {
+      prompt.refusal = {.code = std::string(code), .message = why};
+    };
+    if (!request.model.empty() && !model_.empty() && request.model != model_) {
+      refuse(kModelNotFound,
+             "\"model\" is \"" + request.model + "\"; this job answers for \"" + model_ + "\"");
+    } else if (const auto problem = problem_of_kind(prompt); !problem.empty()) {
+      refuse(kInvalidRequest, problem);
+    } else if (model_.empty()) {
+      model_ = request.model;
+    }
+    return std::move(prompt);
+  }
+
+  std::string problem_of_kind(const Prompt& prompt) const {
+    if (prompt.chat && options_.raw) {
+      return "\"messages\" are a chat, and raw was asked for; leave out raw, or write the text "
+             "that the model is to go on with as \"prompt\"";
+    }
+    if (batch() && options_.chat && !prompt.chat) {
+      return "\"url\" is \"/v1/completions\", and chat was asked for; leave out chat";
+    }
+    return options_.score ? problem_of_score(prompt) : problem_of_generate(prompt);
+  }
+
+  static std::string problem_of_generate(const Prompt& prompt) {
+    if (!prompt.continuation && !prompt.context_tokens) return {};
+    return "\"continuation\", \"context\" and \"context_tokens\" say what is scored: submit the "
+           "file with --task score, or leave them out";
+  }
+
+  std::string problem_of_score(const Prompt& prompt) const {
+    if (batch()) return "requests ask for answers, and task score gives none; leave out the task";
+    SamplingChoice plain;
+    plain.logprobs = prompt.sampling.logprobs;
+    if (prompt.max_tokens || prompt.ignore_eos || prompt.n || !prompt.stop.empty() ||
+        !prompt.stop_token_ids.empty() || prompt.sampling != plain) {
+      return "a text that is scored is given: leave out what says how to generate one (only "
+             "\"logprobs\" can stand beside it)";
+    }
+    if ((prompt.chat || (options_.chat && !prompt.token_ids)) && !prompt.continuation) {
+      return "a chat needs a \"continuation\", which is the answer to be scored";
+    }
+    return {};
+  }
+
+  const NormaliseOptions& options_;
+  const bool plain_text_;
+  std::optional<bool> batch_;  // unknown before the first line
+  std::string model_;
+};
 
 void add_problem(PromptSummary& summary, std::int64_t line, const std::string& what) {
   ++summary.problem_count;
@@ -170,11 +234,11 @@ std::string input_name(const std::filesystem::path& input) {
 }
 
 PromptSummary normalise_prompts(const NormaliseOptions& options) {
-  const bool plain_text = input_name(options.input).ends_with(".txt");
   io::LineReader reader(options.input, kInputLineBytesMax);
   LineWriter writer(options.output);
   IdIndex ids(options.output.empty() ? std::filesystem::temp_directory_path()
                                      : options.output.parent_path());
+  UserLines lines(options);
   PromptSummary summary;
 
   std::int64_t number = 0, next_progress = kProgressEveryBytes;
@@ -184,33 +248,29 @@ PromptSummary normalise_prompts(const NormaliseOptions& options) {
       options.progress(reader.input().file_bytes_read(), options.progress_context);
       next_progress = line->end + kProgressEveryBytes;
     }
-    if (line->too_long) {
-      add_problem(summary, number,
-                  "longer than " + std::to_string(kInputLineBytesMax >> 20) + " MiB");
-      continue;
-    }
-    if (is_blank(line->text)) {
+    if (!line->too_long && is_blank(line->text)) {
       ++summary.blank_lines;
       continue;
     }
-    Prompt prompt;
-    try {
-      prompt = parse_line(line->text, number, plain_text, options);
-    } catch (const Error& error) {
-      add_problem(summary, number, error.what());
-      continue;
+    ++summary.lines;
+    Prompt prompt = lines.parse(*line, number);
+    if (prompt.refusal) {
+      add_problem(summary, number, prompt.refusal->message);
+      if (!lines.batch()) continue;
+      ++summary.refused;
     }
-    const int samples = prompt.n.value_or(options.default_n);
+    const int samples = prompt.refusal ? 1 : prompt.n.value_or(options.default_n);
     prompt.n.reset();
     for (int sample = 0; sample < samples; ++sample) {
       writer.write(prompt);
       ++prompt.sample;
     }
-    if (!plain_text) ids.add(prompt.id, number);  // line numbers differ anyway
-    if (plain_text && summary.prompts == 0) {
+    if (!lines.plain_text()) ids.add(prompt.id, number);  // line numbers differ anyway
+    if (lines.plain_text() && summary.prompts == 0) {
       summary.looks_like_jsonl = io::is_json_object(line->text);
     }
     summary.prompts += samples;
+    if (prompt.refusal) continue;
     if (prompt.chat || (options.chat && !prompt.token_ids)) summary.chats += samples;
     summary.output_tokens_max +=
         std::int64_t{samples} * prompt.max_tokens.value_or(options.default_max_tokens);
@@ -231,6 +291,8 @@ PromptSummary normalise_prompts(const NormaliseOptions& options) {
     add_problem(summary, 0, "no prompts: the file is empty or holds only blank lines");
   }
   writer.close();
+  summary.batch = lines.batch();
+  summary.model = lines.batch() ? lines.model() : "";
   return summary;
 }
 

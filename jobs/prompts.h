@@ -1,6 +1,6 @@
-// Prompts as users bring them (.txt, JSONL, packed or not) and as the worker reads them
-// (prompts.jsonl, one line a prompt, index = line). Both ways stream: nothing here grows with the
-// input except 24 bytes a prompt for finding repeated ids.
+// Prompts as users bring them (.txt, JSONL, batch files, packed or not) and as the worker reads
+// them (prompts.jsonl, one line a prompt, index = line). Both ways stream: nothing here grows with
+// the input except 24 bytes a prompt for finding repeated ids.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "jobs/item_error.h"
 #include "jobs/sampling.h"
 
 namespace sluice::jobs {
@@ -44,11 +45,14 @@ struct Prompt {
   SamplingChoice sampling;
   std::optional<int> n;  // answers wanted, of a user's line; in prompts.jsonl each has a line
   int sample = 0;        // which of them this is
+  // In prompts.jsonl, of a batch file's bad line: its answer, whatever the rest says.
+  std::optional<ItemError> refusal;
 };
 
 std::string to_line(const Prompt& prompt);  // no newline
 // A line of a user's JSONL or of prompts.jsonl, which is the same with every id filled in (here it
-// stays empty when the line has none; `index` is the caller's). Throws jobs::Error.
+// stays empty when the line has none; `index` is the caller's), but for its refusal. Throws
+// jobs::Error.
 Prompt parse_prompt(std::string_view line);
 
 // Empty, or why these cannot end answers.
@@ -59,9 +63,11 @@ struct LineProblem {
   std::string what;       // what is wrong and the fix
 };
 
-// Lines with a bad form are left out of the output; one with an id that an earlier line has is in
-// it, as it is found only at the end: such an input is not to be used.
+// Lines with a bad form are left out of the output, and the input is not to be used without being
+// asked for; those of a batch file stand in it with their refusal. One with an id that an earlier
+// line has is in it, as it is found only at the end: such an input is not to be used at all.
 struct PromptSummary {
+  std::int64_t lines = 0;              // those that are not blank
   std::int64_t prompts = 0;            // answers to be given: of some lines more than one
   std::int64_t chats = 0;              // of them: a chat template will make text of them
   std::int64_t blank_lines = 0;        // skipped
@@ -69,22 +75,28 @@ struct PromptSummary {
   std::int64_t output_tokens_max = 0;  // sum of each prompt's max_tokens
   std::int64_t problem_count = 0;
   std::int64_t repeated_ids = 0;  // of those
+  std::int64_t refused = 0;       // of those: in the output, as answers to come
   LineProblem first_repeat;
   std::vector<LineProblem> problems;  // the first kProblemsShown of them, in line order
 
+  bool batch = false;  // a batch file
+  std::string model;   // that its requests name, if they do
+
   static constexpr int kProblemsShown = 20;
+
+  bool is_usable() const { return problem_count == refused && refused < lines; }
 };
 
 // The input's file name without .gz or .zst; "-", which is standard input, is "stdin".
 std::string input_name(const std::filesystem::path& input);
 
 // Reads `input` (.txt: a prompt a line; else JSONL with `prompt`, `messages` or `token_ids`, or
-// what is to be scored; both also packed, .gz or .zst), checks every line (JSON, UTF-8, types,
-// unknown or not yet supported keys, repeated ids) and writes the good ones, durably, to `output`
-// (empty path: only checks). A problem that is not one line's has line 0. Throws jobs::Error when a
-// file cannot be read, unpacked or written; problems of lines are in the summary.
-// `default_max_tokens` only feeds output_tokens_max. `progress(bytes_read)`, of the file as it is,
-// is called now and then.
+// what is to be scored, or a batch file, as its first line says; all also packed, .gz or .zst),
+// checks every line (JSON, UTF-8, types, unknown keys, repeated ids) and writes them, durably, to
+// `output` (empty path: only checks). A problem that is not one line's has line 0. Throws
+// jobs::Error when a file cannot be read, unpacked or written; problems of lines are in the
+// summary. `default_max_tokens` only feeds output_tokens_max. `progress(bytes_read)`, of the file
+// as it is, is called now and then.
 struct NormaliseOptions {
   std::filesystem::path input;
   std::filesystem::path output = {};
@@ -93,6 +105,8 @@ struct NormaliseOptions {
   bool chat = false;   // each `prompt` is a user's turn of a chat
   bool raw = false;    // no line may be a chat
   bool score = false;  // each line is a text to be scored
+  std::string served_model_name =
+      {};  // that requests may name; empty: what the first good one does
   void (*progress)(std::int64_t bytes_read, void* context) = nullptr;
   void* progress_context = nullptr;
 };

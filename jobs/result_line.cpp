@@ -76,8 +76,10 @@ double number(const Json& object, const char* key) {
 
 LogProb log_prob(const Json& json) {
   if (!json.is_object()) refuse("\"logprobs\" holds something that is no object");
-  return {.id = static_cast<std::int32_t>(integer(json, "id", kTokenIdMax)),
-          .logprob = number(json, "logprob")};
+  LogProb log_prob{.id = static_cast<std::int32_t>(integer(json, "id", kTokenIdMax)),
+                   .logprob = number(json, "logprob")};
+  if (json.contains("token")) log_prob.token = text(json, "token");
+  return log_prob;
 }
 
 std::vector<TokenLogProbs> log_probs(const Json& list) {
@@ -104,7 +106,7 @@ std::optional<Score> score(const Json& json) {
 }
 
 OrderedJson as_json(const LogProb& log_prob) {
-  return {{"id", log_prob.id}, {"logprob", log_prob.logprob}};
+  return {{"id", log_prob.id}, {"token", log_prob.token}, {"logprob", log_prob.logprob}};
 }
 
 OrderedJson as_json(const std::vector<TokenLogProbs>& tokens) {
@@ -140,7 +142,8 @@ std::optional<FinishReason> parse_finish_reason(std::string_view word) {
 }
 
 std::string to_json(const std::vector<TokenLogProbs>& tokens) {
-  return tokens.empty() ? "" : as_json(tokens).dump();
+  if (tokens.empty()) return "";
+  return as_json(tokens).dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
 std::vector<TokenLogProbs> parse_log_probs(std::string_view json) {

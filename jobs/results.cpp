@@ -97,6 +97,10 @@ bool is_answer_of(std::string_view job_uid, std::int64_t prompts, const Result& 
   return result.job == job_uid && result.index >= 0 && result.index < prompts;
 }
 
+bool is_set_aside(const Result& result, int errors_before) {
+  return result.error && result.run.attempt < errors_before;
+}
+
 void DoneSet::add_line(std::string_view line) {
   const auto result = read_result(line);
   const auto prompts = static_cast<std::int64_t>(done_.size());
@@ -104,15 +108,15 @@ void DoneSet::add_line(std::string_view line) {
     ++useless_lines_;
     return;
   }
-  if (contains(result->index)) return;
+  if (is_set_aside(*result, errors_before_) || contains(result->index)) return;
   done_[static_cast<std::size_t>(result->index)] = true;
   ++count_;
   if (result->error) ++failed_;
 }
 
 DoneSet read_done(const std::filesystem::path& results_dir, const std::string& job_uid,
-                  std::int64_t prompts) {
-  DoneSet done(job_uid, prompts);
+                  std::int64_t prompts, int errors_before) {
+  DoneSet done(job_uid, prompts, errors_before);
   for (const auto& file : result_files(results_dir)) {
     // A run that was killed may have left lines that only the page cache holds.
     sync_file(file.path);

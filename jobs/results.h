@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "jobs/ids.h"
+#include "jobs/item_error.h"
 #include "jobs/metrics.h"
 
 namespace sluice::jobs {
@@ -23,11 +24,6 @@ struct Timing {                     // seconds; null in the line where not measu
   double latency_s = kNotMeasured;  // from admission to the last output token
 };
 
-struct ItemError {
-  std::string code;  // prompt_too_long, empty_prompt, bad_token_id, ...
-  std::string message;
-};
-
 enum class FinishReason { stop, length, error };
 std::string_view to_string(FinishReason reason);
 std::optional<FinishReason> parse_finish_reason(std::string_view word);
@@ -37,6 +33,7 @@ std::optional<FinishReason> parse_finish_reason(std::string_view word);
 struct LogProb {
   std::int32_t id = 0;
   double logprob = 0;
+  std::string token = {};  // the token's own text, UTF-8: of half a character, U+FFFD
   bool operator==(const LogProb&) const = default;
 };
 struct TokenLogProbs {
@@ -80,6 +77,8 @@ Result parse_result(std::string_view line);  // throws jobs::Error
 // Whether it answers one of the job's prompts. Every reader of result files counts by this, so that
 // the worker and the database agree on what is done.
 bool is_answer_of(std::string_view job_uid, std::int64_t prompts, const Result& result);
+// Whether it is an error that was set aside (set_aside.h); every reader passes over those.
+bool is_set_aside(const Result& result, int errors_before);
 
 class ResultLog {
  public:
@@ -121,8 +120,11 @@ std::vector<ResultFile> result_files(const std::filesystem::path& results_dir);
 // Which prompts of a job have a durable result: one bit a prompt.
 class DoneSet {
  public:
-  DoneSet(std::string job_uid, std::int64_t prompts)
-      : job_uid_(std::move(job_uid)), done_(static_cast<std::size_t>(prompts)) {}
+  // Errors of attempts before `errors_before` are set aside (set_aside.h).
+  DoneSet(std::string job_uid, std::int64_t prompts, int errors_before = 0)
+      : job_uid_(std::move(job_uid)),
+        errors_before_(errors_before),
+        done_(static_cast<std::size_t>(prompts)) {}
   bool contains(std::int64_t index) const { return done_[static_cast<std::size_t>(index)]; }
   // A whole line of a result file; of two answers for one prompt the first counts.
   void add_line(std::string_view line);
@@ -135,6 +137,7 @@ class DoneSet {
 
  private:
   std::string job_uid_;
+  int errors_before_;
   std::vector<bool> done_;
   std::int64_t count_ = 0, failed_ = 0, useless_lines_ = 0;
 };
@@ -142,6 +145,6 @@ class DoneSet {
 // What the runs so far have left to do. Makes durable what it counts. Throws jobs::Error when a
 // result file cannot be read.
 DoneSet read_done(const std::filesystem::path& results_dir, const std::string& job_uid,
-                  std::int64_t prompts);
+                  std::int64_t prompts, int errors_before = 0);
 
 }  // namespace sluice::jobs

@@ -59,6 +59,7 @@ static void fields(io::Record& record, JobSpec& spec) {
   record.need()("model", spec.model);
   record("model_bytes", spec.model_bytes);
   record("model_fingerprint", spec.model_fingerprint);
+  record("served_model_name", spec.served_model_name);
   record.need().object("shape", spec.shape);
   record("batch_size", spec.batch_size);
   record("max_tokens", spec.max_tokens);

@@ -55,6 +55,7 @@ struct JobSpec {
   // Of the model when the job was submitted; 0 and empty: nobody wrote them down.
   std::int64_t model_bytes = 0;
   std::string model_fingerprint;
+  std::string served_model_name;  // of a batch file: the name by which its requests know the model
   Shape shape;
   int batch_size = 8;           // sequences in a micro-batch, at most
   int max_tokens = 256;         // per prompt unless its line says otherwise

@@ -6,6 +6,7 @@
 
 #include "jobs/error.h"
 #include "jobs/files.h"
+#include "jobs/set_aside.h"
 
 namespace sluice::scheduler {
 namespace {
@@ -27,8 +28,10 @@ auto read_if_there(const fs::path& path, Parse parse, const Unreadable& unreadab
 }
 
 // Reads on from `offset` to the end of the file. False: another process recorded from there first.
-bool ingest_from(db::Store& store, jobs::JobId job, const fs::path& path, std::int64_t offset) {
-  db::Store::ResultBatch batch{.file = path.filename(), .offset = offset, .results = {}};
+bool ingest_from(db::Store& store, jobs::JobId job, const fs::path& path, std::int64_t offset,
+                 int errors_before) {
+  db::Store::ResultBatch batch{
+      .file = path.filename(), .offset = offset, .results = {}, .errors_before = errors_before};
   batch.end = batch.offset;
   bool ours = true;
   const auto add = [&] {
@@ -51,9 +54,9 @@ bool ingest_from(db::Store& store, jobs::JobId job, const fs::path& path, std::i
 }
 
 // To the end, whoever is faster on the way: a job is never judged by a part of its answers.
-void ingest_file(db::Store& store, jobs::JobId job, const fs::path& path) {
+void ingest_file(db::Store& store, jobs::JobId job, const fs::path& path, int errors_before) {
   std::int64_t offset = store.ingested_offset(job, path.filename());
-  while (!ingest_from(store, job, path, offset)) {
+  while (!ingest_from(store, job, path, offset, errors_before)) {
     const auto reached = store.ingested_offset(job, path.filename());
     if (reached <= offset) return;  // refused for another reason: there is no such job
     offset = reached;
@@ -95,8 +98,12 @@ int runs_since_asked(const std::vector<db::Event>& events, const jobs::Layout& l
 }
 
 void ingest_results(db::Store& store, jobs::JobId job, const jobs::Layout& layout) {
+  const auto known = store.job(job);
+  if (!known) return;
+  const int errors_before = jobs::SetAside(layout.set_aside()).errors_before(known->attempt);
+  if (errors_before > 0 && known->prompts_failed > 0) store.remove_errors(job, errors_before);
   for (const auto& file : jobs::result_files(layout.results_dir())) {
-    ingest_file(store, job, file.path);
+    ingest_file(store, job, file.path, errors_before);
   }
 }
 

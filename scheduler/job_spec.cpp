@@ -137,6 +137,11 @@ jobs::JobSpec make_spec(const Settings& settings) {
     throw Error(ExitStatus::usage, "the job's name " + problem + "; give another with --name");
   }
   spec.model = settings.text("model");
+  spec.served_model_name = settings.text("served-model-name");
+  if (spec.served_model_name.size() > jobs::kServedModelNameBytesMax) {
+    throw Error(ExitStatus::usage, "served-model-name is longer than " +
+                                       std::to_string(jobs::kServedModelNameBytesMax) + " bytes");
+  }
   spec.shape = make_shape(settings);
   spec.batch_size = static_cast<int>(settings.integer("batch-size"));
   spec.max_tokens = static_cast<int>(settings.integer("max-tokens"));

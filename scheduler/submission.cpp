@@ -115,7 +115,7 @@ std::string bad_lines(const std::string& input, const jobs::PromptSummary& summa
   }
   const auto hidden = count - static_cast<std::int64_t>(summary.problems.size());
   if (hidden > 0) text += "\n  ... and " + std::to_string(hidden) + " more";
-  const bool can_skip = summary.repeated_ids == 0 && summary.prompts > 0;
+  const bool can_skip = summary.repeated_ids == 0 && summary.prompts > summary.refused;
   return text + "\nfix the lines" + (can_skip ? ", or submit the others with --skip-bad" : "");
 }
 
@@ -147,6 +147,7 @@ jobs::PromptSummary read_prompts(const fs::path& input, const jobs::JobSpec& spe
                                     .chat = spec.chat,
                                     .raw = spec.raw,
                                     .score = spec.scores(),
+                                    .served_model_name = spec.served_model_name,
                                     .progress = poll,
                                     .progress_context = &interrupted});
   } catch (const Interrupted&) {
@@ -236,13 +237,18 @@ Submission check_submission(const Settings& settings, const CheckOptions& option
   if (spec.prompt_count == 0 && problems.size() == 1 && problems[0].line == 0) {
     throw usage(spec.input + ": " + problems[0].what);
   }
-  if (submission.prompts.problem_count > 0 && !options.skip_bad) {
+  if (submission.prompts.batch && submission.prompts.repeated_ids > 0) {
+    throw usage(repeated_ids(spec.input, submission.prompts));
+  }
+  const bool all_refused = submission.prompts.refused == submission.prompts.lines;
+  if (!submission.prompts.is_usable() && (!options.skip_bad || all_refused)) {
     throw usage(bad_lines(spec.input, submission.prompts));
   }
   if (submission.prompts.repeated_ids > 0)
     throw usage(repeated_ids(spec.input, submission.prompts));
   if (spec.prompt_count == 0) throw usage(spec.input + ": holds no prompts, nothing was queued");
   check_chats(submission);
+  if (submission.prompts.batch) spec.served_model_name = submission.prompts.model;
   spec.uid = jobs::new_uid();
   spec.submitted_unix_s = static_cast<std::int64_t>(jobs::unix_time_s());
   note_environment(spec, options.environment);

@@ -31,7 +31,7 @@ class NormalisedPrompts {
                                         .default_n = options.n,
                                         .chat = options.chat,
                                         .raw = options.raw});
-    if (summary_.problem_count == 0) return;
+    if (summary_.is_usable()) return;
     std::string problems;
     for (const jobs::LineProblem& problem : summary_.problems) {
       problems += "\n  line " + std::to_string(problem.line) + ": " + problem.what;

@@ -81,6 +81,7 @@ std::string render(const jobs::Chat& chat, const text::ModelChat& templates,
 std::variant<std::vector<std::int32_t>, ItemError> tokens_of(const jobs::Prompt& prompt,
                                                              const model::Model& model,
                                                              const IntakeRules& rules) {
+  if (prompt.refusal) return *prompt.refusal;
   if (prompt.token_ids) {
     if (auto error = refuse_beyond(*prompt.token_ids, model.config().vocab, "token id")) {
       return *std::move(error);

@@ -36,8 +36,9 @@ IntakeRules intake_rules(const jobs::JobSpec& spec);
 std::string render(const jobs::Chat& chat, const text::ModelChat& templates,
                    std::int64_t submitted_unix_s);
 
-// The ids that the model sees. A text begins with BOS where the model wants that; a chat has what
-// its template writes and nothing else, as transformers' apply_chat_template(tokenize=True).
+// The ids that the model sees, unless the prompt was refused before it came here. A text begins
+// with BOS where the model wants that; a chat has what its template writes and nothing else, as
+// transformers' apply_chat_template(tokenize=True).
 std::variant<std::vector<std::int32_t>, jobs::ItemError> tokens_of(const jobs::Prompt& prompt,
                                                                    const model::Model& model,
                                                                    const IntakeRules& rules);

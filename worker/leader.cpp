@@ -139,8 +139,8 @@ void Leader::answer(const batch::Finished& finished) {
   }
   for (const sampling::Drawn& drawn : sequence.scored ? sequence.scored->drawn() : sequence.drawn) {
     jobs::TokenLogProbs& token = result.logprobs.emplace_back();
-    token.chosen = {.id = drawn.id, .logprob = *drawn.logprob};
-    for (const auto& [id, logprob] : drawn.top) token.top.push_back({.id = id, .logprob = logprob});
+    token.chosen = log_prob(drawn.id, *drawn.logprob);
+    for (const auto& [id, logprob] : drawn.top) token.top.push_back(log_prob(id, logprob));
   }
   result.timing.queue_s = sequence.admitted_s - clock_.opened_s();
   if (!sequence.scored) result.timing.ttft_s = sequence.first_token_s - sequence.admitted_s;
@@ -155,6 +155,10 @@ void Leader::answer(const batch::Finished& finished) {
   report_.output_tokens += sequence.output_tokens();
   report_.timings.push_back(result.timing);
   ports_.answer(result);
+}
+
+jobs::LogProb Leader::log_prob(std::int32_t id, double logprob) const {
+  return {.id = id, .logprob = logprob, .token = model_.tokenizer().piece(id)};
 }
 
 // A token that ends the answer has no text, and a string that does, and what follows it, neither.

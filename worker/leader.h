@@ -54,6 +54,7 @@ class Leader {
   bool step();
   void deliver(const pipeline::Tokens& tokens);
   void answer(const batch::Finished& finished);
+  jobs::LogProb log_prob(std::int32_t id, double logprob) const;
   std::string text_of(const batch::Sequence& sequence, jobs::FinishReason reason) const;
   void refuse(const RefusedPrompt& refused);
   void wait_for_sequences();

@@ -12,6 +12,7 @@
 #include "jobs/metrics.h"
 #include "jobs/prompts.h"
 #include "jobs/results.h"
+#include "jobs/set_aside.h"
 #include "jobs/spec.h"
 #include "kernels/cpu.h"
 #include "worker/calibrate.h"
@@ -78,14 +79,18 @@ struct Job {
   }
 };
 
+jobs::DoneSet done_before(const jobs::Layout& layout, const jobs::JobSpec& spec, jobs::RunId run) {
+  return jobs::read_done(layout.results_dir(), spec.uid, spec.prompt_count,
+                         jobs::SetAside(layout.set_aside()).errors_before(run.attempt));
+}
+
 // What the runs so far have left to do.
 struct Remainder {
   jobs::DoneSet done;
   jobs::PromptIndex lines;
 
-  Remainder(const jobs::Layout& layout, const jobs::JobSpec& spec)
-      : done(jobs::read_done(layout.results_dir(), spec.uid, spec.prompt_count)),
-        lines(layout.prompts()) {
+  Remainder(const jobs::Layout& layout, const jobs::JobSpec& spec, jobs::RunId run)
+      : done(done_before(layout, spec, run)), lines(layout.prompts()) {
     if (lines.prompts() > spec.prompt_count) {
       throw Error(layout.prompts().string() + " has more than the " +
                   std::to_string(spec.prompt_count) +
@@ -225,7 +230,7 @@ ReplicaReport Run::lead(const Job& job, const pipeline::Plan& plan, const Cores&
   const jobs::JobSpec& spec = job.spec;
   const int replica = plan.replica(world_.rank());
   std::optional<Remainder> left;
-  if (is_rank_0()) left.emplace(layout_, spec);
+  if (is_rank_0()) left.emplace(layout_, spec, options_.run);
   if (left && left->done.useless_lines() > 0) {
     log().warn(std::to_string(left->done.useless_lines()) +
                " result line(s) of earlier runs are damaged or another job's: their prompts are "
@@ -379,7 +384,7 @@ void Run::write_exit(const jobs::ExitRecord& exit) {
 void count_durable(const jobs::Layout& layout, jobs::ExitRecord& exit) {
   try {
     const jobs::JobSpec spec = jobs::load_spec(layout.spec());
-    const jobs::DoneSet all = jobs::read_done(layout.results_dir(), spec.uid, spec.prompt_count);
+    const jobs::DoneSet all = done_before(layout, spec, exit.run);
     exit.prompts_done = all.count();
     exit.prompts_failed = all.failed();
   } catch (const std::exception&) {

@@ -11,6 +11,7 @@
 #include "jobs/prompts.h"
 #include "jobs/results.h"
 #include "scheduler/cli/commands.h"
+#include "scheduler/cli/export_openai.h"
 #include "scheduler/cli/view.h"
 #include "scheduler/leftovers.h"
 
@@ -90,6 +91,7 @@ Format rows_format(const ExportOptions& options) {
 
 void write_results(Session& session, const db::Job& job, const ExportOptions& options,
                    std::ostream& out) {
+  if (options.format == "openai") return write_openai(session.store(), job, out);
   if (options.format == "jsonl") {
     session.store().each_result(
         job.id, [&](const jobs::Result& result) { out << jobs::to_line(result) << "\n"; });
@@ -269,16 +271,15 @@ void check_choice(const std::string& flag, const std::string& word,
 }
 
 void check_supported(const ExportOptions& options) {
-  if (options.format == "openai") {
-    throw Error(ExitStatus::usage,
-                "--format openai belongs to a later version of Sluice; this one "
-                "writes jsonl and csv");
-  }
   if (options.what == "trace") {
     throw Error(ExitStatus::usage, "--what trace belongs to a later version of Sluice");
   }
   check_choice("what", options.what, {"results", "metrics", "stages", "prompts", "events"});
-  check_choice("format", options.format, {"jsonl", "csv"});
+  check_choice("format", options.format, {"jsonl", "csv", "openai"});
+  if (options.format == "openai" && options.what != "results") {
+    throw Error(ExitStatus::usage, "--format openai is of results; --what " + options.what +
+                                       " can be had as jsonl or csv");
+  }
 }
 
 // Without --format, the file's name says it.
@@ -296,6 +297,11 @@ ExitStatus export_job(Session& session, ExportOptions options) {
   check_supported(options);
   session.catch_up(options.jobs.at(0));
   const auto job = session.job(options.jobs.at(0));
+  if (options.format == "openai" && session.store().spec(job.id).value().scores()) {
+    throw Error(ExitStatus::usage, "job " + std::to_string(job.id) +
+                                       " has scored texts, and --format openai is of answers; "
+                                       "scores can be had as jsonl or csv");
+  }
   const bool answers = options.what == "results";
   if (answers && !options.partial && !jobs::is_final(job.state)) {
     throw Error(ExitStatus::usage, "job " + std::to_string(job.id) + " is " +
@@ -328,22 +334,23 @@ ExitStatus export_job(Session& session, ExportOptions options) {
 
 void add_export(CommandLine& line) {
   auto options = std::make_shared<ExportOptions>();
-  CLI::App* app =
-      add_command(line,
-                  {.name = "export",
-                   .does = "answers, in input order; or measurements",
-                   .examples = "  sluice export 17 -o answers.jsonl\n"
-                               "  sluice export 17 --format csv\n"
-                               "  sluice export 17 --what prompts | grep '\"error\"'\n"
-                               "Exit status 4: some prompts failed or have no answer.",
-                   .formats = {}},
-                  [&session = line.session, options] { return export_job(session, *options); });
+  CLI::App* app = add_command(
+      line,
+      {.name = "export",
+       .does = "answers, in input order; or measurements",
+       .examples = "  sluice export 17 -o answers.jsonl\n"
+                   "  sluice export 17 --format csv\n"
+                   "  sluice export 17 --format openai -o out.jsonl   (a line a request)\n"
+                   "  sluice export 17 --what prompts | grep '\"error\"'\n"
+                   "Exit status 4: some prompts failed or have no answer.",
+       .formats = {}},
+      [&session = line.session, options] { return export_job(session, *options); });
   add_jobs_argument(app, options->jobs, true);
   app->get_option("JOB")->expected(1);
   app->add_option("-o,--output", options->output, "a file, written whole (default: stdout)");
   app->add_option("--what", options->what, "results, metrics, stages, prompts, events")
       ->type_name("");
-  app->add_option("--format", options->format, "jsonl, csv (default: as the file is named)")
+  app->add_option("--format", options->format, "jsonl, csv, openai (default: as the file is named)")
       ->type_name("");
   app->add_flag("--partial", options->partial, "what there is, of a job that has not ended");
 }

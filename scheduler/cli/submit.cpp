@@ -29,8 +29,8 @@ std::string summary(const Submission& submission, const std::string& head) {
                      ", up to " + with_commas(prompts.output_tokens_max) + " tokens to generate";
   if (prompts.blank_lines > 0)
     text += ", " + plural(prompts.blank_lines, "blank line") + " skipped";
-  if (prompts.problem_count > 0)
-    text += ", " + plural(prompts.problem_count, "bad line") + " left out";
+  if (const auto left_out = prompts.problem_count - prompts.refused; left_out > 0)
+    text += ", " + plural(left_out, "bad line") + " left out";
   const std::string name =
       model.name.empty() ? fs::path(spec.model).filename().string() : model.name;
   text += "\n" + indent + name + " (" + model.architecture + ", " + plural(model.layers, "layer") +
@@ -58,6 +58,14 @@ CheckOptions check_options(const SubmitOptions& options) {
 }
 
 // Checks all there is to check before anything is queued.
+std::string answered_with_errors(const jobs::PromptSummary& prompts) {
+  const jobs::LineProblem& first = prompts.problems.front();
+  return with_commas(prompts.refused) + " of " + plural(prompts.lines, "line") +
+         (prompts.refused == 1 ? " is bad and will be answered with an error; "
+                               : " are bad and will be answered with errors; the first: ") +
+         "line " + std::to_string(first.line) + ": " + first.what;
+}
+
 Submission check(Session& session, const CheckOptions& options) {
   auto submission = check_submission(session.settings(), options);
   auto& executor = session.executor(submission.spec.executor);
@@ -66,6 +74,9 @@ Submission check(Session& session, const CheckOptions& options) {
     session.warn(submission.spec.input +
                  " looks like JSONL, but its name ends in .txt: each line is "
                  "taken as a prompt, braces and all; name it .jsonl if that is not meant");
+  }
+  if (submission.prompts.refused > 0) {
+    session.warn(submission.spec.input + ": " + answered_with_errors(submission.prompts));
   }
   if (!submission.spec.chat_template.empty() && submission.prompts.chats == 0) {
     session.warn("--chat-template is not used: " + submission.spec.input +
@@ -220,14 +231,16 @@ void add_submit(CommandLine& line) {
       line,
       {.name = "submit",
        .does = "check prompts and model, queue a job and submit it",
-       .examples = "  sluice submit prompts.jsonl --model model.gguf --nodes 2 --batch-size 4\n"
-                   "  sluice submit prompts.txt --model model.gguf -N 2 -p gpu -t 0:30:00 --wait\n"
-                   "  sluice submit chats.jsonl.gz --model model.gguf   (lines with messages)\n"
-                   "  zcat questions.gz | sluice submit - --model model.gguf --chat\n"
-                   "  sluice submit job.toml --dry-run\n"
-                   "Every setting is also a key of job.toml and, as SLUICE_BATCH_SIZE, of the\n"
-                   "environment (--dry-run, --wait and --skip-bad are none); `sluice config`\n"
-                   "shows each value and where it came from.",
+       .examples =
+           "  sluice submit prompts.jsonl --model model.gguf --nodes 2 --batch-size 4\n"
+           "  sluice submit prompts.txt --model model.gguf -N 2 -p gpu -t 0:30:00 --wait\n"
+           "  sluice submit chats.jsonl.gz --model model.gguf   (lines with messages)\n"
+           "  sluice submit requests.jsonl --model model.gguf   (a batch file: custom_id, body)\n"
+           "  zcat questions.gz | sluice submit - --model model.gguf --chat\n"
+           "  sluice submit job.toml --dry-run\n"
+           "Every setting is also a key of job.toml and, as SLUICE_BATCH_SIZE, of the\n"
+           "environment (--dry-run, --wait and --skip-bad are none); `sluice config`\n"
+           "shows each value and where it came from.",
        .formats = {"table", "json"},
        .groups = {Group::job, Group::sampling, Group::spread, Group::cluster, Group::site}},
       [&session = line.session, options] { return submit(session, *options); });

@@ -40,11 +40,14 @@ Result failure(std::int64_t index, jobs::RunId run) {
 class ResultsTest : public testing::Test {
  protected:
   // The next batch of a file, as if each result had ten bytes.
-  bool add(const std::string& file, std::vector<Result> results) {
+  bool add(const std::string& file, std::vector<Result> results, int errors_before = 0) {
     const auto offset = store_.ingested_offset(id_, file);
     const auto end = offset + 10 * static_cast<std::int64_t>(results.size());
-    return store_.add_results(
-        id_, {.file = file, .offset = offset, .end = end, .results = std::move(results)});
+    return store_.add_results(id_, {.file = file,
+                                    .offset = offset,
+                                    .end = end,
+                                    .results = std::move(results),
+                                    .errors_before = errors_before});
   }
   std::vector<Result> all() const {
     std::vector<Result> results;
@@ -155,6 +158,30 @@ TEST_F(ResultsTest, ScoresAreKeptAndSummed) {
   second.score->logprob_sum = -7;
   EXPECT_TRUE(add("1.1-0.jsonl", {second}));
   EXPECT_EQ(reasons(EventKind::result_conflict).size(), 1u);
+}
+
+TEST_F(ResultsTest, ErrorsThatWereSetAsideMakeRoomForTheNextAttempts) {
+  EXPECT_TRUE(add("1.0-0.jsonl", {answer(1, {1, 0}), failure(2, {1, 0}), failure(3, {1, 0})}));
+  const auto other = tests::add_job(store_, 10, "0badcaff");
+  auto of_another_job = failure(2, {1, 0});
+  of_another_job.job = "0badcaff";
+  EXPECT_TRUE(store_.add_results(
+      other, {.file = "1.0-0.jsonl", .offset = 0, .end = 10, .results = {of_another_job}}));
+  store_.remove_errors(id_, 1);
+  EXPECT_EQ(store_.job(id_)->prompts_failed, 2) << "they are of attempt 1 itself";
+  for (int i = 0; i < 2; ++i) store_.remove_errors(id_, 2);
+  EXPECT_EQ(store_.job(id_)->prompts_failed, 0);
+  EXPECT_EQ(store_.job(id_)->prompts_ok, 1);
+  EXPECT_EQ(store_.job(other)->prompts_failed, 1) << "of another job";
+  EXPECT_TRUE(add("2.0-0.jsonl", {answer(2, {2, 0}), failure(3, {2, 0})}, 2));
+  store_.forget_ingested(id_);
+  EXPECT_TRUE(add("1.0-0.jsonl", {answer(1, {1, 0}), failure(2, {1, 0}), failure(3, {1, 0})}, 2));
+  ASSERT_EQ(all().size(), 3u);
+  EXPECT_FALSE(all()[1].error);
+  EXPECT_EQ(all()[2].run.attempt, 2);
+  EXPECT_EQ(store_.job(id_)->prompts_ok, 2);
+  EXPECT_EQ(store_.job(id_)->prompts_failed, 1);
+  EXPECT_TRUE(reasons(EventKind::result_conflict).empty());
 }
 
 TEST_F(ResultsTest, ReadingAnewTellsNothingTwice) {

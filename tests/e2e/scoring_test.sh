@@ -46,6 +46,7 @@ for w, h in zip(want, have):
         assert [each["logprob"] for each in h["logprobs"]] == w["logprobs"], w["id"]
         assert all(len(each["top_logprobs"]) == 2 for each in h["logprobs"])
 assert sum(h["logprobs"] is not None for h in have) == 20
+assert any(each["token"] for h in have for each in h["logprobs"] or [])
 PYTHON
 }
 
@@ -72,6 +73,9 @@ answer windows "${windows[@]}"
 answer windows_on_two "${windows[@]}" --nodes 2
 same windows windows_on_two
 if answers same alone windows >difference 2>&1; then fail "windows change nothing"; fi
+
+sluice export "$job" --format openai 2>refusal && fail "scores were exported as answers"
+grep -q 'scored texts' refusal || fail "no word of why: $(cat refusal)"
 
 refused '--max-tokens' texts.jsonl --task score --max-tokens 3
 refused 'score-overlap' texts.jsonl --task score --max-seq-len 40 --score-overlap 40

@@ -2,6 +2,7 @@
 // exit statuses, no model. Answers every prompt that has no durable result with one token.
 //   FAKE_STOP_AFTER=N  attempt 1 stops early, as after a warning signal, with N answers
 //   FAKE_DIE_AFTER=N   attempt 1 is killed with N answers, without an exit record
+//   FAKE_FAIL_BELOW=N  attempt 1 answers prompts of an index below N with an error
 //   FAKE_HOLD=FILE     waits after the first answer until FILE exists
 #include <fcntl.h>
 #include <signal.h>
@@ -19,6 +20,7 @@
 #include "jobs/metrics.h"
 #include "jobs/prompts.h"
 #include "jobs/results.h"
+#include "jobs/set_aside.h"
 #include "jobs/spec.h"
 
 namespace {
@@ -77,7 +79,8 @@ int run(std::map<std::string, std::string> options) {
                                                      .started_unix_s = jobs::unix_time_s(),
                                                      .hosts = {"here"},
                                                      .partition_text = "0-3 + head"}));
-  const auto done = jobs::read_done(layout.results_dir(), spec.uid, spec.prompt_count);
+  const auto done = jobs::read_done(layout.results_dir(), spec.uid, spec.prompt_count,
+                                    jobs::SetAside(layout.set_aside()).errors_before(run.attempt));
   jobs::ResultLog results(layout.results(run, 0), jobs::ResultLog::Sync::none);
   jobs::ExitRecord exit;
   exit.run = run;
@@ -86,8 +89,9 @@ int run(std::map<std::string, std::string> options) {
   const bool first = run.attempt == 1;
   const long stop_after = first ? number_from("FAKE_STOP_AFTER", -1) : -1;
   const long die_after = first ? number_from("FAKE_DIE_AFTER", -1) : -1;
+  const long fail_below = first ? number_from("FAKE_FAIL_BELOW", 0) : 0;
   const char* hold = std::getenv("FAKE_HOLD");
-  long answered = 0;
+  long answered = 0, failed = 0;
   jobs::PromptReader prompts(layout.prompts());
   for (auto prompt = prompts.next(); prompt; prompt = prompts.next()) {
     if (done.contains(prompt->index)) continue;
@@ -98,9 +102,17 @@ int run(std::map<std::string, std::string> options) {
     jobs::Result result;
     result.id = prompt->id;
     result.index = prompt->index;
-    result.text = "!";
-    result.token_ids = {7};
-    result.prompt_tokens = 3;
+    result.sample = prompt->sample;
+    result.error = prompt->refusal;
+    if (prompt->index < fail_below) result.error = {.code = "unlucky", .message = "once"};
+    if (result.error) {
+      result.finish_reason = jobs::FinishReason::error;
+      ++failed;
+    } else {
+      result.text = "!";
+      result.token_ids = {7};
+      result.prompt_tokens = 3;
+    }
     result.run = run;
     result.job = spec.uid;
     results.commit({jobs::to_line(result)});
@@ -122,6 +134,7 @@ int run(std::map<std::string, std::string> options) {
     exit.message = "asked to stop";
   }
   exit.prompts_done = done.count() + answered;
+  exit.prompts_failed = done.failed() + failed;
   exit.ended_unix_s = jobs::unix_time_s();
   jobs::write_file_whole(layout.exit(run), jobs::to_json(exit));
   return exit.exit_code;

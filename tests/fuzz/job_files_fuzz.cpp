@@ -1,9 +1,11 @@
-// Oracle: what is written reads back as the same. The input is every small file that the scheduler
-// finds in a job directory beside those of jobs/.
+// Oracle: what is written reads back as the same. The input is every small file of a job directory
+// that is no JSON of jobs/.
 #include <cmath>
 #include <filesystem>
 #include <string>
 
+#include "jobs/error.h"
+#include "jobs/set_aside.h"
 #include "scheduler/cancel_request.h"
 #include "scheduler/claim.h"
 #include "scheduler/error.h"
@@ -28,7 +30,8 @@ struct JobDirectory {
 
   JobDirectory() {
     std::filesystem::create_directories(layout.claims_dir());
-    for (const auto& path : {layout.local(1), layout.claim(1, kToken), layout.cancel_request()}) {
+    for (const auto& path :
+         {layout.local(1), layout.claim(1, kToken), layout.cancel_request(), layout.set_aside()}) {
       std::filesystem::create_symlink(memory.path(), path);
     }
   }
@@ -41,6 +44,9 @@ void check(const jobs::Layout& layout, std::size_t size) {
     const std::string written = to_json(*record);
     require(to_json(scheduler::parse_local_record(written)) == written, "a record reads back");
   }
+  const auto set_aside = tests::parse_or_refuse<jobs::Error>(
+      kMemory, size, [&] { return jobs::SetAside(layout.set_aside()); });
+  require(!set_aside || set_aside->errors_before(7) <= 7, "an attempt to come sets nothing aside");
   const tests::MemoryWatch watch(kMemory, size);
   const auto claim = scheduler::read_claim(layout, 1, kToken);
   require(!claim || (!claim->cluster_id.empty() && claim->restart >= 0), "a claim is somebody's");

@@ -3,8 +3,10 @@
 #include <filesystem>
 #include <string>
 
+#include "jobs/batch_line.h"
 #include "jobs/error.h"
 #include "jobs/files.h"
+#include "jobs/limits.h"
 #include "jobs/prompts.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/jobs/temp_dir.h"
@@ -31,6 +33,21 @@ void check_line(std::string_view line) {
   require(jobs::to_line(jobs::parse_prompt(written)) == written, "a written prompt reads back");
 }
 
+// A body is looked into once more, and a line of our own made of it.
+constexpr tests::MemoryBound kRequestMemory{.per_byte = 128};
+
+void check_request(std::string_view line) {
+  auto request = tests::parse_or_refuse<jobs::Error>(kRequestMemory, line.size(),
+                                                     [&] { return jobs::parse_batch_line(line); });
+  require(request.has_value(), "what is wrong with a request is its refusal");
+  require(request->model.size() <= jobs::kServedModelNameBytesMax, "a model's name is short");
+  jobs::Prompt& prompt = request->prompt;
+  require(!prompt.refusal || !prompt.refusal->message.empty(), "a refusal says why");
+  if (prompt.id.empty()) prompt.id = "1";
+  const std::string written = jobs::to_line(prompt);
+  require(jobs::to_line(jobs::parse_prompt(written)) == written, "a request reads back");
+}
+
 // Files in memory: the input under several names, since the name says what it is.
 struct Files {
   tests::MemoryFile memory;
@@ -46,14 +63,20 @@ struct Files {
   }
 };
 
-std::int64_t prompts_in(const std::filesystem::path& path) {
+struct Counts {
+  std::int64_t prompts = 0, refused = 0, samples = 0;  // of these: those but the first
+};
+Counts counts_of(const std::filesystem::path& path) {
   jobs::PromptReader reader(path);
-  std::int64_t prompts = 0;
+  Counts counts;
   while (const auto prompt = reader.next()) {
-    require(prompt->index == prompts && !prompt->id.empty(), "prompts are numbered and named");
-    ++prompts;
+    require(prompt->index == counts.prompts && !prompt->id.empty(),
+            "prompts are numbered and named");
+    ++counts.prompts;
+    if (prompt->refusal) ++counts.refused;
+    if (prompt->sample > 0) ++counts.samples;
   }
-  return prompts;
+  return counts;
 }
 
 void check_file(const Files& files, const std::filesystem::path& input, std::size_t size) {
@@ -63,11 +86,14 @@ void check_file(const Files& files, const std::filesystem::path& input, std::siz
   };
   const auto summary = normalise(input, files.once.path());
   require(summary.has_value(), "lines have problems, files have none");
-  require(summary->prompts == prompts_in(files.once.path()), "as many prompts as were counted");
+  const Counts counts = counts_of(files.once.path());
+  require(summary->prompts == counts.prompts, "as many prompts as were counted");
+  require(summary->refused == counts.refused && (summary->batch || counts.refused == 0),
+          "and as many refusals, of batch files only");
   require(summary->problem_count >= static_cast<std::int64_t>(summary->problems.size()) &&
               std::ranges::is_sorted(summary->problems, {}, &jobs::LineProblem::line),
           "the first problems are shown in order");
-  if (summary->problem_count > 0) return;
+  if (summary->problem_count > 0 || counts.samples > 0) return;
   const auto again = normalise(files.once.path(), files.twice.path());
   require(again && again->problem_count == 0 && again->prompts == summary->prompts,
           "an accepted file is accepted again");
@@ -90,6 +116,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static sluice::Files files;
   const auto bytes = sluice::tests::text_of(data, size);
   sluice::check_line(bytes);
+  sluice::check_request(bytes);
   files.memory.write(bytes);
   sluice::check_file(files, files.text, size);
   sluice::check_file(files, files.jsonl, size);

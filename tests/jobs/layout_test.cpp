@@ -15,6 +15,7 @@ TEST(Layout, NamesEveryFileOfAJobDirectory) {
   EXPECT_EQ(job.script(2), "/root/7-0a1b2c3d/script-2.sh");
   EXPECT_EQ(job.local(2), "/root/7-0a1b2c3d/local-2.json");
   EXPECT_EQ(job.cancel_request(), "/root/7-0a1b2c3d/cancel");
+  EXPECT_EQ(job.set_aside(), "/root/7-0a1b2c3d/set-aside");
   EXPECT_EQ(job.claim(2, "cafe"), "/root/7-0a1b2c3d/claims/2-cafe");
   EXPECT_EQ(job.results(run, 3), "/root/7-0a1b2c3d/results/2.1-3.jsonl");
   EXPECT_EQ(job.started(run), "/root/7-0a1b2c3d/runs/2.1/started.json");

@@ -50,13 +50,16 @@ TEST(ResultLine, SurvivesTheRoundTrip) {
   failed.error = ItemError{.code = "prompt_too_long", .message = "9 > 8\n"};
   failed.finish_reason = FinishReason::error;
   auto likely = answer(9);
-  likely.logprobs = {{.chosen = {.id = 1, .logprob = -0.25}, .top = {}},
+  likely.logprobs = {{.chosen = {.id = 1, .logprob = -0.25, .token = " \"a"}, .top = {}},
                      {.chosen = {.id = 2147483647, .logprob = -9.5},
                       .top = {{.id = 3, .logprob = -0.5}, {.id = 0, .logprob = -1}}}};
-  EXPECT_THAT(to_line(likely),
-              HasSubstr("\"logprobs\":[{\"id\":1,\"logprob\":-0.25,\"top_logprobs\":[]},"
-                        "{\"id\":2147483647,\"logprob\":-9.5,\"top_logprobs\":["
-                        "{\"id\":3,\"logprob\":-0.5},{\"id\":0,\"logprob\":-1.0}]}]"));
+  EXPECT_THAT(
+      to_line(likely),
+      HasSubstr(
+          "\"logprobs\":[{\"id\":1,\"token\":\" \\\"a\",\"logprob\":-0.25,\"top_logprobs\":[]},"
+          "{\"id\":2147483647,\"token\":\"\",\"logprob\":-9.5,\"top_logprobs\":["
+          "{\"id\":3,\"token\":\"\",\"logprob\":-0.5},{\"id\":0,\"token\":\"\",\"logprob\":-1.0}]}"
+          "]"));
   auto scored = likely;
   scored.text.clear();
   scored.token_ids.clear();
@@ -86,6 +89,11 @@ TEST(ResultLine, WhatWasNotMeasuredIsNullOrMissing) {
   EXPECT_EQ(to_line(parse_result(line.erase(line.find("\"tpot_s\""), 14))), to_line(result));
   result.timing = {.queue_s = 0, .ttft_s = 0, .tpot_s = 0, .latency_s = 0};  // as 0.1 wrote it
   EXPECT_EQ(parse_result(to_line(result)).timing.tpot_s, 0);
+}
+
+TEST(ResultLine, ReadsLogProbsWithoutTokensAsTheyOnceWere) {
+  EXPECT_EQ(parse_log_probs(R"([{"id":3,"logprob":-1.5,"top_logprobs":[]}])"),
+            (std::vector<TokenLogProbs>{{.chosen = {.id = 3, .logprob = -1.5}, .top = {}}}));
 }
 
 TEST(ResultLine, HalfACharacterBecomesAReplacementCharacter) {
@@ -229,6 +237,26 @@ TEST(ReadDone, CountsEachPromptOnceAndLosesNoneToADamagedLine) {
   EXPECT_EQ(done.useless_lines(), 2);
   for (std::int64_t i = 0; i < 5; ++i) EXPECT_EQ(done.contains(i), i != 1 && i != 3) << i;
   EXPECT_EQ(read_done(dir / "none", kUid, 5).count(), 0);
+}
+
+TEST(ReadDone, PassesOverErrorsThatWereSetAside) {
+  const auto in_attempt = [](std::int64_t index, int attempt, bool is_error) {
+    auto result = answer(index);
+    result.run = {.attempt = attempt, .restart = 0};
+    if (is_error) result.error = ItemError{.code = "unlucky", .message = ""};
+    return to_line(result) + "\n";
+  };
+  const tests::TempDir dir;
+  dir.write("1.0-0.jsonl",
+            in_attempt(0, 1, false) + in_attempt(1, 1, true) + in_attempt(2, 1, true));
+  dir.write("2.0-0.jsonl", in_attempt(1, 2, false) + in_attempt(3, 2, true));
+  const auto done = read_done(dir.path(), kUid, 5, /*errors_before=*/2);
+  EXPECT_EQ(done.count(), 3) << "0 and 1 are answered, 3 failed";
+  EXPECT_EQ(done.failed(), 1);
+  EXPECT_FALSE(done.contains(2));
+  EXPECT_EQ(done.useless_lines(), 0);
+  EXPECT_EQ(read_done(dir.path(), kUid, 5, 1).failed(), 3);
+  EXPECT_EQ(read_done(dir.path(), kUid, 5, 3).count(), 2);
 }
 
 TEST(ReadDone, TakesNoAnswerThatTheDatabaseWouldNot) {

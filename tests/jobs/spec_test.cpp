@@ -29,6 +29,7 @@ JobSpec hostile_spec() {
   spec.chat_template = kHostile;
   spec.model_bytes = 1 << 20;
   spec.model_fingerprint = "00112233aabbccdd";
+  spec.served_model_name = kHostile;
   spec.prompt_count = 1234567;
   spec.shape = {.nodes = 6, .ranks_per_node = 2, .replicas = 3, .stages = 4};
   spec.batch_size = 3;

@@ -86,6 +86,27 @@ TEST(Submission, RepeatedIdsAreNoBadLinesToBeSkipped) {
   }
 }
 
+TEST(Submission, ARepeatedCustomIdIsNotHiddenByBadLines) {
+  LocalSite site;
+  std::string lines;
+  for (int i = 0; i < 30; ++i) lines += R"({"custom_id":"x)" + std::to_string(i) + "\"}\n";
+  const std::string good =
+      R"({"custom_id":"a","method":"POST","url":"/v1/completions","body":{"prompt":"x"}})"
+      "\n";
+  const auto input = site.dir.write("requests.jsonl", lines + good + good);
+  EXPECT_THAT(refusal(site, {{"input", {input}}}),
+              StartsWith(input.string() + " line 32: the id \"a\" was used in line 31 already"));
+}
+
+TEST(Submission, RequestsNameTheModelThatTheJobServes) {
+  LocalSite site;
+  const auto input = site.dir.write(
+      "requests.jsonl",
+      R"({"custom_id":"a","method":"POST","url":"/v1/completions","body":{"model":"m","prompt":"x"}})");
+  EXPECT_EQ(site.open().spec(site.queue({{"input", {input}}}))->served_model_name, "m");
+  EXPECT_EQ(site.open().spec(site.queue())->served_model_name, "");
+}
+
 TEST(Submission, RefusesWhatCannotRun) {
   LocalSite site;
   const auto bad_model = site.dir.write("bad.gguf", "bad model");

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "jobs/files.h"
+#include "jobs/set_aside.h"
 #include "tests/worker/job_directory.h"
 #include "tests/worker/pipelines.h"
 #include "worker/run.h"
@@ -223,6 +224,34 @@ TEST(Job, SignalToOneReplicaStopsThemAll) {
     EXPECT_EQ(job.exit_record(kFirst).prompts_done,
               static_cast<std::int64_t>(job.results_of(kFirst).size()));
   }
+}
+
+TEST(Job, ErrorsThatWereSetAsideAreRunAgainAndNothingElse) {
+  auto prompts = many_prompts(20);
+  for (std::size_t i = 0; i < 5; ++i) prompts[i].token_ids->resize(40, 5);
+  prompts[10].refusal = {.code = "invalid_request", .message = "always"};
+  jobs::JobSpec spec = spec_for(2);
+  spec.max_seq_len = 40;
+  const JobDirectory job(spec, prompts);
+  ASSERT_EQ(Launch(job, kFirst, 2).wait(), kAllAnswered);
+  EXPECT_EQ(job.exit_record(kFirst).prompts_failed, 6);
+  jobs::JobSpec larger = jobs::load_spec(job.layout().spec());  // as no user can
+  larger.max_seq_len = 256;
+  jobs::write_file_whole(job.layout().spec(), to_json(larger));
+
+  ASSERT_EQ(Launch(job, kSecond, 2).wait(), kAllAnswered);
+  EXPECT_TRUE(job.results_of(kSecond).empty()) << "errors are outcomes";
+  jobs::SetAside(job.layout().set_aside()).add(3);
+  constexpr jobs::RunId kThird{.attempt = 3, .restart = 0};
+  ASSERT_EQ(Launch(job, kThird, 2).wait(), kAllAnswered);
+  const auto again = job.results_of(kThird);
+  EXPECT_EQ(again.size(), 6U);
+  for (const jobs::Result& result : again) {
+    EXPECT_TRUE(result.index < 5 || result.index == 10) << result.index;
+    EXPECT_EQ(result.error.has_value(), result.index == 10) << result.index;
+  }
+  EXPECT_EQ(job.exit_record(kThird).prompts_done, 20);
+  EXPECT_EQ(job.exit_record(kThird).prompts_failed, 1);
 }
 
 TEST(Job, CancelRequestStopsEarly) {

@@ -61,6 +61,20 @@ TEST(Leader, StageWithoutWorkOnlyWaitsAllTheWindow) {
   EXPECT_NEAR(idle.seconds.at(Category::bubble), idle.wall_s, 1e-9);
 }
 
+TEST(Leader, RefusedPromptIsAnsweredOnceWithItsRefusalAndNothingIsComputed) {
+  auto asked = prompts(6, kGood);
+  for (const std::size_t i : {0U, 3U}) {
+    asked[i].token_ids.reset();
+    asked[i].refusal = {.code = "invalid_request", .message = "line " + std::to_string(i)};
+  }
+  const PipelineRun run = answer_all(tiny(), kTwoStages, asked);
+  EXPECT_EQ(run.report.prompts_failed, 2);
+  EXPECT_EQ(run.report.prompts_ok, 4);
+  ASSERT_EQ(run.results.size(), 6U);
+  EXPECT_EQ(run.results.at(3).error, asked[3].refusal);
+  EXPECT_EQ(run.results.at(3).prompt_tokens, 0);
+}
+
 TEST(Engine, RankWithoutMemoryIsNamedAndEndsTheWorld) {
   const auto make_backend = [](int rank) {
     if (rank == 1) throw std::bad_alloc();

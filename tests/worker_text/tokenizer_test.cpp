@@ -77,6 +77,21 @@ TEST(Tokenizer, IdsThatAreNoTokensHaveNoText) {
   EXPECT_EQ(tokenizer->decode(Ids{8, 0, 1 << 30, -1, 1}, false), "ab");
 }
 
+// Half of a character is none, and what stands before the first token is not the others'.
+TEST(Tokenizer, PiecesOfTokensKeepTheirBlanks) {
+  const auto tokenizer = from(Vocabulary().writer());
+  EXPECT_EQ(tokenizer->piece(3), "ab");
+  EXPECT_EQ(tokenizer->piece(5), "<s>");
+  EXPECT_EQ(tokenizer->piece(8), "");
+  Vocabulary bytes;
+  for (const char* token : {"\u0120a", "\u00e2"}) {  // the byte alphabet's blank, and its 0xe2
+    bytes.tokens.emplace_back(token);
+    bytes.types.push_back(1);
+  }
+  EXPECT_EQ(from(bytes.writer())->piece(8), " a");
+  EXPECT_EQ(from(bytes.writer())->piece(9), "\uFFFD");
+}
+
 TEST(Tokenizer, IgnoresMergesOnlyWhereTheRuleSaysSo) {
   Vocabulary vocabulary{.merges = {"a b"}};  // abc is a token that no merge makes
   vocabulary.pre = "llama-bpe";

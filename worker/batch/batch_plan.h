@@ -44,9 +44,9 @@ struct Segment {
 struct BatchPlan {
   std::uint64_t step = 0;
   std::vector<Admission> admissions;
-  std::vector<PageCopies> copies;  // one after the other, before anything is computed
-  std::vector<Segment> segments;   // of different slots; rows lie in this order
-  bool has_draws = false;          // how its tokens are drawn comes beside it
+  std::vector<PageCopies> copies = {};  // one after the other, before anything is computed
+  std::vector<Segment> segments;        // of different slots; rows lie in this order
+  bool has_draws = false;               // how its tokens are drawn comes beside it
 
   int rows() const;         // tokens computed
   int decode_rows() const;  // of those, the ones that continue an answer

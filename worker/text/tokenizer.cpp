@@ -80,6 +80,14 @@ std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_speci
   return text += detokenizer.finish();
 }
 
+// Of two in a row, what the second adds: decoders drop a blank at the begin of a text.
+std::string Tokenizer::piece(std::int32_t id) const {
+  const std::int32_t twice[] = {id, id};
+  const std::string once = decode(std::span(twice).first(1), /*skip_special=*/false);
+  std::string both = decode(twice, /*skip_special=*/false);
+  return both.starts_with(once) ? both.substr(once.size()) : once;
+}
+
 int Tokenizer::size() const { return parts_->vocabulary->size(); }
 std::optional<std::int32_t> Tokenizer::bos() const { return parts_->bos; }
 bool Tokenizer::adds_bos() const { return !parts_->prefix.empty(); }

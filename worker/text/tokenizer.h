@@ -56,6 +56,10 @@ class Tokenizer {
   // text: embeddings are often padded with rows beyond the vocabulary, and a model may choose one.
   std::string decode(std::span<const std::int32_t> ids, bool skip_special) const;
 
+  // The text of one token as it is within a text, special ones too: of a part of a character,
+  // U+FFFD.
+  std::string piece(std::int32_t id) const;
+
   int size() const;  // ids in the vocabulary
   std::optional<std::int32_t> bos() const;
   bool adds_bos() const;
