@@ -157,7 +157,8 @@ void print_job(Session& session, const JobView& view, double now_s) {
   session.say("  folder   " + job.directory);
 }
 
-// Of a replica's slowest stage, which all wait for.
+// At the pace of a replica's slowest stage, which all wait for; larger pieces would have been
+// faster.
 std::string sharing_text(const jobs::RunMetrics& metrics,
                          const std::vector<jobs::StageMetrics>& stages) {
   double token_s = 0;
@@ -169,7 +170,7 @@ std::string sharing_text(const jobs::RunMetrics& metrics,
   }
   const double saved_s = static_cast<double>(metrics.shared_prompt_tokens) * token_s / replicas;
   return with_commas(metrics.shared_prompt_tokens) + " of " + with_commas(metrics.prompt_tokens) +
-         " prompt tokens were computed for another prompt: about " + fixed(saved_s, 1) +
+         " prompt tokens were computed for another prompt: up to " + fixed(saved_s, 1) +
          " s of prefill saved";
 }
 

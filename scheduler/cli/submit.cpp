@@ -57,7 +57,6 @@ CheckOptions check_options(const SubmitOptions& options) {
   return checks;
 }
 
-// Checks all there is to check before anything is queued.
 std::string answered_with_errors(const jobs::PromptSummary& prompts) {
   const jobs::LineProblem& first = prompts.problems.front();
   return with_commas(prompts.refused) + " of " + plural(prompts.lines, "line") +
@@ -66,6 +65,7 @@ std::string answered_with_errors(const jobs::PromptSummary& prompts) {
          "line " + std::to_string(first.line) + ": " + first.what;
 }
 
+// Checks all there is to check before anything is queued.
 Submission check(Session& session, const CheckOptions& options) {
   auto submission = check_submission(session.settings(), options);
   auto& executor = session.executor(submission.spec.executor);
