@@ -72,7 +72,7 @@ class UserLines {
     } catch (const Error& error) {
       prompt.refusal = {.code = std::string(kInvalidRequest), .message = error.what()};
     }
-    if (prompt.id.empty()) prompt.id = std::to_string(number);
+    if (prompt.id.empty()) prompt.id = (batch() ? "line-" : "") + std::to_string(number);
     return prompt;
   }
 
@@ -265,7 +265,10 @@ PromptSummary normalise_prompts(const NormaliseOptions& options) {
       writer.write(prompt);
       ++prompt.sample;
     }
-    if (!lines.plain_text()) ids.add(prompt.id, number);  // line numbers differ anyway
+    // Numbers of lines differ anyway, and a bad request's may not stand in a good one's way.
+    const bool is_made_up =
+        lines.plain_text() || (prompt.refusal && prompt.id == "line-" + std::to_string(number));
+    if (!is_made_up) ids.add(prompt.id, number);
     if (lines.plain_text() && summary.prompts == 0) {
       summary.looks_like_jsonl = io::is_json_object(line->text);
     }

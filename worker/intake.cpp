@@ -122,10 +122,10 @@ std::variant<GivenText, ItemError> given_text(const jobs::Prompt& prompt, const 
   }
   if (given.first < static_cast<int>(given.tokens.size())) return given;
   return ItemError{.code = kNothingToScore,
-                   .message = "of its " + std::to_string(given.tokens.size()) +
-                              " token(s) the first " + std::to_string(given.first) +
-                              " are context (the first of all has none before it): nothing is "
-                              "left to be scored"};
+                   .message = "it has " + std::to_string(given.tokens.size()) +
+                              " token(s), and none to score after the " +
+                              std::to_string(given.first) +
+                              " of the context (a first token follows nothing)"};
 }
 
 namespace {

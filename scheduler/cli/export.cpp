@@ -70,7 +70,7 @@ Row prompt_row(const jobs::Result& result) {
           word(to_string(result.run)),
           result.score ? number(result.score->logprob_sum, 6) : nothing(),
           result.score ? count(result.score->tokens) : nothing(),
-          result.score ? word(result.score->is_greedy ? "true" : "false") : nothing()};
+          result.score ? flag(result.score->is_greedy) : nothing()};
 }
 
 std::vector<Column> result_columns() {
@@ -313,9 +313,10 @@ ExitStatus export_job(Session& session, ExportOptions options) {
   } else {
     write_file(session, job, options);
     if (!session.quiet) {
-      std::cerr << plural(job.prompts_ok, "answer") << ", "
-                << plural(job.prompts_failed, "failed prompt") << " of job " << job.id << " in "
-                << options.output << "\n";
+      const std::string held = answers ? plural(job.prompts_ok, "answer") + ", " +
+                                             plural(job.prompts_failed, "failed prompt")
+                                       : options.what;
+      std::cerr << held << " of job " << job.id << " in " << options.output << "\n";
     }
   }
   const auto missing = job.prompts_total - job.prompts_ok - job.prompts_failed;
@@ -342,7 +343,7 @@ void add_export(CommandLine& line) {
                    "  sluice export 17 --format csv\n"
                    "  sluice export 17 --format openai -o out.jsonl   (a line a request)\n"
                    "  sluice export 17 --what prompts | grep '\"error\"'\n"
-                   "Exit status 4: some prompts failed or have no answer.",
+                   "Exit status 4: of the results, some prompts failed or have no answer.",
        .formats = {}},
       [&session = line.session, options] { return export_job(session, *options); });
   add_jobs_argument(app, options->jobs, true);

@@ -73,10 +73,12 @@ void print_json(const db::Store& store, const JobView& view) {
   Json json = Json::parse(to_json(table.columns, table.rows[0]));
   json["spec"] = Json::parse(jobs::to_json(view.spec));
   if (const auto sums = store.score_sums(view.job.id); sums.tokens > 0) {
-    json["scores"] = {{"texts", sums.texts},
-                      {"tokens_scored", sums.tokens},
-                      {"logprob_sum", sums.logprob_sum},
-                      {"greedy_texts", sums.greedy}};
+    json["scores"] = {
+        {"texts", sums.texts},
+        {"tokens_scored", sums.tokens},
+        {"logprob_sum", sums.logprob_sum},
+        {"perplexity", std::exp(-sums.logprob_sum / static_cast<double>(sums.tokens))},
+        {"greedy_texts", sums.greedy}};
   }
   json["attempts_log"] = attempts_json(store.attempts(view.job.id));
   json["runs"] = runs_json(store, view);
@@ -132,7 +134,7 @@ void print_job(Session& session, const JobView& view, double now_s) {
       "  layout   " + plural(spec.shape.replicas, "replica") + " x " +
       plural(spec.shape.stages, "stage") + "     batch size " + std::to_string(spec.batch_size) +
       (spec.scores() ? "     task score" : "     max-tokens " + std::to_string(spec.max_tokens)) +
-      "     precision " + spec.precision);
+      "     precision " + spec.precision + (spec.prefix_sharing ? "     prefixes shared" : ""));
   if (const auto sums = session.store().score_sums(job.id); sums.tokens > 0) {
     session.say("  scores   " + score_text(sums));
   }

@@ -24,9 +24,11 @@ std::string summary(const Submission& submission, const std::string& head) {
   const auto& [spec, model, prompts] = submission;
   const std::string indent(display_width(head), ' ');
   std::string text = head + fs::path(spec.input).filename().string() + ": " +
-                     plural(prompts.prompts, "prompt") +
-                     (prompts.chats > 0 ? " (" + plural(prompts.chats, "chat") + ")" : "") +
-                     ", up to " + with_commas(prompts.output_tokens_max) + " tokens to generate";
+                     plural(prompts.prompts, spec.scores() ? "text" : "prompt") +
+                     (prompts.chats > 0 ? " (" + plural(prompts.chats, "chat") + ")" : "");
+  text += spec.scores()
+              ? " to score"
+              : ", up to " + with_commas(prompts.output_tokens_max) + " tokens to generate";
   if (prompts.blank_lines > 0)
     text += ", " + plural(prompts.blank_lines, "blank line") + " skipped";
   if (const auto left_out = prompts.problem_count - prompts.refused; left_out > 0)

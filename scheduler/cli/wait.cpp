@@ -84,13 +84,17 @@ ExitStatus status_of(const db::Job& job) {
 void say_end(Session& session, const JobView& view) {
   const db::Job& job = view.job;
   std::string line = "job " + std::to_string(job.id) + " " + std::string(to_string(job.state)) +
-                     ": " + with_commas(job.prompts_ok) + " answered";
+                     ": " + with_commas(job.prompts_ok) +
+                     (view.spec.scores() ? " scored" : " answered");
   if (job.prompts_failed > 0) line += ", " + with_commas(job.prompts_failed) + " failed";
   const auto missing = job.prompts_total - job.prompts_ok - job.prompts_failed;
   if (missing > 0) line += ", " + with_commas(missing) + " without answer";
   if (view.wall_clock_s > 0) {
-    line += "   " + fixed(view.wall_clock_s, view.wall_clock_s < 10 ? 2 : 1) + " s   output " +
-            fixed(view.output_tokens_per_s, 1) + " tok/s";
+    line +=
+        "   " + fixed(view.wall_clock_s, view.wall_clock_s < 10 ? 2 : 1) + " s   " +
+        (view.spec.scores()
+             ? fixed(static_cast<double>(view.prompt_tokens) / view.wall_clock_s, 1) + " tok/s read"
+             : "output " + fixed(view.output_tokens_per_s, 1) + " tok/s");
   }
   session.say(line);
   if (job.state != jobs::JobState::completed) return session.say("  " + view.note);

@@ -49,7 +49,7 @@ with open("requests.jsonl", "w") as requests, open("own.jsonl", "w") as own, ope
         if n % 50 == 0:
             bad = BAD[n // 50 - 1](n)
             print(bad if isinstance(bad, str) else json.dumps(bad), file=requests)
-            print("bad", n if isinstance(bad, str) else f"r{n}", file=kinds)
+            print("bad", f"line-{n}" if isinstance(bad, str) else f"r{n}", file=kinds)
         elif n % 3 == 0:
             more = {"logprobs": 2} if n % 9 == 0 else {}
             print(json.dumps(line(n, TEXT, prompt=f"Question {n}", max_tokens=4, **settings, **more)), file=requests)

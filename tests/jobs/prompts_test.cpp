@@ -198,10 +198,23 @@ TEST_F(Normalise, BadRequestsAreWrittenWithTheirRefusal) {
   EXPECT_EQ(prompts[1].id, "bad");
   EXPECT_EQ(prompts[1].refusal->code, "invalid_request");
   EXPECT_THAT(prompts[1].refusal->message, HasSubstr("\"method\" is \"GET\""));
-  EXPECT_EQ(prompts[2].id, "3");
+  EXPECT_EQ(prompts[2].id, "line-3");
   EXPECT_THAT(prompts[2].refusal->message, HasSubstr("no valid JSON"));
-  EXPECT_EQ(prompts[3].id, "4");
+  EXPECT_EQ(prompts[3].id, "line-4");
   EXPECT_THAT(prompts[3].refusal->message, HasSubstr("longer than 16 MiB"));
+}
+
+TEST_F(Normalise, ABadRequestStandsInNobodysWay) {
+  std::string lines;
+  for (int n = 0; n < 5; ++n) {
+    lines += n == 2 ? "{\"custom_id\": \"2\", cut\n"
+                    : "{\"custom_id\":\"" + std::to_string(n) +
+                          R"(","method":"POST","url":"/v1/completions","body":{"prompt":"a"}})"
+                          "\n";
+  }
+  const auto summary = run(lines);
+  EXPECT_EQ(summary.repeated_ids, 0) << "the third line and the request \"3\"";
+  EXPECT_TRUE(summary.is_usable());
 }
 
 TEST_F(Normalise, ABatchFileWithoutAGoodLineIsNotUsable) {

@@ -73,6 +73,10 @@ class LogitsInMemory : public HeadPart {
     const float below = list.best[0].logit - spec.within;
     std::erase_if(list.best, [&](auto& each) { return each.logit < below; });
     list.best.resize(std::min(list.best.size(), spec.k));
+    const auto named = static_cast<std::size_t>(spec.named);
+    if (spec.named >= 0 && first_ <= named && named < end_) {
+      list.named = {.id = spec.named, .logit = row[named], .raw = logits_[named]};
+    }
     return list;
   }
 
@@ -261,6 +265,30 @@ TEST(Draw, LogProbsAreTheModelsOwn) {
       EXPECT_EQ(row[static_cast<std::size_t>(drawn.top[i].id)], sorted[i]);
     }
   }
+}
+
+TEST(Draw, OfAGivenTokenIsHowLikelyThatIs) {
+  const auto logits = random_logits(6);
+  const std::vector<double> row(logits.begin(), logits.end());
+  const double sum = oracle::log_sum_exp(row);
+  const auto likeliest = std::ranges::max_element(row) - row.begin();
+  for (const std::int32_t given : {0, 300, 599, static_cast<int>(likeliest)}) {
+    for (const std::vector<std::size_t>& parts : {std::vector<std::size_t>{}, {256}, {256, 512}}) {
+      const Drawn drawn = draw_from(logits, {.logprobs = 1, .given = given}, parts);
+      EXPECT_EQ(drawn.id, given);
+      EXPECT_NEAR(drawn.logprob.value(), row[static_cast<std::size_t>(given)] - sum, 1e-6);
+      EXPECT_EQ(drawn.is_likeliest, given == likeliest);
+      EXPECT_EQ(drawn.top.at(0).id, likeliest);
+    }
+  }
+  EXPECT_THROW(draw_from(logits, {.logprobs = 0, .given = static_cast<int>(logits.size())}), Error);
+}
+
+TEST(Draw, ALogitThatIsInfiniteHasNoLogProbability) {
+  auto logits = random_logits(5);
+  logits[300] = -std::numeric_limits<float>::infinity();
+  EXPECT_THROW(draw_from(logits, {.logprobs = 0, .given = 300}), Error);
+  EXPECT_NO_THROW(draw_from(logits, {.logprobs = 0, .given = 301}));
 }
 
 TEST(Draw, ALogitThatIsNoNumberIsAnError) {

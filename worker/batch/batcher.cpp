@@ -83,6 +83,7 @@ std::vector<sampling::Draw> Batcher::draws_of(const std::vector<Wanted>& wanted)
   const auto is_drawn = [&](const Wanted& each) { return sequence_in(each.slot).is_drawn(); };
   if (std::ranges::none_of(wanted, is_drawn)) return {};
   std::vector<sampling::Draw> draws;
+  draws.reserve(wanted.size());
   for (const auto& [slot, position] : wanted) {
     draws.push_back(sequence_in(slot).draw(position));
   }

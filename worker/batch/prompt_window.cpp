@@ -12,7 +12,8 @@ constexpr std::size_t kBytesPerToken = 4;  // of text, about; nothing is tokenis
 constexpr std::size_t kPromptTokensPerStep = 128;  // the usual token budget
 
 std::size_t text_bytes(const jobs::Prompt& prompt) {
-  return prompt.text.size() + (prompt.chat ? prompt.chat->bytes() : 0);
+  return prompt.text.size() + (prompt.chat ? prompt.chat->bytes() : 0) +
+         (prompt.continuation ? prompt.continuation->size() : 0);
 }
 
 std::size_t bytes_of(const jobs::Prompt& prompt) {

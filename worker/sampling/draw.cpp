@@ -65,6 +65,15 @@ void require_numbers(const kernels::Shortlist& list) {
   throw Error("a logit is not a number: the model's weights are damaged, or too large for it");
 }
 
+// What is written down as a log probability has to be one.
+void require_finite(const kernels::Shortlist& list) {
+  require_numbers(list);
+  const bool named_is = list.named.id < 0 || std::isfinite(list.named.raw);
+  const auto is_none = [](const Listed& listed) { return !std::isfinite(listed.raw); };
+  if (named_is && std::ranges::none_of(list.best, is_none)) return;
+  throw Error("a logit is infinite: the model's weights are damaged, or too large for it");
+}
+
 // First a block by its sum, then a token in it: what a choice among all tokens comes to, with far
 // fewer random numbers.
 void race(HeadPart& part, std::size_t row, const Draw& draw, const std::vector<double>& log_sums,
@@ -195,7 +204,7 @@ std::vector<Finding> find(HeadPart& part, std::span<const Draw> draws) {
     if (!draws[i].is_given()) find_candidates(part, i, draws[i], lists[next++], finding);
     if (draws[i].logprobs == kNoLogProbs) continue;
     kernels::Shortlist& model = lists[next++];
-    require_numbers(model);
+    require_finite(model);
     if (model.named.id >= 0) finding.candidates = {model.named};
     for (const Listed& listed : model.best) {
       finding.likeliest.push_back({.id = listed.id, .logit = listed.raw});
