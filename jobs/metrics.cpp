@@ -27,6 +27,7 @@ static void fields(io::Record& record, StageMetrics& stage) {
   record("replica", stage.replica);
   record("stage", stage.stage);
   record("host", stage.host);
+  record("cpu", stage.cpu);
   record("cores", stage.cores);
   record("first_layer", stage.first_layer);
   record("last_layer", stage.last_layer);

@@ -40,6 +40,7 @@ struct Progress {
 struct StageMetrics {
   int rank = 0, replica = 0, stage = 0;
   std::string host;
+  std::string cpu;                       // its model and the kernels' instruction set
   std::string cores;                     // "3": what the rank was pinned to; empty: not pinned
   int first_layer = 0, last_layer = -1;  // inclusive
   bool has_embedding = false, has_head = false;

@@ -36,6 +36,16 @@ std::optional<std::uint64_t> smallest_limit(const fs::path& root, fs::path group
 
 }  // namespace
 
+// x86: "model name : AMD EPYC 9R14 96-Core Processor".
+std::string cpu_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const auto colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return {};
+}
+
 std::uint64_t available_memory_bytes() {
   const std::uint64_t unused = unused_memory_bytes();
   return std::min(

@@ -141,9 +141,9 @@ class Run {
   const jobs::Layout layout_;
   PhaseClock phases_;
   std::optional<pipeline::CostScales> measured_;  // rank 0, with stages
-  jobs::io::Fd room_for_exit_;          // rank 0
-  std::optional<Log> log_;              // leaders; others when they have something to say
-  std::optional<ResultWriter> writer_;  // leaders: answers, progress, requests to cancel
+  jobs::io::Fd room_for_exit_;                    // rank 0
+  std::optional<Log> log_;                        // leaders; others when they have something to say
+  std::optional<ResultWriter> writer_;            // leaders: answers, progress, requests to cancel
 };
 
 // Where ranks wait for each other is marked: all of them come there, or none.
@@ -319,6 +319,7 @@ int Run::farewell(const Job& job, const pipeline::Plan& plan, Engine& engine, co
 
   jobs::StageMetrics mine = measure_stage(world_.rank(), plan, engine, phases_);
   mine.cores = core_list(cores.pinned());
+  mine.cpu = cpu_name() + ", " + kernels::to_string(kernels::supported_isas().back());
   const std::string json = to_json(mine);
   keep_measurement(layout_.stage(options_.run, world_.rank()), json);
 
