@@ -162,7 +162,8 @@ const std::filesystem::path& Store::path() const { return data_->connection.path
 std::string Store::journal_mode() const { return data_->connection.journal_mode(); }
 
 jobs::JobId Store::create_job(const jobs::JobSpec& spec,
-                              const std::function<std::filesystem::path(jobs::JobId)>& prepare) {
+                              const std::function<std::filesystem::path(jobs::JobId)>& prepare,
+                              std::optional<StudyRun> run) {
   auto& connection = data_->connection;
   return connection.write("create a job", [&] {
     const double now_s = jobs::unix_time_s();
@@ -184,6 +185,12 @@ jobs::JobId Store::create_job(const jobs::JobSpec& spec,
     jobs::JobSpec numbered = spec;
     numbered.job = id;
     insert_event(connection, id, {.kind = jobs::EventKind::created, .time_s = now_s});
+    if (run) {
+      connection
+          .prepare("INSERT INTO study_runs (study, point, \"repeat\", job) VALUES (?, ?, ?, ?)")
+          .bind(run->study, run->point, run->repeat, id)
+          .run();
+    }
     connection.prepare("UPDATE jobs SET directory = ?, spec = ? WHERE id = ?")
         .bind(prepare(id).string(), to_json(numbered), id)
         .run();
@@ -198,7 +205,9 @@ std::optional<Job> Store::job(jobs::JobId id) const {
 
 bool Store::names_directory(const std::filesystem::path& directory) const {
   return data_->connection.read("look for a job's directory", [&] {
-    auto statement = data_->connection.prepare("SELECT 1 FROM jobs WHERE directory = ? LIMIT 1");
+    auto statement = data_->connection.prepare(
+        "SELECT 1 FROM jobs WHERE directory = ?1 "
+        "UNION ALL SELECT 1 FROM studies WHERE directory = ?1 LIMIT 1");
     return statement.bind(directory.string()).step();
   });
 }

@@ -73,6 +73,29 @@ struct ScoreSums {
   std::int64_t greedy = 0;  // texts of which each token was the likeliest
 };
 
+// A set of jobs that are compared: points, each of which is run `repeats` times.
+struct Study {
+  std::int64_t id = 0;
+  std::string name, kind;                // strong, weak, batch or custom
+  std::filesystem::path directory = {};  // of the points' prompts
+  int repeats = 1;
+  bool chained = true;  // each job waits for the one before it
+  double created_unix_s = 0;
+};
+
+struct StudyPoint {
+  int point = 0;       // from 0
+  std::string role;    // empty; or "independent": replicas of one stage, to be compared with
+  std::string file;    // its prompts, in the study's directory
+  jobs::JobSpec spec;  // without job and uid
+};
+
+struct StudyRun {
+  std::int64_t study = 0;
+  int point = 0, repeat = 1;  // repeats from 1
+  jobs::JobId job = 0;
+};
+
 class Store {
  public:
   // Opens or creates the database, migrates an older one, refuses a newer one.
@@ -86,13 +109,16 @@ class Store {
 
   // Makes a queued job. `prepare(id)` runs inside the transaction, names the job directory and may
   // move it into place: when it throws, nothing is kept.
+  // `run`: the study's run that it is; its job is filled in.
   jobs::JobId create_job(const jobs::JobSpec& spec,
-                         const std::function<std::filesystem::path(jobs::JobId)>& prepare);
+                         const std::function<std::filesystem::path(jobs::JobId)>& prepare,
+                         std::optional<StudyRun> run = std::nullopt);
 
   std::optional<Job> job(jobs::JobId id) const;
-  bool names_directory(const std::filesystem::path& directory) const;  // some job's
-  std::vector<Job> all_jobs() const;                                   // newest first
-  std::vector<Job> active_jobs() const;                                // not final, oldest first
+  // Some job's, or a study's.
+  bool names_directory(const std::filesystem::path& directory) const;
+  std::vector<Job> all_jobs() const;     // newest first
+  std::vector<Job> active_jobs() const;  // not final, oldest first
   std::vector<Attempt> attempts(jobs::JobId id) const;
   std::optional<Attempt> newest_attempt(jobs::JobId id) const;
   std::vector<Run> runs(jobs::JobId id) const;
@@ -147,6 +173,23 @@ class Store {
   std::vector<jobs::StageMetrics> stage_metrics(jobs::JobId id, jobs::RunId run) const;
 
   ScoreSums score_sums(jobs::JobId id) const;
+
+  // `prepare` as above. Returns the study's id.
+  std::int64_t create_study(const Study& study, const std::vector<StudyPoint>& points,
+                            const std::function<std::filesystem::path(std::int64_t)>& prepare);
+  std::vector<Study> studies() const;  // newest first
+  std::optional<Study> study(std::int64_t id) const;
+  std::vector<StudyPoint> study_points(std::int64_t id) const;
+  std::vector<StudyRun> study_runs(std::int64_t id) const;  // by point, then repeat
+  std::optional<StudyRun> study_run_of(jobs::JobId id) const;
+  void set_repeats(std::int64_t id, int repeats);
+
+  // The largest of the job's answers of prompt_token_s * prompt tokens + output_token_s * output
+  // tokens: what a prompt would take by itself.
+  double longest_chain_s(jobs::JobId id, double prompt_token_s, double output_token_s) const;
+  // Latencies of the job's answers, ascending: all, or evenly chosen so that there are at most
+  // `most`.
+  std::vector<double> latencies_s(jobs::JobId id, int most) const;
 
   // Each result in input order. No lock is held while `each` runs.
   void each_result(jobs::JobId id, const std::function<void(const jobs::Result&)>& each) const;

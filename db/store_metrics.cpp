@@ -64,6 +64,7 @@ void columns(StageRow& row, const Visit& visit) {
   visit("replica", m.replica);
   visit("stage", m.stage);
   visit("host", m.host);
+  visit("cpu", m.cpu);
   visit("cores", m.cores);
   visit("first_layer", m.first_layer);
   visit("last_layer", m.last_layer);

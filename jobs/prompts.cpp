@@ -242,7 +242,9 @@ PromptSummary normalise_prompts(const NormaliseOptions& options) {
   PromptSummary summary;
 
   std::int64_t number = 0, next_progress = kProgressEveryBytes;
-  while (const auto line = reader.next()) {
+  while (options.limit == 0 || summary.lines < options.limit) {
+    const auto line = reader.next();
+    if (!line) break;
     ++number;
     if (options.progress && line->end >= next_progress) {
       options.progress(reader.input().file_bytes_read(), options.progress_context);

@@ -102,6 +102,7 @@ struct NormaliseOptions {
   std::filesystem::path output = {};
   int default_max_tokens = 256;
   int default_n = 1;   // answers to each prompt
+  std::int64_t limit = 0;  // take so many lines, and look at no others; 0: all
   bool chat = false;   // each `prompt` is a user's turn of a chat
   bool raw = false;    // no line may be a chat
   bool score = false;  // each line is a text to be scored

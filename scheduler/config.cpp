@@ -184,13 +184,17 @@ void refuse_profiles(const toml::table& job, const fs::path& file) {
 // Flags of `submit` that are no settings of a job.
 constexpr std::string_view kActions[] = {"dry-run", "skip-bad", "wait"};
 
+constexpr std::string_view kPoints = "point";  // [[point]], of a study's file
+
 // The keys of one table of a file. Of [profile] only `default`, the name of the one to take (TOML
 // has no room for a key `profile` beside it); read_profile reads the others.
-Layer read_table(const toml::table& table, const fs::path& file, const std::string& profile) {
+Layer read_table(const toml::table& table, const fs::path& file, const std::string& profile,
+                 std::string_view passed_over = {}) {
   const fs::path base = fs::absolute(file).parent_path();
   Layer layer;
   for (const auto& [name, node] : table) {
     const std::string at = where(file, node);
+    if (name.str() == passed_over) continue;
     if (profile.empty() && name.str() == "profile" && node.is_table()) {
       if (const auto* chosen = node.as_table()->get("default")) {
         layer["profile"] = {.words = words_of(*find_key("profile"), *chosen, at),
@@ -423,7 +427,7 @@ Settings resolve(const Sources& sources) {
   if (sources.job_file) {
     const auto table = parse_toml(*sources.job_file);
     refuse_profiles(table, *sources.job_file);
-    job = read_table(table, *sources.job_file, {});
+    job = read_table(table, *sources.job_file, {}, sources.is_study ? kPoints : "");
   }
   const Layer environment = read_environment(sources.environment);
   const Layer flags = read_flags(sources);
@@ -443,6 +447,23 @@ Settings resolve(const Sources& sources) {
   for (auto& [key, value] : layer) settings.set(key, value);
   fill_in(settings, sources);
   return settings;
+}
+
+std::vector<Flags> study_points(const fs::path& file) {
+  const auto table = parse_toml(file);
+  std::vector<Flags> points;
+  const toml::node* node = table.get(kPoints);
+  if (!node) return points;
+  if (!node->is_array_of_tables()) {
+    throw usage(where(file, *node) + ": points are tables: [[point]]");
+  }
+  for (const toml::node& point : *node->as_array()) {
+    Flags& flags = points.emplace_back();
+    for (auto& [key, value] : read_table(*point.as_table(), file, {})) {
+      flags.emplace_back(key, std::move(value.words));
+    }
+  }
+  return points;
 }
 
 std::optional<fs::path> find_program(const Environment& environment, const std::string& name) {

@@ -82,9 +82,12 @@ std::optional<std::string> process_environment(const std::string& name);
 std::string unknown_variables(const std::vector<std::string>& environment);
 std::vector<std::string> process_variables();
 
+using Flags = std::vector<std::pair<std::string, std::vector<std::string>>>;  // key, words
+
 struct Sources {
-  std::vector<std::pair<std::string, std::vector<std::string>>> flags;  // key, words
+  Flags flags;  // of one key the last counts
   std::optional<std::filesystem::path> job_file;
+  bool is_study = false;                              // the job file may have [[point]] tables
   std::vector<std::filesystem::path> settings_files;  // weakest first; missing ones are skipped
   Environment environment = process_environment;
   // Asked where there is an sbatch and nobody says where jobs run. Empty: sbatch is enough.
@@ -96,6 +99,9 @@ std::vector<std::filesystem::path> settings_files(const Environment& environment
 
 // Every key has a value afterwards, checked, with its origin.
 Settings resolve(const Sources& sources);
+
+// Of a study's file: its [[point]] tables, in order, as flags that go over what is common to all.
+std::vector<Flags> study_points(const std::filesystem::path& file);
 
 // A program on PATH.
 std::optional<std::filesystem::path> find_program(const Environment& environment,

@@ -1,6 +1,9 @@
 #include "scheduler/local_executor.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <thread>
@@ -15,6 +18,7 @@
 namespace sluice::scheduler {
 namespace {
 
+constexpr const char* kLockName = ".local.lock";
 constexpr double kSupervisorStartMax_s = 20;
 constexpr auto kPollInterval = std::chrono::milliseconds(5);
 
@@ -127,7 +131,7 @@ class LocalExecutor final : public Executor {
     try {
       pid = slurm::spawn(
           {sluice_, "supervise", "--job-dir", watch.layout.dir(), "--attempt",
-           std::to_string(attempt), "--lock", watch.layout.dir().parent_path() / ".local.lock"},
+           std::to_string(attempt), "--lock", watch.layout.dir().parent_path() / kLockName},
           {.log = log, .env = submit_environment(spec)});
     } catch (const slurm::Error& error) {
       return {.kind = Kind::refused, .id = {}, .message = error.what()};
@@ -205,6 +209,15 @@ class LocalExecutor final : public Executor {
 
 std::unique_ptr<Executor> make_local_executor(std::filesystem::path sluice) {
   return std::make_unique<LocalExecutor>(std::move(sluice));
+}
+
+LocalPause::LocalPause(const std::filesystem::path& job_root)
+    : lock_(::open((job_root / kLockName).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
+  if (lock_ >= 0) ::flock(lock_, LOCK_EX | LOCK_NB);
+}
+
+LocalPause::~LocalPause() {
+  if (lock_ >= 0) ::close(lock_);
 }
 
 }  // namespace sluice::scheduler

@@ -131,7 +131,7 @@ std::string repeated_ids(const std::string& input, const jobs::PromptSummary& su
 
 struct Interrupted {};
 
-jobs::PromptSummary read_prompts(const fs::path& input, const jobs::JobSpec& spec,
+jobs::PromptSummary read_prompts(const Settings& settings, const jobs::JobSpec& spec,
                                  const CheckOptions& options) {
   const auto poll = [](std::int64_t, void* context) {
     const auto& interrupted = *static_cast<const std::function<bool()>*>(context);
@@ -140,10 +140,11 @@ jobs::PromptSummary read_prompts(const fs::path& input, const jobs::JobSpec& spe
   auto interrupted = options.interrupted;
   try {
     poll(0, &interrupted);  // stdin may have nothing to say for long
-    return jobs::normalise_prompts({.input = input,
+    return jobs::normalise_prompts({.input = settings.text("input"),
                                     .output = options.output,
                                     .default_max_tokens = spec.max_tokens,
                                     .default_n = spec.n,
+                                    .limit = settings.integer("limit"),
                                     .chat = spec.chat,
                                     .raw = spec.raw,
                                     .score = spec.scores(),
@@ -231,7 +232,7 @@ Submission check_submission(const Settings& settings, const CheckOptions& option
   spec.model_bytes = submission.model.file_bytes;
   spec.model_fingerprint = submission.model.fingerprint;
 
-  submission.prompts = read_prompts(input, spec, options);
+  submission.prompts = read_prompts(settings, spec, options);
   spec.prompt_count = submission.prompts.prompts;
   const auto& problems = submission.prompts.problems;
   if (spec.prompt_count == 0 && problems.size() == 1 && problems[0].line == 0) {
@@ -260,7 +261,7 @@ fs::path job_directory(const fs::path& job_root, const jobs::JobSpec& spec) {
 }
 
 jobs::JobId queue_submission(db::Store& store, Submission& submission, Staging& staging,
-                             const fs::path& job_root) {
+                             const fs::path& job_root, const std::optional<db::StudyRun>& run) {
   remove_leftovers(store, job_root);
   jobs::JobSpec& spec = submission.spec;
   if (!spec.chat_template.empty()) {
@@ -274,7 +275,7 @@ jobs::JobId queue_submission(db::Store& store, Submission& submission, Staging& 
     staging.move_to(job_dir, store.path());
     return job_dir;
   };
-  const auto id = store.create_job(spec, prepare);
+  const auto id = store.create_job(spec, prepare, run);
   staging.keep();
   return id;
 }

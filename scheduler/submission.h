@@ -58,7 +58,9 @@ std::filesystem::path job_directory(const std::filesystem::path& job_root,
 
 // Queues it: the staging folder gets a copy of the chat template, and becomes the job's directory
 // inside the transaction that makes the job. Returns the job's id; `spec` gets it too.
+// `run`: of a study.
 jobs::JobId queue_submission(db::Store& store, Submission& submission, Staging& staging,
-                             const std::filesystem::path& job_root);
+                             const std::filesystem::path& job_root,
+                             const std::optional<db::StudyRun>& run = std::nullopt);
 
 }  // namespace sluice::scheduler

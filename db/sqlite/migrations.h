@@ -12,5 +12,7 @@ extern const char* const kTablesV3;
 extern const char* const kViewsV3;
 extern const char* const kTablesV4;
 extern const char* const kViewsV4;
+extern const char* const kTablesV5;
+extern const char* const kViewsV5;
 
 }  // namespace sluice::db::sqlite

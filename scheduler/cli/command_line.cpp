@@ -113,7 +113,8 @@ CLI::App* add_command(CommandLine& line, const CommandText& text, std::function<
   for (const Key& key : keys()) {
     // What is for later is refused by name, with every command; help shows none of it.
     const bool wanted = key.group == Group::later || std::ranges::count(text.groups, key.group) > 0;
-    if (wanted && key.name != "input") add_setting(app, key, *options);
+    const bool own = key.name == "input" || std::ranges::count(text.own, key.name) > 0;
+    if (wanted && !own) add_setting(app, key, *options);
   }
   app->callback([&line, options, run = std::move(run)] {
     for (const auto& [key, option, word] : *options) {
@@ -171,7 +172,7 @@ int run_command_line(int argc, char** argv, Session& session) {
   CommandLine line{.app = app, .session = session, .chosen = {}};
   for (const auto add :
        {add_submit, add_status, add_show, add_wait, add_export, add_cancel, add_retry, add_logs,
-        add_config, add_tick, add_supervise, add_later_commands}) {
+        add_config, add_tick, add_study, add_report, add_supervise, add_later_commands}) {
     add(line);
   }
   try {

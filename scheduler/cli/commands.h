@@ -3,7 +3,9 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "scheduler/cli/session.h"
@@ -27,6 +29,8 @@ void add_retry(CommandLine& line);
 void add_logs(CommandLine& line);
 void add_config(CommandLine& line);
 void add_tick(CommandLine& line);
+void add_study(CommandLine& line);
+void add_report(CommandLine& line);
 void add_supervise(CommandLine& line);       // hidden: what the local executor starts
 void add_later_commands(CommandLine& line);  // hidden: refused by name
 
@@ -37,11 +41,21 @@ struct CommandText {
   const char* examples;
   std::vector<std::string> formats;  // the first is the default; empty: no --format
   std::vector<Group> groups = {Group::site};
+  std::vector<std::string_view> own = {};  // keys of them that it has an option of its own for
 };
 CLI::App* add_command(CommandLine& line, const CommandText& text, std::function<ExitStatus()> run);
 
 // JOB...: one positional list of job numbers.
 void add_jobs_argument(CLI::App* app, std::vector<jobs::JobId>& jobs, bool required);
+
+// A job that is queued, and what came of it so far.
+struct Queued {
+  db::Job job;
+  std::optional<db::Attempt> attempt;
+};
+// Ticks until the job is submitted, or it is known that this is not known yet. Nothing: it could
+// not be looked at, which is told. Whatever fails here, the job stays queued.
+std::optional<Queued> start_job(Session& session, jobs::JobId id);
 
 // What `submit` and `retry` say after the tick that submits. The first throws Error when the
 // cluster would not have the job, with its words; the second says where to look, and knows when it
@@ -50,6 +64,8 @@ void refuse_refused(const db::Job& job, const std::string& again);
 ExitStatus end_submission(Session& session, const db::Job& job, bool was_asked);
 
 // Waits for jobs to end, with a progress bar on a terminal and a line now and then in a pipe.
-ExitStatus wait_for_jobs(Session& session, const std::vector<jobs::JobId>& jobs);
+// `group`: what they are together; then only the ends of those that failed are told.
+ExitStatus wait_for_jobs(Session& session, const std::vector<jobs::JobId>& jobs,
+                         const std::string& group = {});
 
 }  // namespace sluice::scheduler::cli

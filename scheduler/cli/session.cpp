@@ -17,13 +17,19 @@
 
 namespace sluice::scheduler::cli {
 
+Settings Session::settings_with(const Flags& more) {
+  Flags all = flags;
+  all.insert(all.end(), more.begin(), more.end());
+  return resolve({.flags = std::move(all),
+                  .job_file = job_file,
+                  .is_study = is_study,
+                  .settings_files = settings_files(process_environment),
+                  .has_cluster = [] { return slurm::Client(slurm::run_command).is_configured(); }});
+}
+
 const Settings& Session::settings() {
   if (!settings_) {
-    settings_ =
-        resolve({.flags = flags,
-                 .job_file = job_file,
-                 .settings_files = settings_files(process_environment),
-                 .has_cluster = [] { return slurm::Client(slurm::run_command).is_configured(); }});
+    settings_ = settings_with({});
     const auto unknown = unknown_variables(process_variables());
     if (!unknown.empty()) warn("no setting of Sluice: " + unknown);
   }

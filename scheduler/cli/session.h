@@ -21,13 +21,15 @@ namespace sluice::scheduler::cli {
 class Session {
  public:
   // Filled by the command line before anything else is called.
-  std::vector<std::pair<std::string, std::vector<std::string>>> flags;
+  Flags flags;
   std::optional<std::filesystem::path> job_file;
+  bool is_study = false;  // the job file is a study's
   Format format = Format::table;
   bool quiet = false;
   bool makes_database = false;
 
   const Settings& settings();
+  Settings settings_with(const Flags& more);  // these flags over all others
   bool has_database();
   // Throws Error (not_found) where there is none, unless `makes_database`: a mistyped path is not
   // to look like a cluster without jobs.

@@ -113,35 +113,12 @@ ExitStatus dry_run(Session& session, const SubmitOptions& options) {
   return ExitStatus::ok;
 }
 
-// A job that is queued, and what came of it so far.
-struct Queued {
-  db::Job job;
-  std::optional<db::Attempt> attempt;
-};
-
 // Somebody else's tick was faster, and is about to submit it.
 bool in_other_hands(const Queued& queued) {
   const auto& attempt = queued.attempt;
   if (queued.job.state != jobs::JobState::submitting || !attempt) return false;
   const ProcessId owner{.pid = attempt->owner_pid, .start_ticks = attempt->owner_start_ticks};
   return attempt->owner_host == host_name() && owner.pid != this_process().pid && lives(owner);
-}
-
-// Nothing: it could not be looked at, which is told. Whatever fails here, the job stays queued.
-std::optional<Queued> start(Session& session, jobs::JobId id) {
-  constexpr int kLooksMax = 50;  // 10 s
-  constexpr double kLookEvery_s = 0.2;
-  try {
-    for (int looks = 1;; ++looks) {
-      session.tick({id});
-      Queued queued{.job = session.job(id), .attempt = session.store().newest_attempt(id)};
-      if (looks == kLooksMax || interrupted() || !in_other_hands(queued)) return queued;
-      sleep_unless_interrupted(kLookEvery_s);
-    }
-  } catch (const std::exception& error) {
-    session.warn(error.what());
-    return std::nullopt;
-  }
 }
 
 void print_submitted(Session& session, const Queued& queued, const Submission& submission) {
@@ -192,7 +169,7 @@ ExitStatus submit(Session& session, const SubmitOptions& options) {
   auto submission = check(session, checks);
   if (interrupted()) throw Error(ExitStatus::interrupted, "interrupted; nothing was queued");
   const auto id = queue_submission(session.store(), submission, staging, job_root);
-  const auto started = start(session, id);
+  const auto started = start_job(session, id);
   Queued queued = started.value_or(Queued{});
   if (!started) {
     queued.job.id = id;
@@ -207,6 +184,22 @@ ExitStatus submit(Session& session, const SubmitOptions& options) {
 }
 
 }  // namespace
+
+std::optional<Queued> start_job(Session& session, jobs::JobId id) {
+  constexpr int kLooksMax = 50;  // 10 s
+  constexpr double kLookEvery_s = 0.2;
+  try {
+    for (int looks = 1;; ++looks) {
+      session.tick({id});
+      Queued queued{.job = session.job(id), .attempt = session.store().newest_attempt(id)};
+      if (looks == kLooksMax || interrupted() || !in_other_hands(queued)) return queued;
+      sleep_unless_interrupted(kLookEvery_s);
+    }
+  } catch (const std::exception& error) {
+    session.warn(error.what());
+    return std::nullopt;
+  }
+}
 
 void refuse_refused(const db::Job& job, const std::string& again) {
   if (job.state != jobs::JobState::failed) return;

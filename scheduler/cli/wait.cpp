@@ -36,7 +36,8 @@ std::string progress_line(const JobView& view, bool with_bar) {
 // then between.
 class ProgressDisplay {
  public:
-  explicit ProgressDisplay(bool quiet) : quiet_(quiet), terminal_(terminal_of(STDERR_FILENO)) {}
+  ProgressDisplay(bool quiet, std::string group)
+      : quiet_(quiet), group_(std::move(group)), terminal_(terminal_of(STDERR_FILENO)) {}
   ~ProgressDisplay() { clear(); }
 
   void show(const std::vector<JobView>& views) {
@@ -44,8 +45,7 @@ class ProgressDisplay {
     const auto active = std::ranges::find_if(
         views, [](const JobView& view) { return !jobs::is_final(view.job.state); });
     if (active == views.end()) return;
-    const std::string who = views.size() == 1 ? "" : " job " + std::to_string(active->job.id);
-    const std::string line = who + progress_line(*active, terminal_.is_terminal);
+    const std::string line = who(views, *active) + progress_line(*active, terminal_.is_terminal);
     if (terminal_.is_terminal) return draw(line);
     const bool changed = active->job.id != last_job_ || active->job.state != last_state_;
     if (!changed && jobs::steady_time_s() < next_line_s_) return;
@@ -61,6 +61,15 @@ class ProgressDisplay {
   }
 
  private:
+  std::string who(const std::vector<JobView>& views, const JobView& active) const {
+    const std::string job = " job " + std::to_string(active.job.id);
+    if (group_.empty()) return views.size() == 1 ? "" : job;
+    const auto ended = std::ranges::count_if(
+        views, [](const JobView& view) { return jobs::is_final(view.job.state); });
+    return " " + group_ + " " + with_commas(ended) + "/" +
+           plural(static_cast<std::int64_t>(views.size()), "run") + " " + job;
+  }
+
   void draw(const std::string& line) {
     std::string fitting = line;
     while (display_width(fitting) >= static_cast<std::size_t>(terminal_.width)) fitting.pop_back();
@@ -69,6 +78,7 @@ class ProgressDisplay {
   }
 
   bool quiet_;
+  std::string group_;
   Terminal terminal_;
   bool drawn_ = false;
   jobs::JobId last_job_ = 0;
@@ -120,9 +130,10 @@ ExitStatus worst(const std::vector<JobView>& views) {
 
 }  // namespace
 
-ExitStatus wait_for_jobs(Session& session, const std::vector<jobs::JobId>& jobs) {
+ExitStatus wait_for_jobs(Session& session, const std::vector<jobs::JobId>& jobs,
+                         const std::string& group) {
   watch_for_interrupt();
-  ProgressDisplay display(session.quiet);
+  ProgressDisplay display(session.quiet, group);
   double interval_s = kFirstInterval_s;
   std::vector<JobView> views;  // as last seen
   while (true) {
@@ -135,7 +146,9 @@ ExitStatus wait_for_jobs(Session& session, const std::vector<jobs::JobId>& jobs)
     });
     if (all_ended) {
       display.clear();
-      for (const JobView& view : views) say_end(session, view);
+      for (const JobView& view : views) {
+        if (group.empty() || status_of(view.job) != ExitStatus::ok) say_end(session, view);
+      }
       return worst(views);
     }
     display.show(views);
@@ -147,7 +160,8 @@ ExitStatus wait_for_jobs(Session& session, const std::vector<jobs::JobId>& jobs)
     display.clear();
     std::string ids;
     for (const auto id : jobs) ids += " " + std::to_string(id);
-    session.warn("the job goes on; come back with: sluice status" + ids + " --watch");
+    session.warn(group.empty() ? "the job goes on; come back with: sluice status" + ids + " --watch"
+                               : group + " goes on; come back with: sluice study wait " + group);
     return ExitStatus::interrupted;
   }
 }

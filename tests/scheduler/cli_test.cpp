@@ -253,7 +253,6 @@ TEST_F(Cli, ErrorsAreOneLineAStatusAndForProgramsOneValue) {
   later(submit({"--kv-dtype", "q8"}));
   later(submit({"--layout", "auto"}));
   later(sluice({"status", "--backend", "cuda"}));
-  later(sluice({"study", "strong", "--nodes", "1,2"}));
   later(sluice({"doctor"}));
   EXPECT_EQ(submit({"--bathc-size=4"}).err,
             "error: submit has no option --bathc-size; did you mean --batch-size?; "
@@ -478,6 +477,54 @@ TEST_F(Cli, HelpHasExamplesAndHidesWhatIsForLater) {
     EXPECT_THAT(help.out, Not(HasSubstr("kv-dtype"))) << command;
     EXPECT_THAT(help.out, Not(HasSubstr("trace"))) << command;
   }
+}
+
+TEST_F(Cli, AStudyIsRunReportedAndGoneOnWith) {
+  const auto made =
+      sluice({"study", "strong", site_.dir / "prompts.txt", "--model", site_.dir / "model.gguf",
+              "--nodes", "1,2", "--repeats", "2", "--wait"});
+  EXPECT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_THAT(made.out, StartsWith("study-1  4 runs of 2 points queued"));
+  EXPECT_THAT(made.out, HasSubstr("Strong scaling   study-1 prompts: model.gguf, fast, 3 prompts"));
+  EXPECT_EQ(sluice({"study", "continue", "study-1", "--repeats", "3", "--wait"}).exit_code, 0);
+  const auto json = Json::parse(sluice({"report", "study-1", "--format", "json"}).out);
+  EXPECT_EQ(json["kind"], "strong");
+  EXPECT_EQ(json["points"][1]["runs"], 3);
+  EXPECT_THAT(sluice({"study", "list"}).out, HasSubstr("study-1  prompts  strong"));
+  EXPECT_EQ(sluice({"report", "study-2"}).exit_code, 3);
+  EXPECT_EQ(sluice({"report", "study"}).exit_code, 2);
+}
+
+TEST_F(Cli, AStudysFileHasPointsOfItsOwn) {
+  site_.dir.write("study.toml",
+                  "input = \"prompts.txt\"\nmodel = \"model.gguf\"\nname = \"mine\"\n"
+                  "[[point]]\nbatch-size = 1\n[[point]]\nbatch-size = 4\nnodes = 2\n");
+  const auto plan =
+      sluice({"study", "custom", site_.dir / "study.toml", "--dry-run", "--format", "json"});
+  EXPECT_EQ(plan.exit_code, 0) << plan.err;
+  EXPECT_EQ(Json::parse(plan.out)[1]["batch_size"], 4);
+  EXPECT_EQ(Json::parse(plan.out)[1]["stages"], 2);
+  EXPECT_FALSE(std::filesystem::exists(site_.dir / "sluice.db"));
+  site_.dir.write("wrong.toml", "input = \"prompts.txt\"\n[[point]]\nbacth-size = 1\n");
+  const auto wrong =
+      sluice({"study", "custom", site_.dir / "wrong.toml", "--model", site_.dir / "model.gguf"});
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("wrong.toml:3: unknown key 'bacth-size'; did you mean"));
+  EXPECT_THAT(sluice({"submit", site_.dir / "study.toml"}).err, HasSubstr("unknown key 'point'"));
+}
+
+TEST_F(Cli, AReportsPageNeedsNothingElse) {
+  ASSERT_EQ(submit({"--wait", "--name", "</script><b>"}).exit_code, 0);
+  ASSERT_EQ(sluice({"report", "1", "-o", site_.dir / "r.html"}).exit_code, 0);
+  const std::string page = jobs::read_file(site_.dir / "r.html");
+  EXPECT_THAT(page, StartsWith("<!DOCTYPE html>"));
+  for (const char* elsewhere : {"src=", "<link", "@import", "fetch(", "@body@", "@data@"}) {
+    EXPECT_EQ(page.find(elsewhere), std::string::npos) << elsewhere;
+  }
+  EXPECT_THAT(page, HasSubstr("Chart.js v3"));  // and its licence
+  const auto from = page.find("id=\"reports\">") + 13;
+  const auto data = Json::parse(page.substr(from, page.find("</script>", from) - from));
+  EXPECT_EQ(data[0]["points"][0]["num_prompts"], 3);
 }
 
 }  // namespace

@@ -1,0 +1,303 @@
+#include "scheduler/study.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+
+#include "jobs/files.h"
+#include "jobs/prompts.h"
+#include "scheduler/cli/commands.h"
+#include "scheduler/cli/interrupt.h"
+#include "scheduler/cli/report_tables.h"
+#include "scheduler/local_executor.h"
+#include "scheduler/report_input.h"
+
+namespace sluice::scheduler::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct StudyOptions {
+  std::string kind, subject;
+  std::vector<int> nodes, batch_sizes;
+  std::int64_t prompts_per_node = 0;
+  int repeats = 0;  // 0: not given
+  bool independent = false, chain = true, dry_run = false, wait = false;
+};
+
+constexpr int kRepeats = 3;
+
+db::Study study_of(Session& session, const std::string& name) {
+  const auto id = parse_study_name(name);
+  const auto found = id ? session.store().study(*id) : std::nullopt;
+  if (found) return *found;
+  throw Error(ExitStatus::not_found,
+              "'" + name + "' is no study in " + session.store().path().string() +
+                  "; studies are named as study-3, and `sluice study list` lists them");
+}
+
+bool stands(Session& session, jobs::JobId id) {
+  const auto job = session.store().job(id);
+  if (!job) return false;
+  return !jobs::is_final(job->state) ||
+         (job->state == jobs::JobState::completed && job->prompts_failed == 0);
+}
+
+// What the next run of a chain has to wait for; empty: nothing.
+std::string dependency_on(Session& session, jobs::JobId previous) {
+  const auto job = previous > 0 ? session.store().job(previous) : std::nullopt;
+  if (!job || job->executor != "slurm" || jobs::is_final(job->state)) return {};
+  const auto attempt = session.store().newest_attempt(previous);
+  return attempt && !attempt->cluster_id.empty() ? "afterany:" + attempt->cluster_id : "";
+}
+
+// A line on the terminal that comes and goes.
+void show_count(const Session& session, const std::string& text) {
+  if (session.quiet || !terminal_of(STDERR_FILENO).is_terminal) return;
+  std::cerr << "\r\x1b[K" << text << std::flush;
+}
+
+// Queues what is missing, one after another. Returns how many.
+int queue_missing(Session& session, const db::Study& study) {
+  const auto points = session.store().study_points(study.id);
+  const auto runs = session.store().study_runs(study.id);
+  const auto missing = missing_runs(study, static_cast<int>(points.size()), runs,
+                                    [&](jobs::JobId id) { return stands(session, id); });
+  jobs::JobId previous = 0;
+  for (const db::StudyRun& run : runs) previous = std::max(previous, run.job);
+  const fs::path job_root = study.directory.parent_path();
+  const LocalPause pause(job_root);
+  int queued = 0;
+  for (const db::StudyRun& run : missing) {
+    const std::string rest = "; the rest: sluice study continue " + name_of(study.id);
+    if (interrupted()) throw Error(ExitStatus::interrupted, "interrupted" + rest);
+    show_count(session, name_of(study.id) + ": queued " + std::to_string(queued) + " of " +
+                            plural(static_cast<std::int64_t>(missing.size()), "run"));
+    const std::string dependency = study.chained ? dependency_on(session, previous) : "";
+    previous = queue_run(session.store(), study, points.at(static_cast<std::size_t>(run.point)),
+                         run, dependency, job_root);
+    const auto started = start_job(session, previous);
+    ++queued;
+    if (started) refuse_refused(started->job, "go on: sluice study continue " + name_of(study.id));
+    if (!started || started->job.state == jobs::JobState::submitting) {
+      show_count(session, "");
+      session.warn("whether job " + std::to_string(previous) + " arrived is not known yet" + rest);
+      break;
+    }
+  }
+  show_count(session, "");
+  return queued;
+}
+
+std::vector<jobs::JobId> jobs_of(Session& session, std::int64_t study) {
+  std::vector<jobs::JobId> ids;
+  for (const db::StudyRun& run : session.store().study_runs(study)) ids.push_back(run.job);
+  std::ranges::sort(ids);
+  return ids;
+}
+
+ExitStatus wait_for_study(Session& session, std::int64_t id) {
+  const auto status = wait_for_jobs(session, jobs_of(session, id), name_of(id));
+  if (status == ExitStatus::interrupted) return status;
+  const ScalingReport report = make_report(input_of_study(session.store(), id));
+  if (!session.quiet) std::cout << "\n" << report_text(report, Format::table) << std::flush;
+  return status;
+}
+
+Table plan_table(const std::vector<PointPlan>& plans, const std::vector<Submission>& submissions,
+                 int repeats) {
+  Table table;
+  table.columns = {{"nodes", "nodes", true},         {"replicas", "replicas", true},
+                   {"stages", "stages", true},       {"batch_size", "batch", true},
+                   {"num_prompts", "prompts", true}, {"tokens_max", "tokens, at most", true},
+                   {"runs", "runs", true},           {"role", "compared as"}};
+  for (std::size_t i = 0; i < submissions.size(); ++i) {
+    const jobs::JobSpec& spec = submissions[i].spec;
+    table.rows.push_back(
+        {count(spec.shape.nodes), count(spec.shape.replicas), count(spec.shape.stages),
+         count(spec.batch_size), count(spec.prompt_count),
+         count(submissions[i].prompts.output_tokens_max), count(repeats),
+         word(plans[i].role, plans[i].role.empty() ? "" : "ranks that share nothing")});
+  }
+  return table;
+}
+
+StudyOrder order_of(Session& session, const StudyOptions& options) {
+  StudyOrder order{.kind = options.kind,
+                   .nodes = options.nodes,
+                   .batch_sizes = options.batch_sizes,
+                   .prompts_per_node = options.prompts_per_node,
+                   .independent = options.independent,
+                   .points = {}};
+  if (options.kind == "custom") {
+    order.points = study_points(options.subject);
+  } else {
+    order.ranks_per_node =
+        std::max(1, static_cast<int>(session.settings().integer("ranks-per-node")));
+  }
+  return order;
+}
+
+ExitStatus make(Session& session, const StudyOptions& options) {
+  if (options.kind == "custom") {
+    if (!fs::exists(options.subject)) {
+      throw Error(ExitStatus::not_found, options.subject + ": there is no such study file");
+    }
+    session.job_file = options.subject;
+    session.is_study = true;
+  } else {
+    session.flags.emplace_back("input", std::vector{options.subject});
+  }
+  if (session.settings().text("input") == "-") {
+    throw Error(ExitStatus::usage,
+                "a study reads its prompts more than once, and standard input "
+                "can be read once; give a file");
+  }
+  const auto plans = plan_points(order_of(session, options));
+  const fs::path job_root = session.settings().text("job-root");
+  Staging staging(job_root);
+  CheckOptions checks;
+  checks.interrupted = interrupted;
+  const auto submissions = check_points(
+      plans, [&](const Flags& flags) { return session.settings_with(flags); }, staging.dir(),
+      checks);
+  for (const Submission& submission : submissions) {
+    auto& executor = session.executor(submission.spec.executor);
+    if (const auto why = executor.objection(submission.spec)) throw Error(ExitStatus::usage, *why);
+  }
+  const int repeats = options.repeats > 0 ? options.repeats : kRepeats;
+  if (options.dry_run) {
+    session.print(plan_table(plans, submissions, repeats));
+    session.say("nothing is queued: this is a dry run");
+    return ExitStatus::ok;
+  }
+  if (interrupted()) throw Error(ExitStatus::interrupted, "interrupted; nothing was queued");
+  const std::string given = session.settings().text("name");
+  db::Study study{
+      .name = given.empty()
+                  ? fs::path(jobs::input_name(session.settings().text("input"))).stem().string()
+                  : given,
+      .kind = options.kind,
+      .repeats = repeats,
+      .chained = options.chain};
+  study.id = keep_study(session.store(), study, plans, submissions, staging, job_root);
+  const int queued = queue_missing(session, *session.store().study(study.id));
+  const std::string name = name_of(study.id);
+  if (session.quiet) {
+    std::cout << name << std::endl;
+  } else {
+    session.say(name + "  " + plural(queued, "run") + " of " +
+                plural(static_cast<std::int64_t>(plans.size()), "point") + " queued");
+  }
+  if (options.wait) return wait_for_study(session, study.id);
+  session.say("see: sluice study wait " + name + "; then: sluice report " + name);
+  return ExitStatus::ok;
+}
+
+ExitStatus go_on(Session& session, const StudyOptions& options) {
+  auto study = study_of(session, options.subject);
+  session.tick();
+  if (options.repeats > 0) {
+    session.store().set_repeats(study.id, options.repeats);
+    study.repeats = options.repeats;
+  }
+  const int queued = queue_missing(session, study);
+  session.say(name_of(study.id) + "  " +
+              (queued == 0 ? "has all of its runs; --repeats adds some"
+                           : plural(queued, "run") + " queued"));
+  if (options.wait) return wait_for_study(session, study.id);
+  return ExitStatus::ok;
+}
+
+ExitStatus list(Session& session) {
+  session.tick();
+  Table table;
+  table.columns = {{"study", "study"},
+                   {"name", "name"},
+                   {"kind", "kind"},
+                   {"points", "points", true},
+                   {"runs_ended", "ended", true},
+                   {"runs", "runs", true},
+                   {"wanted", "wanted", true},
+                   {"created_unix_s", "made"}};
+  for (const db::Study& study : session.store().studies()) {
+    const auto points = session.store().study_points(study.id);
+    const auto ids = jobs_of(session, study.id);
+    const auto ended = std::ranges::count_if(
+        ids, [&](jobs::JobId id) { return jobs::is_final(session.job(id).state); });
+    table.rows.push_back({word(name_of(study.id)), word(study.name), word(study.kind),
+                          count(static_cast<std::int64_t>(points.size())), count(ended),
+                          count(static_cast<std::int64_t>(ids.size())),
+                          count(study.repeats * static_cast<std::int64_t>(points.size())),
+                          number(study.created_unix_s, local_date_time(study.created_unix_s))});
+  }
+  session.print(table);
+  return ExitStatus::ok;
+}
+
+ExitStatus study(Session& session, const StudyOptions& options) {
+  watch_for_interrupt();
+  if (options.kind == "list") return list(session);
+  const bool known = options.kind == "wait" || options.kind == "continue";
+  if (options.subject.empty()) {
+    throw Error(ExitStatus::usage, "sluice study " + options.kind + " needs " +
+                                       (known ? "a study: study-3" : "a file"));
+  }
+  if (options.kind == "wait") return wait_for_study(session, study_of(session, options.subject).id);
+  if (options.kind == "continue") return go_on(session, options);
+  session.makes_database = true;
+  return make(session, options);
+}
+
+}  // namespace
+
+void add_study(CommandLine& line) {
+  auto options = std::make_shared<StudyOptions>();
+  CLI::App* app = add_command(
+      line,
+      {.name = "study",
+       .does = "run a set of jobs that are to be compared: strong or weak scaling, batch sizes",
+       .examples =
+           "  sluice study strong prompts.jsonl --model m.gguf --nodes 1,2,4 --repeats 10\n"
+           "  sluice study weak prompts.jsonl --model m.gguf --nodes 1,2,4 --prompts-per-node 100\n"
+           "  sluice study batch prompts.jsonl --model m.gguf --nodes 2 --batch-size 1,2,4,8\n"
+           "  sluice study custom study.toml      (settings, and [[point]] tables of their own)\n"
+           "  sluice study continue study-3 --repeats 20\n"
+           "  sluice study wait study-3; sluice study list; sluice report study-3 -o report.html\n"
+           "Repeats are interleaved, and each run waits for the one before it. `--ignore-eos`\n"
+           "makes all answers equally long.",
+       .formats = {"table", "json", "csv", "md"},
+       .groups = {Group::job, Group::sampling, Group::spread, Group::cluster, Group::site},
+       .own = {"nodes", "batch-size"}},
+      [&session = line.session, options] { return study(session, *options); });
+  app->add_option("KIND", options->kind, "strong, weak, batch, custom; continue, wait, list")
+      ->required()
+      ->check(CLI::IsMember({"strong", "weak", "batch", "custom", "continue", "wait", "list"}));
+  app->add_option("INPUT|STUDY", options->subject, "prompts, or a study's file; or study-3");
+  const auto list_of = [&](const char* name, std::vector<int>& values, const char* help) {
+    app->add_option(name, values, help)
+        ->delimiter(',')
+        ->check(CLI::Range(1, 1'000'000))
+        ->type_name("N,N,...")
+        ->group("The study");
+  };
+  list_of("-N,--nodes", options->nodes, "of each point (batch: of all)");
+  list_of("--batch-size", options->batch_sizes, "of each point (strong, weak: of all)");
+  app->add_option("--prompts-per-node", options->prompts_per_node,
+                  "weak: from the input's beginning")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40))
+      ->group("The study");
+  app->add_option("--repeats", options->repeats, "runs of each point (default: 3)")
+      ->check(CLI::Range(1, 10'000))
+      ->group("The study");
+  app->add_flag("--independent", options->independent,
+                "beside each point of N ranks, N that share nothing but the machine")
+      ->group("The study");
+  app->add_flag("!--no-chain", options->chain, "let runs go on side by side (slurm)")
+      ->group("The study");
+  app->add_flag("--dry-run", options->dry_run, "print what would run; change nothing");
+  app->add_flag("--wait", options->wait, "stay until all have ended, then report");
+}
+
+}  // namespace sluice::scheduler::cli

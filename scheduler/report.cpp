@@ -1,0 +1,267 @@
+#include "scheduler/report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <utility>
+
+namespace sluice::scheduler {
+namespace {
+
+using jobs::StageMetrics;
+
+double median_of(const std::vector<MeasuredRun>& runs,
+                 const std::function<double(const MeasuredRun&)>& figure) {
+  std::vector<double> values;
+  for (const MeasuredRun& run : runs) values.push_back(figure(run));
+  return summarise(std::move(values)).median;
+}
+
+double longest(const MeasuredRun& run, double StageMetrics::*member) {
+  double longest_s = 0;
+  for (const StageMetrics& stage : run.stages) longest_s = std::max(longest_s, stage.*member);
+  return longest_s;
+}
+
+double share_of_wall(const MeasuredRun& run, double seconds) {
+  return run.run.wall_clock_s > 0 ? seconds / run.run.wall_clock_s : 0;
+}
+
+ReportRow row_of(const MeasuredPoint& point) {
+  ReportRow row{.role = point.role, .spec = point.spec, .wanted = point.wanted};
+  std::vector<double> walls;
+  for (const MeasuredRun& run : point.runs) walls.push_back(run.run.wall_clock_s);
+  row.wall_clock_s = summarise(walls);
+  const auto median = [&](const auto& figure) { return median_of(point.runs, figure); };
+  row.output_tokens_per_s = median([](const auto& r) { return r.run.output_tokens_per_s; });
+  row.total_tokens_per_s = median([](const auto& r) { return r.run.total_tokens_per_s; });
+  row.io_s = median([](const auto& r) { return r.run.io_s; });
+  row.preprocess_s = median([](const auto& r) { return r.run.preprocess_s; });
+  row.communication_s =
+      median([](const auto& r) { return longest(r, &StageMetrics::communication_s); });
+  row.communication_share = median(
+      [](const auto& r) { return share_of_wall(r, longest(r, &StageMetrics::communication_s)); });
+  row.unattributed_share = median(
+      [](const auto& r) { return share_of_wall(r, longest(r, &StageMetrics::unattributed_s)); });
+  const auto distance = [&](const MeasuredRun& run) {
+    return std::abs(run.run.wall_clock_s - row.wall_clock_s.median);
+  };
+  const auto usual = std::ranges::min_element(point.runs, {}, distance);
+  row.usual = *usual;
+  row.prompt_tokens = usual->run.prompt_tokens;
+  row.output_tokens = usual->run.output_tokens;
+  return row;
+}
+
+// What counts as work done: generated tokens, or, where texts are scored, those read.
+double rate(const ReportRow& row) {
+  return row.spec.scores() ? row.total_tokens_per_s : row.output_tokens_per_s;
+}
+
+// Over the baseline's; at equal rates they would take as long.
+double work_ratio(const ReportRow& row, const ReportRow& base) {
+  const auto tokens = [](const ReportRow& r) {
+    return static_cast<double>(r.spec.scores() ? r.prompt_tokens : r.output_tokens);
+  };
+  return tokens(base) > 0 ? tokens(row) / tokens(base) : 1;
+}
+
+double sum_over_stages(const MeasuredRun& run, double StageMetrics::*member) {
+  double sum = 0;
+  for (const StageMetrics& stage : run.stages) sum += stage.*member;
+  return sum;
+}
+
+// Of ranks x wall-clock of the row: what each part takes more than the same work took in `base`.
+Losses losses_of(const MeasuredRun& run, const MeasuredRun& base, double work) {
+  const double all_s = sum_over_stages(run, &StageMetrics::wall_clock_s);
+  const auto lost = [&](auto... members) {
+    const double now_s = (sum_over_stages(run, members) + ...);
+    const double then_s = (sum_over_stages(base, members) + ...);
+    return all_s > 0 ? (now_s - work * then_s) / all_s : 0;
+  };
+  return {.compute = lost(&StageMetrics::prefill_s, &StageMetrics::decode_s),
+          .sampling = lost(&StageMetrics::sampling_s),
+          .communication = lost(&StageMetrics::communication_s),
+          .bubble = lost(&StageMetrics::bubble_s),
+          .output = lost(&StageMetrics::output_s),
+          .unattributed = lost(&StageMetrics::unattributed_s)};
+}
+
+double per_token(double seconds, std::int64_t tokens) {
+  return tokens > 0 ? seconds / static_cast<double>(tokens) : 0;
+}
+
+// The best speedup that the prompts allow: a prompt's tokens come one after another, so no number
+// of stages is faster than the longest one by itself. `base` ran on one rank.
+double bound_of(const ReportInput& input, const ReportRow& row, const ReportRow& base,
+                double work) {
+  const auto ranks = static_cast<double>(row.ranks());
+  const StageMetrics& stage = base.usual->stages.at(0);
+  const double prompt_token_s = per_token(stage.prefill_s, stage.prefill_tokens);
+  const double output_token_s = per_token(stage.decode_s, stage.decode_tokens);
+  // The first token of an answer comes from its prompt.
+  const double chain_s =
+      input.longest_chain_s(row.usual->job, prompt_token_s, output_token_s) - output_token_s;
+  if (chain_s <= 0) return ranks;
+  return std::min(ranks, base.wall_clock_s.median * work / chain_s);
+}
+
+bool same_engine(const jobs::JobSpec& a, const jobs::JobSpec& b) {
+  return a.model_fingerprint == b.model_fingerprint && a.precision == b.precision &&
+         a.threads == b.threads && a.backend == b.backend;
+}
+
+// What the rows of one report are compared with.
+class Comparison {
+ public:
+  Comparison(const ReportInput& input, std::vector<ReportRow>& rows) : input_(input), rows_(rows) {
+    for (const MeasuredPoint& point : input.elsewhere) {
+      if (!point.runs.empty()) elsewhere_.push_back(row_of(point));
+    }
+    for (const ReportRow& row : rows) {
+      if (row.is_independent()) continue;
+      if (!base_ || before(row, *base_)) base_ = &row;
+    }
+  }
+
+  const ReportRow* base() const { return base_; }
+
+  void fill(ReportRow& row) const {
+    if (base_ == nullptr) return;
+    const double ranks = static_cast<double>(row.ranks());
+    const double times = ranks / static_cast<double>(base_->ranks());
+    if (row.is_independent()) return;
+    row.speedup = speedup(row, times);
+    const ReportRow* single = single_of(row);
+    const bool scales = input_.kind == "strong" || input_.kind == "weak";
+    if (scales) {
+      row.efficiency = *row.speedup / times;
+    } else if (single != nullptr) {
+      row.efficiency = rate(row) / (ranks * rate(*single));
+    }
+    if (input_.kind == "batch") {
+      const double batches =
+          static_cast<double>(row.spec.batch_size) / static_cast<double>(base_->spec.batch_size);
+      row.batch_efficiency = rate(row) / (batches * rate(*base_));
+    }
+    const ReportRow* against = scales ? base_ : single;
+    if (against != nullptr && against != &row) {
+      const double work = work_of(row, *against);
+      row.losses = losses_of(*row.usual, *against->usual, work);
+    }
+    if (single != nullptr) row.bound = bound_of(input_, row, *single, work_ratio(row, *single));
+    for (const ReportRow& other : rows_) {
+      if (other.is_independent() && other.ranks() == row.ranks() &&
+          other.spec.batch_size == row.spec.batch_size && row.ranks() > 1) {
+        row.of_independent = rate(row) / rate(other);
+      }
+    }
+    if (const ReportRow* best = best_single();
+        best != nullptr && same_engine(best->spec, row.spec)) {
+      row.against_best = rate(row) / (ranks * rate(*best));
+    }
+  }
+
+  // Nothing where there is no run of one rank.
+  const ReportRow* best_single() const {
+    const ReportRow* best = nullptr;
+    each_single([&](const ReportRow& row) {
+      if (best == nullptr || rate(row) > rate(*best)) best = &row;
+    });
+    return best;
+  }
+
+ private:
+  bool before(const ReportRow& a, const ReportRow& b) const {
+    if (input_.kind == "batch") return a.spec.batch_size < b.spec.batch_size;
+    if (input_.kind == "custom") return false;  // the first
+    return a.ranks() < b.ranks();
+  }
+
+  double speedup(const ReportRow& row, double times) const {
+    if (input_.kind == "custom") return rate(row) / rate(*base_);
+    const double time = base_->wall_clock_s.median / row.wall_clock_s.median;
+    return input_.kind == "weak" ? times * time : time;
+  }
+
+  double work_of(const ReportRow& row, const ReportRow& against) const {
+    if (input_.kind == "strong") return 1;
+    if (input_.kind == "weak") {
+      return static_cast<double>(row.ranks()) / static_cast<double>(against.ranks());
+    }
+    return work_ratio(row, against);
+  }
+
+  void each_single(const std::function<void(const ReportRow&)>& use) const {
+    for (const std::vector<ReportRow>* rows : {&std::as_const(rows_), &elsewhere_}) {
+      for (const ReportRow& row : *rows) {
+        if (row.ranks() == 1 && !row.is_independent()) use(row);
+      }
+    }
+  }
+
+  // One rank with the same settings; the study's own before others'.
+  const ReportRow* single_of(const ReportRow& row) const {
+    const ReportRow* found = nullptr;
+    each_single([&](const ReportRow& single) {
+      const bool same = single.spec.batch_size == row.spec.batch_size &&
+                        single.spec.token_budget == row.spec.token_budget;
+      if (found == nullptr && same && same_engine(single.spec, row.spec)) found = &single;
+    });
+    return found;
+  }
+
+  const ReportInput& input_;
+  const std::vector<ReportRow>& rows_;
+  std::vector<ReportRow> elsewhere_;
+  const ReportRow* base_ = nullptr;
+};
+
+std::string ranks_text(const ReportRow& row) {
+  const auto& shape = row.spec.shape;
+  const std::string nodes = std::to_string(shape.nodes) + (shape.nodes == 1 ? " node" : " nodes");
+  if (shape.ranks_per_node == 1) return nodes;
+  return nodes + " of " + std::to_string(shape.ranks_per_node) + " ranks";
+}
+
+std::optional<double> serial_share(const ScalingReport& report, const ReportRow& base) {
+  std::vector<SpeedupPoint> points;
+  for (const ReportRow& row : report.rows) {
+    if (row.is_independent() || !row.speedup) continue;
+    points.push_back({.ranks = static_cast<double>(row.ranks()) / static_cast<double>(base.ranks()),
+                      .speedup = *row.speedup});
+  }
+  if (report.kind == "strong") return amdahl_serial_share(points);
+  if (report.kind == "weak") return gustafson_serial_share(points);
+  return std::nullopt;
+}
+
+}  // namespace
+
+ScalingReport make_report(const ReportInput& input) {
+  ScalingReport report{.title = input.title, .kind = input.kind};
+  for (const MeasuredPoint& point : input.points) {
+    if (!point.runs.empty()) report.rows.push_back(row_of(point));
+  }
+  if (!report.rows.empty()) {
+    const jobs::JobSpec& spec = report.rows.front().spec;
+    report.model = std::filesystem::path(spec.model).filename();
+    report.precision = spec.precision;
+    const Comparison comparison(input, report.rows);
+    for (ReportRow& row : report.rows) comparison.fill(row);
+    if (const ReportRow* base = comparison.base()) {
+      report.baseline =
+          ranks_text(*base) + (input.kind == "batch"
+                                   ? ", batch size " + std::to_string(base->spec.batch_size)
+                                   : std::string(", same settings"));
+      report.serial_share = serial_share(report, *base);
+    }
+    if (const ReportRow* best = comparison.best_single()) report.best_single = *best;
+    find(report);
+  }
+  warn(report, input);
+  return report;
+}
+
+}  // namespace sluice::scheduler
