@@ -96,6 +96,26 @@ struct StudyRun {
   jobs::JobId job = 0;
 };
 
+// How long a processor takes for a model, in the worker's own words.
+struct CalibrationKey {
+  std::string model_fingerprint, precision;
+  int threads = 1, batch_size = 8, token_budget = 128;
+  int beside = 1;  // ranks that computed on one machine at once
+};
+
+// What was expected of a job before it ran.
+struct JobPrediction {
+  std::string cpu, model_fingerprint, precision;
+  int threads = 1;
+  bool is_single = true;     // one rank
+  double simulated_s = 0;    // the wall-clock by calibration alone
+  double correction = 1;     // by earlier jobs
+  double wall_clock_s = 0;   // their product
+  double elapsed_s = 0;      // from a run's start to its end
+  double output_tokens = 0;  // expected
+  bool is_at_most = false;   // answers may end before
+};
+
 class Store {
  public:
   // Opens or creates the database, migrates an older one, refuses a newer one.
@@ -173,6 +193,22 @@ class Store {
   std::vector<jobs::StageMetrics> stage_metrics(jobs::JobId id, jobs::RunId run) const;
 
   ScoreSums score_sums(jobs::JobId id) const;
+
+  void put_calibration(const CalibrationKey& key, const std::string& cpu,
+                       const std::string& calibration);
+  // The newest, of any processor; of one when `cpu` names it.
+  std::optional<std::string> calibration(const CalibrationKey& key,
+                                         const std::string& cpu = {}) const;
+  void put_prediction(jobs::JobId id, const JobPrediction& prediction);
+  std::optional<JobPrediction> prediction(jobs::JobId id) const;
+  // Of the newest jobs that were predicted like this one and took one run: seconds a token that
+  // were measured over those that were simulated.
+  std::vector<double> prediction_ratios(const JobPrediction& like, int most) const;
+  // Of the newest jobs of that model: what a run took beside its window; and how long answers that
+  // may end before max_tokens were, of that.
+  std::vector<double> overheads_s(const std::string& model_fingerprint, const std::string& executor,
+                                  int most) const;
+  std::optional<double> answer_share(const jobs::JobSpec& like) const;
 
   // `prepare` as above. Returns the study's id.
   std::int64_t create_study(const Study& study, const std::vector<StudyPoint>& points,

@@ -1,6 +1,7 @@
 #include "jobs/spec.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "jobs/error.h"
 #include "jobs/files.h"
@@ -47,6 +48,14 @@ static void fields(io::Record& record, Sampling& sampling) {
   record("logit_bias", sampling.logit_bias);
 }
 
+static void fields(io::Record& record, CostScales& scales) {
+  record("cpu", scales.cpu);
+  record("prefill", scales.prefill);
+  record("decode", scales.decode);
+  record("head", scales.head);
+  record("scoring_head", scales.scoring_head);
+}
+
 static void fields(io::Record& record, JobSpec& spec) {
   record.need()("job", spec.job);
   record("uid", spec.uid);
@@ -78,6 +87,7 @@ static void fields(io::Record& record, JobSpec& spec) {
   record("head_split", spec.head_split);
   record("backend", spec.backend);
   record("threads", spec.threads);
+  record.object("cost_scales", spec.cost_scales);
   record("fsync", spec.fsync);
   record("executor", spec.executor);
   record("launcher", spec.launcher);
@@ -121,6 +131,11 @@ static JobSpec read_spec(std::string_view json, const std::string& what) {
   }
   if (const auto problem = problem_of_stop(spec.stop); !problem.empty()) {
     throw Error(what + ": \"stop\" " + problem);
+  }
+  for (const double scale : {spec.cost_scales.prefill, spec.cost_scales.decode,
+                             spec.cost_scales.head, spec.cost_scales.scoring_head}) {
+    if (!(scale > 0) || std::isinf(scale))
+      throw Error(what + ": \"cost_scales\" are positive numbers");
   }
   if (const auto problem = shape_problem(spec.shape); !problem.empty()) {
     throw Error(what + ": " + problem);

@@ -41,6 +41,13 @@ struct ClusterOptions {
   std::map<std::string, std::string> env;
 };
 
+// What the division of a model over stages counts with, in proportion to seconds that a processor
+// was measured to take: of layers where prompts and where answers are computed, and of the head.
+struct CostScales {
+  std::string cpu;  // that was measured; empty: none was
+  double prefill = 1, decode = 1, head = 1, scoring_head = 1;
+};
+
 struct JobSpec {
   JobId job = 0;
   std::string uid;
@@ -74,6 +81,7 @@ struct JobSpec {
   std::string head_split = "auto";  // auto, on or off
   std::string backend = "cpu";      // cpu
   int threads = 1;                  // per rank
+  CostScales cost_scales;           // where rank 0 has that processor, it need not measure
   std::string fsync = "group";      // group | none: how results are made durable
 
   std::string executor;                      // slurm | local

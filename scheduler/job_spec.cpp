@@ -27,6 +27,16 @@ jobs::Shape make_shape(const Settings& settings) {
                     .replicas = count("replicas"),
                     .stages = count("stages")};
   if (shape.ranks_per_node == 0) shape.ranks_per_node = gpus_in(settings.text("gpus-per-node"));
+  if (settings.text("layout") == "auto") {
+    for (const char* key : {"stages", "replicas"}) {
+      if (!settings.given(key)) continue;
+      throw Error(ExitStatus::usage, std::string(key) + " (" + settings.value(key).origin +
+                                         ") and layout auto (" + settings.value("layout").origin +
+                                         ") contradict each other; leave one of them out");
+    }
+    shape.replicas = static_cast<int>(std::min<std::int64_t>(shape.ranks(), jobs::kRanksMax));
+    shape.stages = 1;  // until it is chosen
+  }
   if (shape.stages == 0) {
     shape.stages = static_cast<int>(
         std::clamp<std::int64_t>(shape.ranks() / shape.replicas, 1, jobs::kRanksMax));

@@ -205,6 +205,10 @@ constexpr auto kKeys = std::to_array<Key>({
      1,
      kManyMax},
 
+    {"layout", Kind::text, "",
+     "auto: those replicas and stages that are predicted to be fastest (sluice plan)",
+     Group::spread, 0, "auto"},
+
     {"executor", Kind::text, "",
      "where jobs run (default: slurm where a cluster is configured, else local)", Group::cluster, 0,
      "slurm|local"},
@@ -273,7 +277,6 @@ constexpr auto kKeys = std::to_array<Key>({
     {"kv-dtype", Kind::text, "", "", Group::later, 0, "f32|f16|q8", 0, 0,
      "this one takes f16, and f32 with precision exact"},
     {"backend", Kind::text, "cpu", "", Group::later, 0, "cpu|cuda", 0, 0, "this one takes cpu"},
-    {"layout", Kind::text, "", "", Group::later, 0, {}, 0, 0, "this one balances layers by cost"},
 });
 
 }  // namespace

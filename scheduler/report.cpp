@@ -43,6 +43,11 @@ ReportRow row_of(const MeasuredPoint& point) {
       [](const auto& r) { return share_of_wall(r, longest(r, &StageMetrics::communication_s)); });
   row.unattributed_share = median(
       [](const auto& r) { return share_of_wall(r, longest(r, &StageMetrics::unattributed_s)); });
+  std::vector<double> errors;
+  for (const MeasuredRun& run : point.runs) {
+    if (run.predicted_s) errors.push_back(*run.predicted_s / run.run.wall_clock_s - 1);
+  }
+  if (!errors.empty()) row.prediction_error = summarise(std::move(errors)).median;
   const auto distance = [&](const MeasuredRun& run) {
     return std::abs(run.run.wall_clock_s - row.wall_clock_s.median);
   };

@@ -20,6 +20,7 @@ struct MeasuredRun {
   int repeat = 1;
   jobs::RunMetrics run = {};
   std::vector<jobs::StageMetrics> stages = {};  // by rank
+  std::optional<double> predicted_s = {};       // the wall-clock, before it ran
 };
 
 struct MeasuredPoint {
@@ -64,8 +65,9 @@ struct ReportRow {
   double unattributed_share = 0;      // the largest stage's, of the wall-clock
   std::optional<double> speedup = {}, efficiency = {}, bound = {};  // bound: of the speedup
   std::optional<double> batch_efficiency = {};
-  std::optional<double> of_independent = {};  // against as many ranks that share nothing
-  std::optional<double> against_best = {};    // efficiency against the best run of one rank
+  std::optional<double> of_independent = {};    // against as many ranks that share nothing
+  std::optional<double> against_best = {};      // efficiency against the best run of one rank
+  std::optional<double> prediction_error = {};  // predicted over measured, - 1
   std::optional<Losses> losses = {};
   std::optional<MeasuredRun> usual = {};  // the run whose wall-clock is nearest to the median
 };

@@ -43,6 +43,9 @@ Look look_at(const db::Store& store, const db::Job& job) {
     measured.run = *metrics;
     measured.stages = store.stage_metrics(job.id, run.run);
   }
+  if (const auto prediction = store.prediction(job.id)) {
+    if (!prediction->is_at_most) measured.predicted_s = prediction->wall_clock_s;
+  }
   if (runs > 1)
     return {.run = {}, .left_out = left_out(job.id, "took " + std::to_string(runs) + " runs")};
   if (measured.stages.empty() || measured.run.wall_clock_s <= 0) {

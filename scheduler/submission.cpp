@@ -35,21 +35,6 @@ void need_file(const std::string& path, const std::string& what, const std::stri
   if (!fs::is_regular_file(path)) throw usage(path + ": is a pipe or a device; " + fix);
 }
 
-// The worker here, which answers questions; the nodes may know it under another path.
-fs::path worker_here(const Settings& settings) {
-  const std::string set = settings.text("worker");
-  if (!set.empty() && find_program(process_environment, set)) return set;
-  if (!set.empty() && settings.text("executor") == "local") {
-    throw usage("worker " + set + " (" + settings.value("worker").origin +
-                "): there is no such program, and the local executor starts it");
-  }
-  if (const auto beside = find_worker(own_executable())) return *beside;
-  throw Error(ExitStatus::failure, "sluice-worker is neither beside " + own_executable().string() +
-                                       " nor in ../libexec" +
-                                       (set.empty() ? "" : " nor at " + set) +
-                                       "; install it there, or give its path with --worker");
-}
-
 void check_launcher(const jobs::JobSpec& spec, const Environment& environment) {
   if (spec.executor != "local") return;
   const std::string program = spec.launcher.substr(0, spec.launcher.find(' '));
@@ -87,7 +72,7 @@ void check_against_model(const jobs::JobSpec& spec, const ModelFacts& model) {
 
 // Of a template that was asked for, also where there is no chat: it is not what was meant.
 void check_chats(const Submission& submission) {
-  const auto& [spec, model, prompts] = submission;
+  const auto& [spec, model, prompts, worker] = submission;
   if (model.chat_problem.empty()) return;
   if (!spec.chat_template.empty()) throw usage(model.chat_problem);
   if (prompts.chats == 0) return;
@@ -211,6 +196,20 @@ void Staging::move_to(const fs::path& job_dir, const fs::path& database) {
   jobs::sync_directory(job_dir.parent_path());
 }
 
+fs::path worker_here(const Settings& settings) {
+  const std::string set = settings.text("worker");
+  if (!set.empty() && find_program(process_environment, set)) return set;
+  if (!set.empty() && settings.text("executor") == "local") {
+    throw usage("worker " + set + " (" + settings.value("worker").origin +
+                "): there is no such program, and the local executor starts it");
+  }
+  if (const auto beside = find_worker(own_executable())) return *beside;
+  throw Error(ExitStatus::failure, "sluice-worker is neither beside " + own_executable().string() +
+                                       " nor in ../libexec" +
+                                       (set.empty() ? "" : " nor at " + set) +
+                                       "; install it there, or give its path with --worker");
+}
+
 Submission check_submission(const Settings& settings, const CheckOptions& options) {
   Submission submission{.spec = make_spec(settings), .model = {}, .prompts = {}};
   jobs::JobSpec& spec = submission.spec;
@@ -225,6 +224,7 @@ Submission check_submission(const Settings& settings, const CheckOptions& option
   need(spec.model, "model", "--model PATH names a GGUF file or a Hugging Face folder");
   check_launcher(spec, options.environment);
   const fs::path worker = worker_here(settings);
+  submission.worker_here = worker;
   spec.worker = settings.text("worker").empty() ? worker.string() : settings.text("worker");
   check_script(spec);
   submission.model = check_model(options.run, worker, spec.model, spec.chat_template);

@@ -38,7 +38,12 @@ struct Submission {
   jobs::JobSpec spec;
   ModelFacts model;
   jobs::PromptSummary prompts;
+  std::filesystem::path worker_here = {};  // which answers questions; spec.worker is the nodes'
 };
+
+// The worker here, which answers questions; the nodes may know it under another path. Throws Error
+// where there is none.
+std::filesystem::path worker_here(const Settings& settings);
 
 struct CheckOptions {
   bool skip_bad = false;              // bad lines are left out instead of refused

@@ -5,6 +5,8 @@
 #include <limits>
 #include <string>
 
+#include "kernels/cpu.h"
+
 namespace sluice::worker {
 namespace {
 
@@ -44,6 +46,10 @@ std::string cpu_name() {
     if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
   }
   return {};
+}
+
+std::string cpu_description() {
+  return cpu_name() + ", " + kernels::to_string(kernels::supported_isas().back());
 }
 
 std::uint64_t available_memory_bytes() {

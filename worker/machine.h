@@ -14,6 +14,7 @@ std::uint64_t available_memory_bytes();
 
 // The processor's model as the system calls it; empty when it does not say.
 std::string cpu_name();
+std::string cpu_description();  // that, and the instruction set of the kernels
 
 // The smallest limit of the control groups that a process is in: memory.max (v2) or
 // memory.limit_in_bytes (v1) of its own group and of those above. `membership` is the process's

@@ -88,6 +88,7 @@ int execute(const BenchCommand& command) {
 
 int execute(const InspectCommand& command) { return inspect(command.options, std::cout); }
 int execute(const CheckCommand& command) { return check(command.options, std::cout); }
+int execute(const PlanJobOptions& options) { return plan_job(options, std::cout); }
 int execute(const TokenizeOptions& options) { return tokenize(options, std::cout); }
 int execute(const DetokenizeOptions& options) { return detokenize(options, std::cout); }
 

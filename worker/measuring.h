@@ -17,6 +17,7 @@ struct MeasuringSetup {
   int token_budget = 128;  // rows of a micro-batch
   kernels::Precision precision = kernels::Precision::fast;
   int threads = 1;
+  bool quick = false;  // somebody waits for it: fewer points, fewer repeats
 };
 
 // As a job with that plan computes. Requires: make_plan took the spec.

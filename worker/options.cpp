@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::array kLaterOptions = std::to_array<std::string_view>(
     {"--kv-dtype", "--replicas", "--layout", "--prefix-sharing", "--task"});
-constexpr std::array kLaterCommands = std::to_array<std::string_view>({"plan"});
 
 constexpr const char* kModelHelp =
     "Model: a GGUF file (of a split one the first part) or a Hugging Face folder";
@@ -258,6 +257,26 @@ void add_bench(CLI::App& app, BenchCommand& command) {
       ->capture_default_str();
 }
 
+void add_plan(CLI::App& app, PlanJobOptions& options) {
+  CLI::App* plan =
+      app.add_subcommand("plan", "What a job would take in some layouts; for sluice plan");
+  plan->add_option("--job-dir", options.job_dir, "With spec.json and prompts.jsonl")->required();
+  plan->add_option("--shapes", options.shapes,
+                   "Nodes x ranks per node x replicas x stages: 1x1x1x1,2x1x1x2")
+      ->delimiter(',')
+      ->required();
+  plan->add_option("--calibration", options.calibration, "A file with one; default: measure it");
+  plan->add_option("--beside", options.beside,
+                   "Ranks that compute on one machine, when it is measured")
+      ->check(CLI::Range(1, kThreadsMax))
+      ->capture_default_str();
+  plan->add_option("--answer-share", options.answer_share,
+                   "Expected length of answers, of what they may be")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  plan->add_option("--memory-bytes", options.memory_bytes, "Of a rank; 0: not known");
+}
+
 // What CLI11 would print, and its exit status made ours.
 Say say(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream out, err;
@@ -277,7 +296,6 @@ std::string find_later(int argc, const char* const* argv) {
     return std::ranges::find(words, word) != words.end();
   };
   if (argc < 2) return {};
-  if (is_in(kLaterCommands, argv[1])) return argv[1];
   for (int i = 2; std::string_view(argv[1]) == "generate" && i < argc; ++i) {
     const std::string_view word =
         std::string_view(argv[i]).substr(0, std::string_view(argv[i]).find('='));
@@ -302,6 +320,7 @@ Command parse_command_line(int argc, const char* const* argv) {
   ScoreCommand score;
   BenchCommand bench;
   DetokenizeOptions detokenize;
+  PlanJobOptions plan;
   add_run(app, run);
   add_generate(app, generate);
   add_model_command(app, "inspect", "What a model file holds", inspect.options)
@@ -316,6 +335,7 @@ Command parse_command_line(int argc, const char* const* argv) {
   add_score(app, score);
   add_bench(app, bench);
   add_detokenize(app, detokenize);
+  add_plan(app, plan);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -327,6 +347,7 @@ Command parse_command_line(int argc, const char* const* argv) {
   if (app.got_subcommand("check")) return check;
   if (app.got_subcommand("score")) return score;
   if (app.got_subcommand("bench")) return bench;
+  if (app.got_subcommand("plan")) return plan;
   if (app.got_subcommand("tokenize")) {
     if (tokenize.text || !tokenize.file.empty()) return tokenize;
     return Say{.exit_code = jobs::kBadInput, .text = "error: tokenize needs --text or -f\n"};

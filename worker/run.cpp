@@ -183,6 +183,13 @@ Log& Run::log() {
 pipeline::Plan Run::decide(const Job& job) {
   const auto mix = sample_mix(layout_.prompts(), *job.model, intake_rules(job.spec));
   return make_plan(job.spec, *job.model, mix, world_.size(), [&](const pipeline::Plan& plan) {
+    const jobs::CostScales& known = job.spec.cost_scales;
+    if (!known.cpu.empty() && known.cpu == cpu_description()) {
+      return pipeline::CostScales{.prefill = known.prefill,
+                                  .decode = known.decode,
+                                  .head = known.head,
+                                  .scoring_head = known.scoring_head};
+    }
     measured_ = calibrate(*job.model, mix, measuring_setup(job.spec, plan));
     return *measured_;
   });
@@ -319,7 +326,7 @@ int Run::farewell(const Job& job, const pipeline::Plan& plan, Engine& engine, co
 
   jobs::StageMetrics mine = measure_stage(world_.rank(), plan, engine, phases_);
   mine.cores = core_list(cores.pinned());
-  mine.cpu = cpu_name() + ", " + kernels::to_string(kernels::supported_isas().back());
+  mine.cpu = cpu_description();
   const std::string json = to_json(mine);
   keep_measurement(layout_.stage(options_.run, world_.rank()), json);
 

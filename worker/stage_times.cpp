@@ -11,8 +11,6 @@
 namespace sluice::worker {
 namespace {
 
-constexpr int kRepeatsMin = 3, kRepeatsMax = 15;
-constexpr double kEnough_s = 0.1;      // of repeats
 constexpr int kNear = 32, kFar = 288;  // positions seen
 
 double interpolate(const std::map<int, double>& points, int at) {
@@ -31,20 +29,23 @@ double positions_seen(const batch::Segment& segment) {
   return segment.tokens * (segment.first_position + (segment.tokens + 1) / 2.0);
 }
 
-double least_s(const std::function<void()>& work) {
+double least_s(bool quick, const std::function<void()>& work) {
+  const double enough_s = quick ? 0.02 : 0.1;
+  const int repeats_min = quick ? 1 : 3;
+  constexpr int repeats_max = 15;
   work();
   LeastTime time;
-  while (time.repeats() < kRepeatsMin ||
-         (time.repeats() < kRepeatsMax && time.sum_s() < kEnough_s)) {
+  while (time.repeats() < repeats_min ||
+         (time.repeats() < repeats_max && time.sum_s() < enough_s)) {
     time.take(work);
   }
   return time.least_s();
 }
 
-// 1, 2, 3 and then in steps of a half; `limit` itself is the last.
-std::vector<int> rows_to_measure(int limit) {
+// 1, 2, 3 and then in steps of a half, or doubled; `limit` itself is the last.
+std::vector<int> rows_to_measure(int limit, bool quick) {
   std::vector<int> rows;
-  for (int n = 1; n < limit; n += std::max(1, n / 2)) rows.push_back(n);
+  for (int n = 1; n < limit; n += quick ? n : std::max(1, n / 2)) rows.push_back(n);
   rows.push_back(limit);
   return rows;
 }
@@ -72,12 +73,12 @@ StageTimes measure_stage(const model::Model& model, const model::StageRange& ran
   const auto decode_s = [&](int rows, int seen) {
     pass.clear();
     for (int i = 0; i < rows; ++i) pass.add(i, seen - 1, i, true);
-    return least_s([&] { stage.layers(pass); });
+    return least_s(setup.quick, [&] { stage.layers(pass); });
   };
   const auto prefill_s = [&](int rows, int first) {
     pass.clear();
     for (int i = 0; i < rows; ++i) pass.add(0, first + i, i, false);
-    return least_s([&] { stage.layers(pass); });
+    return least_s(setup.quick, [&] { stage.layers(pass); });
   };
   const auto seen = [](int rows, int first) {
     return positions_seen({.first_position = first, .tokens = rows});
@@ -86,23 +87,24 @@ StageTimes measure_stage(const model::Model& model, const model::StageRange& ran
   StageTimes times;
   const int batch = std::min(setup.batch_size, setup.token_budget), budget = setup.token_budget;
   prefill_s(budget, 0);  // memory that nobody has written yet is slow
+  // Noise may have it the other way.
   times.decode_position_s =
-      (decode_s(batch, kFar) - decode_s(batch, kNear)) / batch / (kFar - kNear);
+      std::max(0.0, decode_s(batch, kFar) - decode_s(batch, kNear)) / batch / (kFar - kNear);
   times.prefill_position_s =
-      (prefill_s(budget, kFar) - prefill_s(budget, kNear)) / budget / (kFar - kNear);
-  for (const int rows : rows_to_measure(budget)) {
+      std::max(0.0, prefill_s(budget, kFar) - prefill_s(budget, kNear)) / budget / (kFar - kNear);
+  for (const int rows : rows_to_measure(budget, setup.quick)) {
     times.layers_s[rows] = rows <= batch
                                ? decode_s(rows, kNear) - rows * kNear * times.decode_position_s
                                : prefill_s(rows, 0) - seen(rows, 0) * times.prefill_position_s;
   }
   if (head_rows(range, model.config().vocab).count() > 0) {
     std::vector<kernels::Candidate> best(static_cast<std::size_t>(batch));
-    for (const int tokens : rows_to_measure(batch)) {
+    for (const int tokens : rows_to_measure(batch, setup.quick)) {
       pass.clear();
       for (int i = 0; i < tokens; ++i) pass.add(i, kNear, i, true);
       stage.layers(pass);
-      times.head_s[tokens] =
-          least_s([&] { stage.head(pass, std::span(best).first(pass.wanting.size())); });
+      times.head_s[tokens] = least_s(
+          setup.quick, [&] { stage.head(pass, std::span(best).first(pass.wanting.size())); });
     }
   }
   return times;

@@ -32,6 +32,36 @@ CREATE TABLE study_runs (
   PRIMARY KEY (study, point, "repeat")
 ) WITHOUT ROWID;
 
+-- How long processors take for models, as sluice-worker measured it.
+CREATE TABLE calibrations (
+  cpu               TEXT NOT NULL,
+  model_fingerprint TEXT NOT NULL,
+  "precision"       TEXT NOT NULL,
+  threads           INTEGER NOT NULL,
+  batch_size        INTEGER NOT NULL,
+  token_budget      INTEGER NOT NULL,
+  beside            INTEGER NOT NULL,   -- ranks that computed on one machine at once
+  measured_unix_s   REAL NOT NULL,
+  calibration       TEXT NOT NULL,      -- the worker's JSON
+  PRIMARY KEY (cpu, model_fingerprint, "precision", threads, batch_size, token_budget, beside)
+) WITHOUT ROWID;
+
+-- What was expected of a job before it ran.
+CREATE TABLE predictions (
+  job               INTEGER PRIMARY KEY REFERENCES jobs (id),
+  cpu               TEXT NOT NULL,      -- of the calibration
+  model_fingerprint TEXT NOT NULL,
+  "precision"       TEXT NOT NULL,
+  threads           INTEGER NOT NULL,
+  is_single         INTEGER NOT NULL,   -- one rank
+  simulated_s       REAL NOT NULL,      -- the wall-clock by calibration alone
+  correction        REAL NOT NULL,      -- by earlier jobs
+  wall_clock_s      REAL NOT NULL,      -- their product
+  elapsed_s         REAL NOT NULL,
+  output_tokens     REAL NOT NULL,      -- expected
+  is_at_most        INTEGER NOT NULL    -- answers may end before
+);
+
 ALTER TABLE stage_metrics ADD COLUMN cpu TEXT NOT NULL DEFAULT '';
 )sql";
 
@@ -53,6 +83,16 @@ SELECT job, attempt || '.' || restart AS run, rank, replica, stage, host, cores,
        attempt, restart, decode_micro_batches, micro_batch_occupancy, cpu
   FROM stage_metrics
  ORDER BY job, stage_metrics.attempt, restart, rank;
+
+CREATE VIEW v_predictions AS
+SELECT predictions.job, name, state, nodes, replicas, stages, batch_size, predictions."precision",
+       predictions.wall_clock_s AS predicted_s, v_jobs.wall_clock_s,
+       predictions.wall_clock_s / v_jobs.wall_clock_s - 1 AS error,
+       simulated_s, correction, predictions.elapsed_s AS predicted_elapsed_s, v_jobs.elapsed_s,
+       predictions.output_tokens AS expected_output_tokens, v_jobs.output_tokens, is_at_most,
+       predictions.cpu, v_jobs.runs
+  FROM predictions JOIN v_jobs USING (job)
+ ORDER BY predictions.job;
 
 -- A row for each job of a study, with what its table is made of; communication_s is the longest
 -- stage's.

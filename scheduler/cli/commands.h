@@ -10,6 +10,7 @@
 
 #include "scheduler/cli/session.h"
 #include "scheduler/error.h"
+#include "scheduler/forecast.h"
 
 namespace sluice::scheduler::cli {
 
@@ -31,6 +32,7 @@ void add_config(CommandLine& line);
 void add_tick(CommandLine& line);
 void add_study(CommandLine& line);
 void add_report(CommandLine& line);
+void add_plan(CommandLine& line);
 void add_supervise(CommandLine& line);       // hidden: what the local executor starts
 void add_later_commands(CommandLine& line);  // hidden: refused by name
 
@@ -53,6 +55,12 @@ struct Queued {
   db::Job job;
   std::optional<db::Attempt> attempt;
 };
+// What the job is expected to take, whose prompts lie in `folder`; its spec gets the costs that
+// this was divided by, and with layout auto the best shape. Nothing, and a warning: it is not
+// known. Throws Error where the layout depends on it.
+std::optional<LayoutForecast> predict(Session& session, Submission& submission,
+                                      const std::filesystem::path& folder);
+
 // Ticks until the job is submitted, or it is known that this is not known yet. Nothing: it could
 // not be looked at, which is told. Whatever fails here, the job stays queued.
 std::optional<Queued> start_job(Session& session, jobs::JobId id);

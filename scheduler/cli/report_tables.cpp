@@ -33,6 +33,11 @@ Cell with_deviation(const Summary& wall) {
   return number(wall.median, text);
 }
 
+Cell error_of(const std::optional<double>& error) {
+  if (!error) return nothing();
+  return number(*error, (*error > 0 ? "+" : "") + fixed(*error * 100, 1) + " %");
+}
+
 std::string layout_of(const ReportRow& row) {
   const auto& shape = row.spec.shape;
   if (row.is_independent()) return plural(shape.replicas, "rank") + " apart";
@@ -42,7 +47,7 @@ std::string layout_of(const ReportRow& row) {
 
 // Columns that have nothing to say in this report are left out for people.
 struct Shown {
-  bool batch = false, independent = false, bound = false, best = false;
+  bool batch = false, independent = false, bound = false, best = false, predicted = false;
 
   explicit Shown(const ScalingReport& report) {
     for (const ReportRow& row : report.rows) {
@@ -50,6 +55,7 @@ struct Shown {
       independent = independent || row.of_independent.has_value();
       bound = bound || row.bound.has_value();
       best = best || row.against_best.has_value();
+      predicted = predicted || row.prediction_error.has_value();
     }
   }
 };
@@ -127,6 +133,7 @@ Table points_table(const ScalingReport& report, bool short_titles) {
       {"io_s", title("I/O (s)", "I/O Time (s)"), true},
       {"communication_s", title("comm (s)", "Communication Time (s)"), true},
       {"preprocess_s", title("preproc (s)", "Preprocessing Cost (s)"), true},
+      {"prediction_error", if_shown(shown.predicted, title("predicted", "Prediction Error")), true},
       {"runs", title("runs", "Runs"), true}};
   const auto programs = hide({{"ranks", "ranks"},
                               {"stages", "stages"},
@@ -161,6 +168,7 @@ Table points_table(const ScalingReport& report, bool short_titles) {
                           seconds(row.io_s),
                           seconds(row.communication_s),
                           seconds(row.preprocess_s),
+                          error_of(row.prediction_error),
                           count(wall.count),
                           count(row.ranks()),
                           count(shape.stages),

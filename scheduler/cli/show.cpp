@@ -80,6 +80,12 @@ void print_json(const db::Store& store, const JobView& view) {
         {"perplexity", std::exp(-sums.logprob_sum / static_cast<double>(sums.tokens))},
         {"greedy_texts", sums.greedy}};
   }
+  if (const auto prediction = store.prediction(view.job.id)) {
+    json["prediction"] = {
+        {"wall_clock_s", prediction->wall_clock_s},   {"elapsed_s", prediction->elapsed_s},
+        {"output_tokens", prediction->output_tokens}, {"is_at_most", prediction->is_at_most},
+        {"simulated_s", prediction->simulated_s},     {"correction", prediction->correction}};
+  }
   json["attempts_log"] = attempts_json(store.attempts(view.job.id));
   json["runs"] = runs_json(store, view);
   json["events"] = events_json(store.events(view.job.id));
@@ -124,6 +130,18 @@ std::string score_text(const db::ScoreSums& sums) {
          "     greedy " + plural(sums.greedy, "text");
 }
 
+// "predicted 661.0 s (-2.8 %)"; empty: it was not.
+std::string prediction_text(Session& session, jobs::JobId id, double wall_clock_s) {
+  const auto prediction = session.store().prediction(id);
+  if (!prediction) return {};
+  const double predicted_s = prediction->wall_clock_s;
+  const std::string text = std::string("predicted ") + (prediction->is_at_most ? "at most " : "") +
+                           fixed(predicted_s, predicted_s < 10 ? 2 : 1) + " s";
+  if (wall_clock_s <= 0) return text;
+  const double error = predicted_s / wall_clock_s - 1;
+  return text + " (" + (error > 0 ? "+" : "") + fixed(error * 100, 1) + " %)";
+}
+
 void print_job(Session& session, const JobView& view, double now_s) {
   const auto& [job, spec] = std::tie(view.job, view.spec);
   session.say(headline(job));
@@ -157,6 +175,11 @@ void print_job(Session& session, const JobView& view, double now_s) {
     session.say(line);
   }
   session.say("  folder   " + job.directory);
+  const bool one_run = view.runs.size() == 1;  // it was of a job without interruptions
+  const double wall_s = one_run && jobs::is_final(job.state) ? view.wall_clock_s : 0;
+  if (const auto text = prediction_text(session, job.id, wall_s); !text.empty()) {
+    session.say("  wall     " + text);
+  }
 }
 
 // At the pace of a replica's slowest stage, which all wait for; larger pieces would have been

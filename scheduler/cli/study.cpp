@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <map>
 #include <memory>
 
 #include "jobs/files.h"
+#include "jobs/layout.h"
 #include "jobs/prompts.h"
 #include "scheduler/cli/commands.h"
 #include "scheduler/cli/interrupt.h"
@@ -58,8 +60,30 @@ void show_count(const Session& session, const std::string& text) {
   std::cerr << "\r\x1b[K" << text << std::flush;
 }
 
+// By point; what could not be predicted is missing, which is told.
+using Forecasts = std::map<int, LayoutForecast>;
+
+Forecasts forecasts_of(Session& session, std::vector<Submission>& submissions,
+                       const fs::path& folder) {
+  Forecasts forecasts;
+  for (std::size_t i = 0; i < submissions.size(); ++i) {
+    const int point = static_cast<int>(i);
+    show_count(session, "predicting point " + std::to_string(i + 1) + " of " +
+                            std::to_string(submissions.size()));
+    const Staging apart(fs::temp_directory_path());
+    std::error_code ignored;
+    const fs::path prompts = jobs::Layout(apart.dir()).prompts();
+    fs::create_symlink(fs::absolute(folder / prompts_file_of(point)), prompts, ignored);
+    if (auto found = predict(session, submissions[i], apart.dir())) {
+      forecasts.emplace(point, *std::move(found));
+    }
+  }
+  show_count(session, "");
+  return forecasts;
+}
+
 // Queues what is missing, one after another. Returns how many.
-int queue_missing(Session& session, const db::Study& study) {
+int queue_missing(Session& session, const db::Study& study, const Forecasts& forecasts) {
   const auto points = session.store().study_points(study.id);
   const auto runs = session.store().study_runs(study.id);
   const auto missing = missing_runs(study, static_cast<int>(points.size()), runs,
@@ -77,6 +101,9 @@ int queue_missing(Session& session, const db::Study& study) {
     const std::string dependency = study.chained ? dependency_on(session, previous) : "";
     previous = queue_run(session.store(), study, points.at(static_cast<std::size_t>(run.point)),
                          run, dependency, job_root);
+    if (const auto found = forecasts.find(run.point); found != forecasts.end()) {
+      session.store().put_prediction(previous, found->second.prediction);
+    }
     const auto started = start_job(session, previous);
     ++queued;
     if (started) refuse_refused(started->job, "go on: sluice study continue " + name_of(study.id));
@@ -106,7 +133,7 @@ ExitStatus wait_for_study(Session& session, std::int64_t id) {
 }
 
 Table plan_table(const std::vector<PointPlan>& plans, const std::vector<Submission>& submissions,
-                 int repeats) {
+                 const Forecasts& forecasts, int repeats) {
   Table table;
   table.columns = {{"nodes", "nodes", true},         {"replicas", "replicas", true},
                    {"stages", "stages", true},       {"batch_size", "batch", true},
@@ -114,13 +141,31 @@ Table plan_table(const std::vector<PointPlan>& plans, const std::vector<Submissi
                    {"runs", "runs", true},           {"role", "compared as"}};
   for (std::size_t i = 0; i < submissions.size(); ++i) {
     const jobs::JobSpec& spec = submissions[i].spec;
+    const auto found = forecasts.find(static_cast<int>(i));
+    const bool is_known = found != forecasts.end();
+    const double wall_s = is_known ? found->second.prediction.wall_clock_s : 0;
+    const double hours = is_known ? repeats * found->second.node_hours() : 0;
     table.rows.push_back(
         {count(spec.shape.nodes), count(spec.shape.replicas), count(spec.shape.stages),
          count(spec.batch_size), count(spec.prompt_count),
          count(submissions[i].prompts.output_tokens_max), count(repeats),
+         is_known ? number(wall_s, wall_s < 10 ? 2 : 0) : nothing(),
+         is_known ? number(hours, 3) : nothing(),
          word(plans[i].role, plans[i].role.empty() ? "" : "ranks that share nothing")});
   }
   return table;
+}
+
+// "20 runs, some 0.12 node-hours, one after another 3 min 10 s; "
+std::string cost_text(const Forecasts& forecasts, int repeats) {
+  double hours = 0, elapsed_s = 0;
+  for (const auto& [point, forecast] : forecasts) {
+    hours += repeats * forecast.node_hours();
+    elapsed_s += repeats * forecast.prediction.elapsed_s;
+  }
+  if (forecasts.empty()) return {};
+  return "some " + fixed(hours, hours < 1 ? 3 : 1) + " node-hours; one run after another, " +
+         spoken_span(elapsed_s) + "; ";
 }
 
 StudyOrder order_of(Session& session, const StudyOptions& options) {
@@ -159,7 +204,7 @@ ExitStatus make(Session& session, const StudyOptions& options) {
   Staging staging(job_root);
   CheckOptions checks;
   checks.interrupted = interrupted;
-  const auto submissions = check_points(
+  auto submissions = check_points(
       plans, [&](const Flags& flags) { return session.settings_with(flags); }, staging.dir(),
       checks);
   for (const Submission& submission : submissions) {
@@ -167,9 +212,11 @@ ExitStatus make(Session& session, const StudyOptions& options) {
     if (const auto why = executor.objection(submission.spec)) throw Error(ExitStatus::usage, *why);
   }
   const int repeats = options.repeats > 0 ? options.repeats : kRepeats;
+  session.makes_database = !options.dry_run;
+  const Forecasts forecasts = forecasts_of(session, submissions, staging.dir());
   if (options.dry_run) {
-    session.print(plan_table(plans, submissions, repeats));
-    session.say("nothing is queued: this is a dry run");
+    session.print(plan_table(plans, submissions, forecasts, repeats));
+    session.say(cost_text(forecasts, repeats) + "nothing is queued: this is a dry run");
     return ExitStatus::ok;
   }
   if (interrupted()) throw Error(ExitStatus::interrupted, "interrupted; nothing was queued");
@@ -182,7 +229,7 @@ ExitStatus make(Session& session, const StudyOptions& options) {
       .repeats = repeats,
       .chained = options.chain};
   study.id = keep_study(session.store(), study, plans, submissions, staging, job_root);
-  const int queued = queue_missing(session, *session.store().study(study.id));
+  const int queued = queue_missing(session, *session.store().study(study.id), forecasts);
   const std::string name = name_of(study.id);
   if (session.quiet) {
     std::cout << name << std::endl;
@@ -202,7 +249,13 @@ ExitStatus go_on(Session& session, const StudyOptions& options) {
     session.store().set_repeats(study.id, options.repeats);
     study.repeats = options.repeats;
   }
-  const int queued = queue_missing(session, study);
+  std::vector<Submission> submissions;
+  for (const db::StudyPoint& point : session.store().study_points(study.id)) {
+    submissions.push_back({.spec = point.spec, .model = {}, .prompts = {}});
+    submissions.back().worker_here = worker_here(session.settings());
+  }
+  const int queued =
+      queue_missing(session, study, forecasts_of(session, submissions, study.directory));
   session.say(name_of(study.id) + "  " +
               (queued == 0 ? "has all of its runs; --repeats adds some"
                            : plural(queued, "run") + " queued"));
@@ -246,7 +299,6 @@ ExitStatus study(Session& session, const StudyOptions& options) {
   }
   if (options.kind == "wait") return wait_for_study(session, study_of(session, options.subject).id);
   if (options.kind == "continue") return go_on(session, options);
-  session.makes_database = true;
   return make(session, options);
 }
 

@@ -19,9 +19,18 @@ struct SubmitOptions {
   bool dry_run = false, wait = false, skip_bad = false;
 };
 
+// "predicted 3 min 10 s, 2 x 96 MB"
+std::string forecast_text(const LayoutForecast& forecast) {
+  const double wall_s = forecast.prediction.wall_clock_s;
+  return std::string(forecast.prediction.is_at_most ? "predicted at most " : "predicted ") +
+         (wall_s < 10 ? short_span(wall_s) : spoken_span(wall_s)) + ", " +
+         std::to_string(forecast.shape.ranks()) + " x " + bytes_size(forecast.weight_bytes);
+}
+
 // Three lines that say what will run, as in the confirmation of a careful clerk.
-std::string summary(const Submission& submission, const std::string& head) {
-  const auto& [spec, model, prompts] = submission;
+std::string summary(const Submission& submission, const std::optional<LayoutForecast>& forecast,
+                    const std::string& head) {
+  const auto& [spec, model, prompts, worker] = submission;
   const std::string indent(display_width(head), ' ');
   std::string text = head + fs::path(spec.input).filename().string() + ": " +
                      plural(prompts.prompts, spec.scores() ? "text" : "prompt") +
@@ -40,6 +49,7 @@ std::string summary(const Submission& submission, const std::string& head) {
           plural(spec.shape.ranks(), "rank") + ": ";
   if (spec.shape.replicas > 1) text += plural(spec.shape.replicas, "replica") + " of ";
   text += plural(spec.shape.stages, "pipeline stage");
+  if (forecast) text += "   " + forecast_text(*forecast);
   return text;
 }
 
@@ -89,7 +99,11 @@ Submission check(Session& session, const CheckOptions& options) {
 
 ExitStatus dry_run(Session& session, const SubmitOptions& options) {
   const Settings& settings = session.settings();
-  const auto submission = check(session, check_options(options));
+  const Staging staging(fs::temp_directory_path());
+  auto checks = check_options(options);
+  checks.output = jobs::Layout(staging.dir()).prompts();
+  auto submission = check(session, checks);
+  const auto forecast = predict(session, submission, staging.dir());
   const fs::path job_dir = fs::path(settings.text("job-root")) / ("JOB-" + submission.spec.uid);
   const slurm::ScriptInput input{
       .spec = submission.spec, .job_dir = job_dir, .attempt = 1, .token = std::string(16, '0')};
@@ -106,7 +120,7 @@ ExitStatus dry_run(Session& session, const SubmitOptions& options) {
               << "\n";
     return ExitStatus::ok;
   }
-  session.say(summary(submission, "plan  "));
+  session.say(summary(submission, forecast, "plan  "));
   session.say("      nothing is queued: this is a dry run");
   session.say("      " + slurm::quote(command) + "\n");
   std::cout << script;
@@ -121,16 +135,20 @@ bool in_other_hands(const Queued& queued) {
   return attempt->owner_host == host_name() && owner.pid != this_process().pid && lives(owner);
 }
 
-void print_submitted(Session& session, const Queued& queued, const Submission& submission) {
+void print_submitted(Session& session, const Queued& queued, const Submission& submission,
+                     const std::optional<LayoutForecast>& forecast) {
   const auto& [job, attempt] = queued;
   const std::string id = attempt ? attempt->cluster_id : "";
   if (session.format == Format::json) {
+    const auto predicted_s = forecast ? nlohmann::ordered_json(forecast->prediction.wall_clock_s)
+                                      : nlohmann::ordered_json(nullptr);
     std::cout << nlohmann::ordered_json{{"job", job.id},
                                         {"state", jobs::to_string(job.state)},
                                         {"executor", job.executor},
                                         {"cluster_id", id},
                                         {"directory", job.directory},
-                                        {"prompts", submission.prompts.prompts}}
+                                        {"prompts", submission.prompts.prompts},
+                                        {"predicted_wall_clock_s", predicted_s}}
                      .dump(2)
               << "\n";
   } else if (session.quiet) {
@@ -138,7 +156,7 @@ void print_submitted(Session& session, const Queued& queued, const Submission& s
   } else {
     const std::string head = "job " + std::to_string(job.id) + "  ";
     const std::string indent(head.size(), ' ');
-    session.say(summary(submission, head));
+    session.say(summary(submission, forecast, head));
     if (!id.empty()) {
       session.say(indent + "submitted to " + job.executor + " as " + id +
                   limits_of(submission.spec));
@@ -148,7 +166,6 @@ void print_submitted(Session& session, const Queued& queued, const Submission& s
 
 ExitStatus submit(Session& session, const SubmitOptions& options) {
   watch_for_interrupt();
-  session.makes_database = true;
   if (options.input.ends_with(".toml")) {
     if (!fs::exists(options.input)) {
       throw Error(ExitStatus::not_found, options.input + ": there is no such job file");
@@ -162,13 +179,16 @@ ExitStatus submit(Session& session, const SubmitOptions& options) {
   }
   if (options.dry_run) return dry_run(session, options);
 
+  session.makes_database = true;
   const fs::path job_root = session.settings().text("job-root");
   Staging staging(job_root);
   auto checks = check_options(options);
   checks.output = jobs::Layout(staging.dir()).prompts();
   auto submission = check(session, checks);
   if (interrupted()) throw Error(ExitStatus::interrupted, "interrupted; nothing was queued");
+  const auto forecast = predict(session, submission, staging.dir());
   const auto id = queue_submission(session.store(), submission, staging, job_root);
+  if (forecast) session.store().put_prediction(id, forecast->prediction);
   const auto started = start_job(session, id);
   Queued queued = started.value_or(Queued{});
   if (!started) {
@@ -178,7 +198,7 @@ ExitStatus submit(Session& session, const SubmitOptions& options) {
     queued.job.directory = job_directory(job_root, submission.spec);
   }
   refuse_refused(queued.job, "submit again");
-  print_submitted(session, queued, submission);
+  print_submitted(session, queued, submission, forecast);
   if (options.wait) return wait_for_jobs(session, {id});
   return end_submission(session, queued.job, queued.attempt && queued.attempt->tries > 0);
 }

@@ -8,11 +8,13 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <map>
+#include <sstream>
 #include <string>
 
 #include "jobs/files.h"
@@ -56,6 +58,26 @@ int check(const std::string& model, const std::string& chat_template) {
       << R"("context":64,"parameters":1000,"weight_bytes":4000,"weight_types":"F32",)"
       << R"("file_bytes":4096,"fingerprint":"00112233aabbccdd","chat_problem":")"
       << chat_problem(model, chat_template) << "\"}\n";
+  return 0;
+}
+
+// Each layout takes a second for each stage, by whatever calibration.
+int plan(std::map<std::string, std::string> options) {
+  std::cout
+      << R"({"ok":true,"calibration":{"cpu":"a fake"},"cost_scales":{"prefill":1,"decode":1,)"
+      << R"("head":1,"scoring_head":1},"prompts":3,"prompt_tokens":9,"output_tokens":3,"layouts":[)";
+  std::istringstream shapes(options["--shapes"]);
+  bool first = true;
+  for (std::string word; std::getline(shapes, word, ',');) {
+    int shape[4] = {};
+    std::sscanf(word.c_str(), "%dx%dx%dx%d", &shape[0], &shape[1], &shape[2], &shape[3]);
+    std::cout << (first ? "" : ",") << R"({"nodes":)" << shape[0] << R"(,"ranks_per_node":)"
+              << shape[1] << R"(,"replicas":)" << shape[2] << R"(,"stages":)" << shape[3]
+              << R"(,"partition":"0-3 + head","wall_clock_s":)" << shape[3]
+              << R"(,"load_s":0.5,"weight_bytes":4000,"kv_bytes":1000,"busy_shares":[1]})";
+    first = false;
+  }
+  std::cout << "]}\n";
   return 0;
 }
 
@@ -145,9 +167,10 @@ int run(std::map<std::string, std::string> options) {
 int main(int argc, char** argv) {
   const std::string command = argc > 2 ? argv[1] : "";
   if (command == "check") return check(argv[2], argc > 6 ? argv[6] : "");
-  if (command != "run") return 2;
-  for (const int signal : {SIGUSR1, SIGTERM}) ::signal(signal, [](int) { asked_to_stop = 1; });
   std::map<std::string, std::string> options;
   for (int i = 2; i + 1 < argc; i += 2) options[argv[i]] = argv[i + 1];
+  if (command == "plan") return plan(std::move(options));
+  if (command != "run") return 2;
+  for (const int signal : {SIGUSR1, SIGTERM}) ::signal(signal, [](int) { asked_to_stop = 1; });
   return run(std::move(options));
 }

@@ -251,7 +251,6 @@ TEST_F(Cli, ErrorsAreOneLineAStatusAndForProgramsOneValue) {
     EXPECT_THAT(result.err, HasSubstr("belongs to a later version of Sluice"));
   };
   later(submit({"--kv-dtype", "q8"}));
-  later(submit({"--layout", "auto"}));
   later(sluice({"status", "--backend", "cuda"}));
   later(sluice({"doctor"}));
   EXPECT_EQ(submit({"--bathc-size=4"}).err,
@@ -525,6 +524,31 @@ TEST_F(Cli, AReportsPageNeedsNothingElse) {
   const auto from = page.find("id=\"reports\">") + 13;
   const auto data = Json::parse(page.substr(from, page.find("</script>", from) - from));
   EXPECT_EQ(data[0]["points"][0]["num_prompts"], 3);
+}
+
+TEST_F(Cli, PlanRanksLayoutsAndChangesNothing) {
+  const auto plan = sluice({"plan", site_.dir / "prompts.txt", "--model", site_.dir / "model.gguf",
+                            "--nodes", "1,2", "--format", "json"});
+  EXPECT_EQ(plan.exit_code, 0) << plan.err;
+  const auto rows = Json::parse(plan.out);
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(rows[0]["stages"], 1);  // the fake takes a second for each stage
+  EXPECT_EQ(rows[2]["stages"], 2);
+  EXPECT_EQ(rows[2]["parallel_efficiency"], 0.25);
+  EXPECT_FALSE(std::filesystem::exists(site_.dir / "sluice.db"));
+}
+
+TEST_F(Cli, LayoutAutoTakesTheFastestAndTheJobKeepsItsPrediction) {
+  ASSERT_EQ(submit({"--nodes", "2", "--layout", "auto", "--ignore-eos", "--wait"}).exit_code, 0);
+  const auto shown = Json::parse(sluice({"show", "1", "--format", "json"}).out);
+  EXPECT_EQ(shown["spec"]["shape"]["replicas"], 2);
+  EXPECT_EQ(shown["spec"]["cost_scales"]["cpu"], "a fake");
+  EXPECT_EQ(shown["prediction"]["wall_clock_s"], 1);
+  EXPECT_EQ(shown["prediction"]["is_at_most"], false);
+  EXPECT_THAT(sluice({"show", "1"}).out, HasSubstr("wall     predicted 1.00 s (0.0 %)"));
+  const auto both = submit({"--nodes", "2", "--layout", "auto", "--stages", "2"});
+  EXPECT_EQ(both.exit_code, 2);
+  EXPECT_THAT(both.err, HasSubstr("stages (flag) and layout auto (flag) contradict each other"));
 }
 
 }  // namespace

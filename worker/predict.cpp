@@ -1,0 +1,180 @@
+#include "worker/predict.h"
+
+#include <algorithm>
+#include <variant>
+
+#include "kernels/backend.h"
+#include "worker/batch/prompt_window.h"
+#include "worker/make_plan.h"
+#include "worker/model/forward.h"
+
+namespace sluice::worker {
+namespace {
+
+// Between ranks of one machine, or over a usual network: what is sent is small.
+constexpr pipeline::Network kNetwork{.latency_s = 30e-6, .bytes_per_s = 2e9};
+constexpr double kLeader_s = 60e-6;  // for each micro-batch: plans, tokens, texts
+constexpr double kEnd_s = 2e-3;      // until the last answers are durable
+
+// The order in which a leader would have them.
+std::vector<batch::Sequence> ordered(std::vector<const batch::Sequence*> sequences,
+                                     int max_tokens) {
+  batch::PromptWindow window(max_tokens);
+  std::vector<batch::Sequence> out;
+  const auto drain = [&] {
+    while (const auto prompt = window.take()) {
+      out.push_back(*sequences[static_cast<std::size_t>(prompt->index)]);
+    }
+  };
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    if (!window.has_room()) drain();
+    jobs::Prompt prompt;
+    prompt.index = static_cast<std::int64_t>(i);
+    prompt.token_ids.emplace(static_cast<std::size_t>(sequences[i]->prompt_tokens));
+    prompt.max_tokens = sequences[i]->max_tokens;
+    window.add(std::move(prompt));
+  }
+  drain();
+  return out;
+}
+
+class Simulator {
+ public:
+  Simulator(const pipeline::Plan& plan, const model::Model& model, const jobs::JobSpec& spec,
+            const Calibration& calibration, const model::KvRoom& room)
+      : plan_(plan), model_(model), spec_(spec), room_(room) {
+    for (const model::StageRange& range : plan.ranges) {
+      times_.push_back(calibration.stage(range, model.config().vocab));
+    }
+  }
+
+  // One replica with every `step`-th of the sequences.
+  pipeline::SimulatedRun run(const std::vector<batch::Sequence>& all, std::size_t step) const {
+    std::vector<const batch::Sequence*> mine;
+    for (std::size_t i = 0; i < all.size(); i += step) mine.push_back(&all[i]);
+    const auto sequences = ordered(std::move(mine), spec_.max_tokens);
+    const auto layout = kv_layout(model_.config(), plan_.token_budget);
+    const auto of = [&](int stage) -> const StageTimes& {
+      return times_[static_cast<std::size_t>(stage)];
+    };
+    std::size_t taken = 0;
+    auto simulated = pipeline::simulate(
+        {.ranges = plan_.ranges,
+         .hidden = model_.config().hidden,
+         .layers_s = [&](int stage, const auto& p) { return of(stage).of_layers(p); },
+         .head_s = [&](int stage, int tokens) { return of(stage).of_head(tokens); },
+         .network = kNetwork,
+         .leader_s = kLeader_s},
+        batch::Batcher({.batch_size = plan_.batch_size,
+                        .token_budget = plan_.token_budget,
+                        .stages = plan_.stages()},
+                       model::PagePool(room_, layout)),
+        [&]() -> std::optional<batch::Sequence> {
+          if (taken == sequences.size()) return std::nullopt;
+          return sequences[taken++];
+        });
+    simulated.wall_s += kEnd_s;
+    return simulated;
+  }
+
+ private:
+  const pipeline::Plan& plan_;
+  const model::Model& model_;
+  const jobs::JobSpec& spec_;
+  const model::KvRoom room_;
+  std::vector<StageTimes> times_;
+};
+
+// The smallest stage's, as Engine::load() settles it.
+model::KvRoom kv_room(const pipeline::Plan& plan, const model::Model& model,
+                      const jobs::JobSpec& spec, std::uint64_t memory_bytes) {
+  constexpr std::uint64_t kPlenty = std::uint64_t{1} << 40;
+  const auto precision = *kernels::precision_named(spec.precision);
+  std::optional<model::KvRoom> room;
+  for (const model::StageRange& range : plan.ranges) {
+    const auto wanted = model::room_wanted(
+        {.max_seq_len = plan.max_positions,
+         .max_tokens = spec.max_tokens,
+         .batch_size = plan.batch_size,
+         .stages = plan.stages(),
+         .prompts = spec.prompt_count,
+         .prefix_sharing = plan.prefix_sharing,
+         .layout = kv_layout(model.config(), plan.token_budget)},
+        model::kv_page_bytes(model.config(), range, kernels::kv_type_of(precision)),
+        memory_bytes > 0 ? memory_bytes : kPlenty);
+    room = room ? smaller_of(*room, wanted) : wanted;
+  }
+  return *room;
+}
+
+}  // namespace
+
+PromptSample sample_prompts(const std::filesystem::path& prompts, std::int64_t count,
+                            const model::Model& model, const IntakeRules& rules,
+                            double answer_share) {
+  jobs::PromptReader reader(prompts);
+  const std::int64_t wanted = std::min(count, kPromptsPredicted);
+  PromptSample sample;
+  std::int64_t refused = 0;
+  for (std::int64_t i = 0, at = 0; i < wanted; ++i) {
+    for (const std::int64_t next = i * count / wanted; at < next; ++at) reader.skip();
+    const auto prompt = reader.next();
+    if (!prompt) break;
+    ++at;
+    auto taken = take_in(*prompt, model, rules);
+    auto* sequence = std::get_if<batch::Sequence>(&taken);
+    if (!sequence) {
+      ++refused;
+      continue;
+    }
+    sequence->stop_token_ids.clear();
+    sequence->stop.reset();
+    sequence->sampler.reset();
+    if (sequence->max_tokens > 0) {
+      sequence->max_tokens =
+          std::max(1, static_cast<int>(answer_share * sequence->max_tokens + 0.5));
+    }
+    sample.prompt_tokens += sequence->scored ? sequence->scored->tokens() : sequence->prompt_tokens;
+    sample.output_tokens += sequence->max_tokens;
+    sample.sequences.push_back(std::move(*sequence));
+  }
+  sample.prompts = wanted == 0 ? 0 : count - refused * count / wanted;
+  return sample;
+}
+
+Prediction predict(const jobs::JobSpec& spec, const model::Model& model,
+                   const pipeline::TokenMix& mix, const PromptSample& sample,
+                   const Calibration& calibration, std::uint64_t memory_bytes) {
+  Prediction prediction{.plan = make_plan(spec, model, mix, static_cast<int>(spec.shape.ranks()),
+                                          [&](const pipeline::Plan&) {
+                                            return cost_scales(calibration, model, mix);
+                                          })};
+  const pipeline::Plan& plan = prediction.plan;
+  const auto room = kv_room(plan, model, spec, memory_bytes);
+  for (const model::StageRange& range : plan.ranges) {
+    const auto page = model::kv_page_bytes(
+        model.config(), range, kernels::kv_type_of(*kernels::precision_named(spec.precision)));
+    prediction.weight_bytes.push_back(model.weight_bytes(range));
+    prediction.kv_bytes.push_back(page.full * static_cast<std::size_t>(room.full) +
+                                  page.ring * static_cast<std::size_t>(room.ring));
+  }
+  prediction.load_s = static_cast<double>(std::ranges::max(prediction.weight_bytes)) /
+                      std::max(calibration.load_bytes_per_s, 1.0);
+  if (sample.sequences.empty()) return prediction;
+
+  const Simulator simulator(plan, model, spec, calibration, room);
+  const auto replicas = static_cast<std::size_t>(spec.shape.replicas);
+  const auto simulated = simulator.run(sample.sequences, replicas);
+  prediction.compute_s = simulated.compute_s;
+  prediction.simulated_s = prediction.wall_clock_s = simulated.wall_s;
+  const auto have = static_cast<double>(sample.sequences.size());
+  const auto all = static_cast<double>(sample.prompts);
+  if (all <= have) return prediction;
+  // More prompts only lengthen the middle, whose pace two runs of different length tell.
+  const auto shorter = simulator.run(sample.sequences, 2 * replicas);
+  const double pace_s = (simulated.wall_s - shorter.wall_s) / (have / 2);
+  prediction.wall_clock_s += (all - have) * pace_s;
+  return prediction;
+}
+
+}  // namespace sluice::worker
