@@ -1,6 +1,6 @@
 // The timeline of a run as Chrome's trace event JSON ("Trace Event Format", Google, 2016), which
-// ui.perfetto.dev and chrome://tracing open (docs/results.md, "Timeline"). In memory is one
-// replica.
+// ui.perfetto.dev and chrome://tracing open (docs/data-model.md, "Timeline"). In memory is
+// one replica.
 #pragma once
 
 #include <optional>
