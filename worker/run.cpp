@@ -145,9 +145,9 @@ class Run {
   const jobs::Layout layout_;
   PhaseClock phases_;
   std::optional<pipeline::CostScales> measured_;  // rank 0, with stages
-  jobs::io::Fd room_for_exit_;                    // rank 0
-  std::optional<Log> log_;                        // leaders; others when they have something to say
-  std::optional<ResultWriter> writer_;            // leaders: answers, progress, requests to cancel
+  jobs::io::Fd room_for_exit_;          // rank 0
+  std::optional<Log> log_;              // leaders; others when they have something to say
+  std::optional<ResultWriter> writer_;  // leaders: answers, progress, requests to cancel
 };
 
 // Where ranks wait for each other is marked: all of them come there, or none.
