@@ -38,6 +38,9 @@ path Layout::progress(RunId run, int replica) const {
 path Layout::stage(RunId run, int rank) const {
   return run_dir(run) / numbered("stage", rank, ".json");
 }
+path Layout::trace(RunId run, int rank) const {
+  return run_dir(run) / numbered("trace", rank, ".jsonl");
+}
 path Layout::metrics(RunId run) const { return run_dir(run) / "metrics.json"; }
 path Layout::exit(RunId run) const { return run_dir(run) / "exit.json"; }
 path Layout::worker_log(RunId run, int rank) const {

@@ -34,6 +34,7 @@ class Layout {
   path started(RunId run) const;
   path progress(RunId run, int replica) const;
   path stage(RunId run, int rank) const;
+  path trace(RunId run, int rank) const;  // the rank's timeline
   path metrics(RunId run) const;
   path exit(RunId run) const;
   path worker_log(RunId run, int rank = 0) const;  // rank 0's is the run's own

@@ -23,5 +23,7 @@ inline constexpr int kJsonDepthMax = 8;       // nesting that any of our formats
 inline constexpr int kPromptDepthMax = 64;    // of a prompt's line: schemas of tools go deep
 inline constexpr int kZstdWindowLogMax = 27;  // 128 MiB: what zstd itself unpacks unasked
 inline constexpr int kRanksMax = 1 << 20;     // of one job
+inline constexpr std::size_t kTraceBytesMax = std::size_t{64} << 20;  // of one rank's timeline
+inline constexpr std::size_t kTraceLineBytesMax = 4096;               // a line of it
 
 }  // namespace sluice::jobs

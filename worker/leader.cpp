@@ -115,7 +115,8 @@ pipeline::Tokens Leader::wait_tokens() {
 
 void Leader::deliver(const pipeline::Tokens& tokens) {
   const auto finished = [&] {
-    const Charge charge(clock_, Category::sampling);
+    const Charge charge(clock_, {Category::sampling, jobs::TraceKind::sampling,
+                                 static_cast<std::int64_t>(tokens.step)});
     ports_.generated(static_cast<int>(tokens.drawn.size()));
     return batcher_.deliver(tokens.step, tokens.drawn, clock_.now());
   }();

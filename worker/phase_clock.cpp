@@ -19,6 +19,9 @@ void PhaseClock::begin(Phase next) { begin(next, jobs::steady_time_s()); }
 void PhaseClock::begin(Phase next, double at_s) {
   at_s = std::max(at_s, begun_s_);
   seconds_[static_cast<std::size_t>(current_)] += at_s - begun_s_;
+  if (at_s > begun_s_) {
+    spans_.push_back({.phase = current_, .begun_s = begun_s_, .ended_s = at_s});
+  }
   begun_s_ = at_s;
   current_ = next;
 }

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <vector>
 
 namespace sluice::worker {
 
@@ -27,8 +28,16 @@ class PhaseClock {
   double seconds(Phase phase) const { return seconds_[static_cast<std::size_t>(phase)]; }
   double elapsed_s() const { return begun_s_ - started_s_; }  // up to the last change
 
+  // The phases that took any time, in order.
+  struct Span {
+    Phase phase = Phase::launch;
+    double begun_s = 0, ended_s = 0;
+  };
+  const std::vector<Span>& spans() const { return spans_; }
+
  private:
   std::array<double, 5> seconds_{};
+  std::vector<Span> spans_;
   Phase current_ = Phase::launch;
   double started_s_, begun_s_;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "jobs/results.h"
 #include "jobs/set_aside.h"
 #include "jobs/spec.h"
+#include "jobs/trace.h"
 #include "kernels/cpu.h"
 #include "worker/calibrate.h"
 #include "worker/cores.h"
@@ -132,7 +134,9 @@ class Run {
                const std::optional<ReplicaReport>& led);
   void take_the_runs_window(pipeline::StageClock& clock);
   Log& log();
-  void keep_measurement(const std::filesystem::path& path, const std::string& json);
+  void keep_measurement(const std::filesystem::path& path,
+                        const std::function<std::string()>& measurement,
+                        jobs::Sync sync = jobs::Sync::disk);
   void write_exit(const jobs::ExitRecord& exit);
 
   const RunOptions& options_;
@@ -323,12 +327,18 @@ int Run::farewell(const Job& job, const pipeline::Plan& plan, Engine& engine, co
   phases_.begin(Phase::window, engine.clock().opened_s() - offset_s);
   phases_.begin(Phase::teardown, engine.clock().closed_s() - offset_s);
   phases_.begin(Phase::teardown);
+  // Large, and worth nothing after a power loss.
+  keep_measurement(
+      layout_.trace(options_.run, world_.rank()),
+      [&] { return to_text(trace_stage(options_.run, world_.rank(), plan, engine, phases_)); },
+      jobs::Sync::none);
+  phases_.begin(Phase::teardown);
 
   jobs::StageMetrics mine = measure_stage(world_.rank(), plan, engine, phases_);
   mine.cores = core_list(cores.pinned());
   mine.cpu = cpu_description();
   const std::string json = to_json(mine);
-  keep_measurement(layout_.stage(options_.run, world_.rank()), json);
+  keep_measurement(layout_.stage(options_.run, world_.rank()), [&] { return json; });
 
   ByteWriter words;
   words.put_text(json);
@@ -343,7 +353,7 @@ int Run::farewell(const Job& job, const pipeline::Plan& plan, Engine& engine, co
   ByteWriter code;
   if (is_rank_0()) {
     const jobs::RunMetrics metrics = measure_run(options_.run, all.leader, stages);
-    keep_measurement(layout_.metrics(options_.run), to_json(metrics));
+    keep_measurement(layout_.metrics(options_.run), [&] { return to_json(metrics); });
     const jobs::ExitRecord exit = conclude(job.spec, all);
     write_exit(exit);
     code.put(exit.exit_code);
@@ -372,9 +382,10 @@ void Run::take_the_runs_window(pipeline::StageClock& clock) {
 }
 
 // The answers are there: a run does not fail for want of its measurements.
-void Run::keep_measurement(const std::filesystem::path& path, const std::string& json) {
+void Run::keep_measurement(const std::filesystem::path& path,
+                           const std::function<std::string()>& measurement, jobs::Sync sync) {
   try {
-    jobs::write_file_whole(path, json);
+    jobs::write_file_whole(path, measurement(), sync);
   } catch (const std::exception& error) {
     log().warn(std::string("a measurement is lost: ") + error.what());
   }

@@ -2,12 +2,49 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <optional>
 
 namespace sluice::worker {
 namespace {
 
 double per_second(std::int64_t tokens, double seconds) {
   return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
+}
+
+std::optional<jobs::TraceKind> kind_of(Phase phase) {
+  switch (phase) {
+    case Phase::launch:
+      return jobs::TraceKind::launch;
+    case Phase::load:
+      return jobs::TraceKind::load;
+    case Phase::preprocess:
+      return jobs::TraceKind::preprocess;
+    case Phase::teardown:
+      return jobs::TraceKind::teardown;
+    case Phase::window:
+      break;
+  }
+  return std::nullopt;
+}
+
+// Phases before the window and after it. They are told by this machine's clock, and the window by
+// rank 0's: one does not reach into the other.
+void add_phases(const PhaseClock& phases, double origin_s, jobs::Trace& trace) {
+  std::vector<jobs::TraceSpan> spans;
+  for (const PhaseClock::Span& span : phases.spans()) {
+    const auto kind = kind_of(span.phase);
+    if (!kind) continue;
+    const bool after = *kind == jobs::TraceKind::teardown;
+    jobs::TraceSpan phase{.kind = *kind,
+                          .begin_ns = std::llround((span.begun_s - origin_s) * 1e9),
+                          .end_ns = std::llround((span.ended_s - origin_s) * 1e9)};
+    if (after) phase.begin_ns = std::max(phase.begin_ns, trace.head.window_ns);
+    if (!after) phase.end_ns = std::min<std::int64_t>(phase.end_ns, 0);
+    if (phase.begin_ns < phase.end_ns) (after ? trace.spans : spans).push_back(phase);
+  }
+  if (!spans.empty()) trace.head.began_ns = spans.front().begin_ns;
+  trace.spans.insert(trace.spans.begin(), spans.begin(), spans.end());
 }
 
 }  // namespace
@@ -60,6 +97,23 @@ jobs::StageMetrics measure_stage(int rank, const pipeline::Plan& plan, const Eng
   m.elapsed_unattributed_s =
       m.elapsed_s - (m.launch_s + m.load_s + m.preprocess_s + m.wall_clock_s + m.teardown_s);
   return m;
+}
+
+jobs::Trace trace_stage(jobs::RunId run, int rank, const pipeline::Plan& plan, const Engine& engine,
+                        const PhaseClock& phases) {
+  const pipeline::StageClock& clock = engine.clock();
+  jobs::Trace trace = clock.trace().since(clock.opened_s());
+  trace.head.run = run;
+  trace.head.rank = rank;
+  trace.head.ranks = static_cast<int>(plan.hosts.size());
+  trace.head.replica = plan.replica(rank);
+  trace.head.stage = plan.place(rank).stage;
+  trace.head.host = plan.hosts[static_cast<std::size_t>(rank)];
+  trace.head.layers = to_string(engine.forward().range());
+  trace.head.clock_error_s = engine.clock_error_s();
+  trace.head.window_ns = std::llround(clock.wall_s() * 1e9);
+  add_phases(phases, clock.opened_s() - engine.clock_offset().offset_s, trace);
+  return trace;
 }
 
 jobs::RunMetrics measure_run(jobs::RunId run, const LeaderReport& report,

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "jobs/metrics.h"
+#include "jobs/trace.h"
 #include "worker/engine.h"
 #include "worker/leader.h"
 #include "worker/phase_clock.h"
@@ -14,6 +15,10 @@ namespace sluice::worker {
 // After the window; the phases have come to teardown.
 jobs::StageMetrics measure_stage(int rank, const pipeline::Plan& plan, const Engine& engine,
                                  const PhaseClock& phases);
+
+// What the rank did, on the clock of the run's window. As measure_stage.
+jobs::Trace trace_stage(jobs::RunId run, int rank, const pipeline::Plan& plan, const Engine& engine,
+                        const PhaseClock& phases);
 
 jobs::RunMetrics measure_run(jobs::RunId run, const LeaderReport& report,
                              std::span<const jobs::StageMetrics> stages);

@@ -12,6 +12,7 @@
 #include "jobs/results.h"
 #include "scheduler/cli/commands.h"
 #include "scheduler/cli/export_openai.h"
+#include "scheduler/cli/export_trace.h"
 #include "scheduler/cli/view.h"
 #include "scheduler/leftovers.h"
 
@@ -22,7 +23,7 @@ namespace fs = std::filesystem;
 
 struct ExportOptions {
   std::vector<jobs::JobId> jobs;
-  std::string output, what = "results", format;
+  std::string output, what = "results", format, run;
   bool partial = false;
 };
 
@@ -199,11 +200,23 @@ void write_events(Session& session, const db::Job& job, const ExportOptions& opt
   }
 }
 
+// Of --run; none: the newest.
+std::optional<jobs::RunId> run_of(const ExportOptions& options) {
+  if (options.run.empty()) return std::nullopt;
+  if (options.what != "trace") {
+    throw Error(ExitStatus::usage, "--run is for --what trace; the others hold all runs");
+  }
+  if (const auto run = jobs::parse_run_id(options.run)) return run;
+  throw Error(ExitStatus::usage,
+              "--run '" + options.run + "' is no run; they are named like 1.0: sluice show says");
+}
+
 void write(Session& session, const db::Job& job, const ExportOptions& options, std::ostream& out) {
   if (options.what == "results") return write_results(session, job, options, out);
   if (options.what == "prompts") return write_prompts(session, job, options, out);
   if (options.what == "metrics") return write_metrics(session, job, options, out);
   if (options.what == "stages") return write_stages(session, job, options, out);
+  if (options.what == "trace") return write_trace(session, job, run_of(options), out);
   write_events(session, job, options, out);
 }
 
@@ -261,7 +274,6 @@ void write_file(Session& session, const db::Job& job, const ExportOptions& optio
   }
 }
 
-// Not CLI11's check, whose help and errors would list what belongs to later versions too.
 void check_choice(const std::string& flag, const std::string& word,
                   const std::vector<std::string>& choices) {
   if (std::ranges::find(choices, word) != choices.end()) return;
@@ -271,10 +283,10 @@ void check_choice(const std::string& flag, const std::string& word,
 }
 
 void check_supported(const ExportOptions& options) {
-  if (options.what == "trace") {
-    throw Error(ExitStatus::usage, "--what trace belongs to a later version of Sluice");
-  }
-  check_choice("what", options.what, {"results", "metrics", "stages", "prompts", "events"});
+  check_choice("what", options.what,
+               {"results", "metrics", "stages", "prompts", "events", "trace"});
+  run_of(options);
+  if (options.what == "trace") return check_choice("format", options.format, {"json"});
   check_choice("format", options.format, {"jsonl", "csv", "openai"});
   if (options.format == "openai" && options.what != "results") {
     throw Error(ExitStatus::usage, "--format openai is of results; --what " + options.what +
@@ -285,6 +297,7 @@ void check_supported(const ExportOptions& options) {
 // Without --format, the file's name says it.
 std::string format_of(const ExportOptions& options) {
   if (!options.format.empty()) return options.format;
+  if (options.what == "trace") return "json";  // whatever viewers want the file to be called
   const auto suffix = fs::path(options.output).extension();
   if (suffix == ".md") {
     throw Error(ExitStatus::usage, options.output + ": export writes jsonl and csv, no tables");
@@ -343,15 +356,19 @@ void add_export(CommandLine& line) {
                    "  sluice export 17 --format csv\n"
                    "  sluice export 17 --format openai -o out.jsonl   (a line a request)\n"
                    "  sluice export 17 --what prompts | grep '\"error\"'\n"
+                   "  sluice export 17 --what trace -o trace.json   (opens in ui.perfetto.dev)\n"
                    "Exit status 4: of the results, some prompts failed or have no answer.",
        .formats = {}},
       [&session = line.session, options] { return export_job(session, *options); });
   add_jobs_argument(app, options->jobs, true);
   app->get_option("JOB")->expected(1);
   app->add_option("-o,--output", options->output, "a file, written whole (default: stdout)");
-  app->add_option("--what", options->what, "results, metrics, stages, prompts, events")
+  app->add_option("--what", options->what, "results, metrics, stages, prompts, events, trace")
       ->type_name("");
-  app->add_option("--format", options->format, "jsonl, csv, openai (default: as the file is named)")
+  app->add_option("--run", options->run, "of --what trace: which run, as 2.0 (default: the newest)")
+      ->type_name("");
+  app->add_option("--format", options->format,
+                  "jsonl, csv, openai (default: as the file is named); trace is json")
       ->type_name("");
   app->add_flag("--partial", options->partial, "what there is, of a job that has not ended");
 }

@@ -21,6 +21,7 @@ TEST(Layout, NamesEveryFileOfAJobDirectory) {
   EXPECT_EQ(job.started(run), "/root/7-0a1b2c3d/runs/2.1/started.json");
   EXPECT_EQ(job.progress(run, 3), "/root/7-0a1b2c3d/runs/2.1/progress-3.json");
   EXPECT_EQ(job.stage(run, 5), "/root/7-0a1b2c3d/runs/2.1/stage-5.json");
+  EXPECT_EQ(job.trace(run, 5), "/root/7-0a1b2c3d/runs/2.1/trace-5.jsonl");
   EXPECT_EQ(job.metrics(run), "/root/7-0a1b2c3d/runs/2.1/metrics.json");
   EXPECT_EQ(job.exit(run), "/root/7-0a1b2c3d/runs/2.1/exit.json");
   EXPECT_EQ(job.worker_log(run), "/root/7-0a1b2c3d/runs/2.1/worker.log");

@@ -11,6 +11,7 @@
 #include <sstream>
 #include <thread>
 
+#include "jobs/trace.h"
 #include "scheduler/process.h"
 #include "slurm/command.h"
 #include "tests/db/fixture.h"
@@ -259,7 +260,7 @@ TEST_F(Cli, ErrorsAreOneLineAStatusAndForProgramsOneValue) {
   EXPECT_EQ(sluice({"submit", "no.toml"}).exit_code, 3);
   EXPECT_THAT(submit({"--name"}).err, HasSubstr("; see sluice submit --help"));
   const auto what = sluice({"export", "1", "--what", "nothing"}).err;
-  EXPECT_THAT(what, HasSubstr("must be one of results, metrics, stages, prompts, events"));
+  EXPECT_THAT(what, HasSubstr("must be one of results, metrics, stages, prompts, events, trace"));
 }
 
 TEST_F(Cli, CancelledAndFailedJobsAreRetried) {
@@ -373,6 +374,51 @@ TEST_F(Cli, AnExportedFileIsWholeAndInInputOrder) {
   EXPECT_THAT(sluice({"export", "1", "-o", site_.dir.path()}).err, HasSubstr(" is a folder"));
 }
 
+// What is in a timeline: tests/e2e/timeline_test.sh.
+TEST_F(Cli, ATimelineOfARunThatLeftNoneSaysWhy) {
+  site_.hold();
+  EXPECT_EQ(submit().exit_code, 0);
+  EXPECT_EQ(sluice({"export", "1", "--what", "trace"}).exit_code, 3);
+  site_.release();
+  EXPECT_EQ(sluice({"wait", "1"}).exit_code, 0);
+  const auto none = sluice({"export", "1", "--what", "trace"});
+  EXPECT_EQ(none.exit_code, 3);
+  EXPECT_EQ(none.out, "");
+  EXPECT_THAT(none.err, HasSubstr("error: run 1.0 of job 1 left no timeline: "));
+  EXPECT_THAT(sluice({"export", "1", "--what", "trace", "--run", "1.1"}).err,
+              HasSubstr("job 1 has no run 1.1; it has 1.0"));
+  EXPECT_EQ(sluice({"export", "1", "--run", "1.0"}).exit_code, 2) << "results are of all runs";
+}
+
+TEST_F(Cli, ATimelineIsOneValueOfJson) {
+  EXPECT_EQ(submit({"--wait"}).exit_code, 0);
+  jobs::Trace trace;
+  trace.head.ranks = 2;
+  trace.head.host = "a \"host\"";
+  trace.head.began_ns = -1500;
+  trace.head.window_ns = 9000;
+  trace.head.overwritten = 3;
+  trace.spans = {{.kind = jobs::TraceKind::load, .begin_ns = -1500, .end_ns = -500},
+                 {.kind = jobs::TraceKind::wait, .begin_ns = 0, .end_ns = 9000}};
+  jobs::write_file_whole(jobs::Layout(site_.job(1).directory).trace({}, 0), to_text(trace));
+  const auto exported = sluice({"export", "1", "--what", "trace"});
+  EXPECT_EQ(exported.exit_code, 0);
+  EXPECT_EQ(exported.err, "warning: rank 1 of run 1.0 of job 1 left no timeline\n");
+  const Json json = Json::parse(exported.out);
+  EXPECT_EQ(json["otherData"]["run"], "1.0");
+  EXPECT_EQ(json["otherData"]["window_opens_us"], 1.5);
+  EXPECT_EQ(json["otherData"]["ranks"][0]["overwritten"], 3);
+  const Json& events = json["traceEvents"];
+  ASSERT_EQ(events.size(), 6u);
+  EXPECT_EQ(events[0]["args"]["name"], "rank 0: replica 0, stage 0, a \"host\"");
+  EXPECT_EQ(events[2]["args"]["labels"], "clock error 0 us, 3 older events not kept");
+  EXPECT_EQ(events[4]["name"], "load");
+  EXPECT_EQ(events[4]["ts"], 0);
+  EXPECT_EQ(events[4]["dur"], 1);
+  EXPECT_EQ(events[5]["cat"], "bubble");
+  EXPECT_EQ(events[5]["ts"], 1.5);
+}
+
 TEST_F(Cli, AnExportReplacesNothingButFiles) {
   EXPECT_EQ(submit({"--wait"}).exit_code, 0);
   const auto fifo = site_.dir / "fifo", link = site_.dir / "link";
@@ -474,7 +520,6 @@ TEST_F(Cli, HelpHasExamplesAndHidesWhatIsForLater) {
     EXPECT_EQ(help.exit_code, 0);
     EXPECT_THAT(help.out, HasSubstr("Examples:\n  ")) << command;
     EXPECT_THAT(help.out, Not(HasSubstr("kv-dtype"))) << command;
-    EXPECT_THAT(help.out, Not(HasSubstr("trace"))) << command;
   }
 }
 

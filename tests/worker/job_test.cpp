@@ -10,6 +10,7 @@
 
 #include "jobs/files.h"
 #include "jobs/set_aside.h"
+#include "jobs/trace.h"
 #include "tests/worker/job_directory.h"
 #include "tests/worker/pipelines.h"
 #include "worker/run.h"
@@ -205,9 +206,27 @@ TEST(Job, SignalStopsEarlyAndTheRestIsDoneLater) {
     EXPECT_EQ(exit.outcome, "stopped");
     EXPECT_EQ(exit.exit_code, kStoppedEarly);
     EXPECT_EQ(exit.prompts_done, static_cast<std::int64_t>(job.results_of(kFirst).size()));
-    for (int rank = 0; rank < 2; ++rank) expect_whole_sums(job.stage(kFirst, rank));
+    for (int rank = 0; rank < 2; ++rank) {
+      expect_whole_sums(job.stage(kFirst, rank));
+      const jobs::Trace trace = jobs::read_trace(job.layout().trace(kFirst, rank));
+      EXPECT_EQ(trace.head.rank, rank);
+      EXPECT_EQ(trace.spans.back().kind, jobs::TraceKind::teardown);
+    }
     ASSERT_EQ(Launch(job, kSecond, 2).wait(), kAllAnswered);
     expect_rest_done_once(job, prompts.size());
+  }
+}
+
+TEST(Job, ALostTimelineFailsNoRun) {
+  const JobDirectory job(spec_for(2), many_prompts(3));
+  for (int rank = 0; rank < 2; ++rank) {
+    std::filesystem::create_directories(job.layout().trace(kFirst, rank));  // no file can take it
+  }
+  ASSERT_EQ(Launch(job, kFirst, 2).wait(), kAllAnswered);
+  EXPECT_EQ(job.exit_record(kFirst).outcome, "completed");
+  for (int rank = 0; rank < 2; ++rank) {
+    const std::string log = jobs::read_file(job.layout().worker_log(kFirst, rank));
+    EXPECT_NE(log.find("a measurement is lost"), std::string::npos) << log;
   }
 }
 

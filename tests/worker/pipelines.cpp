@@ -155,6 +155,7 @@ PipelineRun answer_all(const model::Model& model, const PipelineShape& shape,
                        .max_tokens = 64,
                        .memory_bytes = shape.kv_tokens ? 0 : std::uint64_t{1} << 30};
   };
+  std::optional<double> origin_s;
   const auto at_end = [&](int rank, Engine& engine) {
     PipelineRun::Rank& figures = run.ranks[rank];
     for (std::size_t c = 0; c < pipeline::kCategories; ++c) {
@@ -163,6 +164,12 @@ PipelineRun answer_all(const model::Model& model, const PipelineShape& shape,
     }
     figures.wall_s = engine.clock().wall_s();
     figures.counts = engine.stage().counts();
+    if (!origin_s) origin_s = engine.clock().opened_s();
+    figures.trace = engine.clock().trace().since(*origin_s);
+    figures.trace.head.rank = rank;
+    figures.trace.head.replica = plan.replica(rank);
+    figures.trace.head.stage = plan.place(rank).stage;
+    figures.trace.head.clock_error_s = engine.clock_offset().error_s;
   };
   const tests::TempDir folder;
   const auto numbers_path = folder.write("prompts.jsonl", numbered_lines(prompts.size()));

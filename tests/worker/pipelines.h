@@ -12,6 +12,7 @@
 
 #include "jobs/prompts.h"
 #include "jobs/results.h"
+#include "jobs/trace.h"
 #include "kernels/cpu.h"
 #include "worker/leader.h"
 #include "worker/local_pipeline.h"
@@ -59,6 +60,7 @@ struct PipelineRun {
     std::map<pipeline::Category, double> seconds;
     double wall_s = 0;
     pipeline::StageCounts counts;
+    jobs::Trace trace;  // since the window of the rank that ended first opened
   };
   std::map<int, Rank> ranks;
   double work_transit_s = 0;  // of all micro_batch messages, as the link saw them

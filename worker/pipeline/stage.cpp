@@ -1,6 +1,7 @@
 #include "worker/pipeline/stage.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -12,9 +13,24 @@
 namespace sluice::worker::pipeline {
 namespace {
 
+using jobs::TraceCargo;
+using jobs::TraceKind;
+
 // Receives posted ahead on each channel: more than micro-batches that a usual job has between two
 // stages; beyond it messages wait at their sender.
 constexpr int kReceivesPosted = 4;
+
+Doing computing(TraceKind kind, std::uint64_t step) {
+  return {Category::compute, kind, static_cast<std::int64_t>(step)};
+}
+
+Doing communicating(TraceKind kind, std::uint64_t step) {
+  return {Category::communication, kind, static_cast<std::int64_t>(step)};
+}
+
+StageTrace::Message message_of(TraceCargo cargo, int peer, std::uint64_t step) {
+  return {.peer = peer, .cargo = cargo, .micro_batch = static_cast<std::int64_t>(step)};
+}
 
 }  // namespace
 
@@ -52,14 +68,14 @@ Stage::Stage(Link& link, model::Forward& forward, const Place& place,
 }
 
 void Stage::serve() {
+  clock_.switch_to(Category::bubble);
   while (true) {
-    clock_.switch_to(Category::bubble);
     for (Patience patience;; patience.pause()) {
-      if (advance_head()) break;  // first: an answer waits for it
+      if (advance_head(Category::bubble)) break;  // first: an answer waits for it
       auto message = link_.receive(place_.leader + place_.stage - 1, Channel::micro_batch);
       if (!message) continue;
       if (!take_work(*std::move(message))) return;
-      execute(schedule_.micro_batch);
+      work_on_micro_batch(Category::bubble);
       break;
     }
   }
@@ -68,23 +84,47 @@ void Stage::serve() {
 void Stage::run(batch::MicroBatch micro_batch) {
   at_work_ = std::move(micro_batch);
   under_way_.push_back(std::move(at_work_.draws));
-  if (at_work_.plan.has_draws) {
-    const Charge charge(clock_, Category::communication);
-    const Bytes message = make_draws({.step = at_work_.plan.step, .draws = under_way_.back()});
-    for (const int holder : holders_) send_in_pieces(link_, holder, Channel::draws, message);
-  }
-  execute(schedule_.micro_batch);
+  if (at_work_.plan.has_draws) send_draws();
+  clock_.switch_to(computing(TraceKind::embed, at_work_.plan.step));
+  work_on_micro_batch(Category::communication);
 }
 
-bool Stage::advance_head() {
+void Stage::send_draws() {
+  const std::uint64_t step = at_work_.plan.step;
+  clock_.switch_to(communicating(TraceKind::send, step));
+  const double sent_s = clock_.begun_s();
+  const Bytes message = make_draws({.step = step, .draws = under_way_.back()});
+  for (const int holder : holders_) {
+    send_in_pieces(link_, holder, Channel::draws, message);
+    clock_.sent(message_of(TraceCargo::draws, holder, step), sent_s, message.size());
+  }
+}
+
+bool Stage::advance_head(Category then) {
   if (schedule_.head.empty()) return false;
   const int last = place_.leader + place_.stages - 1;
   const auto message = link_.receive(last, Channel::head);
   if (!message) return false;
   head_work_ = read_head_work(*message, limits_, static_cast<std::size_t>(forward_.hidden()));
-  clock_.end_wait(head_work_.sent_s);
+  clock_.end_wait(head_work_.sent_s, computing(TraceKind::select, head_work_.step));
+  clock_.received(message_of(TraceCargo::hidden, last, head_work_.step), clock_.begun_s(),
+                  head_work_.sent_s);
+  clock_.begin_work(
+      {.kind = TraceKind::head, .micro_batch = static_cast<std::int64_t>(head_work_.step)});
   execute(schedule_.head);
+  clock_.end_work(head_work_.prefill_share, then);
   return true;
+}
+
+// Requires: the clock has switched to its first step.
+void Stage::work_on_micro_batch(Category then) {
+  const batch::BatchPlan& plan = at_work_.plan;
+  clock_.begin_work({.kind = TraceKind::micro_batch,
+                     .micro_batch = static_cast<std::int64_t>(plan.step),
+                     .prefill_tokens = plan.rows() - plan.decode_rows(),
+                     .decode_tokens = plan.decode_rows()});
+  execute(schedule_.micro_batch);
+  clock_.end_work(head_work_.prefill_share, then);
 }
 
 void Stage::execute(const std::vector<Step>& steps) {
@@ -99,6 +139,7 @@ void Stage::execute(const std::vector<Step>& steps) {
         forward_.embed(at_work_.tokens);
         break;
       case StepKind::layers:
+        clock_.switch_to(computing(TraceKind::layers, at_work_.plan.step));
         forward_.layers([this] { progress(); });
         break;
       case StepKind::send_activations:
@@ -111,8 +152,7 @@ void Stage::execute(const std::vector<Step>& steps) {
         send_hidden(step.peer);
         break;
       case StepKind::receive_hidden:
-        clock_.switch_to(Category::compute);
-        break;
+        break;  // it has come: advance_head()
       case StepKind::select:
         select();
         break;
@@ -121,7 +161,6 @@ void Stage::execute(const std::vector<Step>& steps) {
         break;
     }
   }
-  clock_.end_compute(head_work_.prefill_share);
 }
 
 bool Stage::take_work(Bytes message) {
@@ -135,14 +174,16 @@ bool Stage::take_work(Bytes message) {
     stop();
     return false;
   }
-  clock_.end_wait(work.stamp.sent_s);
+  clock_.end_wait(work.stamp.sent_s, computing(TraceKind::upload, work.plan.step));
+  clock_.received(
+      message_of(TraceCargo::activations, place_.leader + place_.stage - 1, work.plan.step),
+      clock_.begun_s(), work.stamp.sent_s);
   at_work_.plan = std::move(work.plan);
   activations_ = work.activations;
   return true;
 }
 
 void Stage::begin_forward() {
-  clock_.switch_to(Category::compute);
   const batch::BatchPlan& plan = at_work_.plan;
   for (const batch::Admission& admission : plan.admissions) {
     const auto slot = static_cast<std::size_t>(admission.slot);
@@ -187,6 +228,7 @@ void Stage::begin_forward() {
 }
 
 void Stage::norm_for_head() {
+  clock_.switch_to(computing(TraceKind::norm, head_work_.step));
   head_work_.hidden.resize(rows_wanting_.size() * static_cast<std::size_t>(forward_.hidden()));
   forward_.present(rows_wanting_);
   forward_.hidden(head_work_.hidden);
@@ -194,6 +236,7 @@ void Stage::norm_for_head() {
 }
 
 void Stage::select() {
+  clock_.switch_to(computing(TraceKind::select, head_work_.step));
   std::size_t rows = rows_wanting_.size();
   if (forward_.range().head_is_split) {
     rows = head_work_.hidden.size() / static_cast<std::size_t>(forward_.hidden());
@@ -221,13 +264,15 @@ void Stage::find_or_choose() {
 
 // They were sent before the micro-batch, but by another way.
 std::vector<sampling::Draw> Stage::wait_draws() {
-  const Charge charge(clock_, Category::communication);
+  const Charge charge(clock_, communicating(TraceKind::receive, head_work_.step));
   for (Patience patience;; patience.pause()) {
     const auto piece = link_.receive(place_.leader, Channel::draws);
     if (!piece) continue;
     const auto message = arriving_draws_.add(*piece);
     if (!message) continue;
     Draws draws = read_draws(*message);
+    clock_.received(message_of(TraceCargo::draws, place_.leader, draws.step), clock_.now(),
+                    std::numeric_limits<double>::quiet_NaN());
     if (draws.step == head_work_.step) return std::move(draws.draws);
     throw Error("draws of step " + std::to_string(draws.step) + " came for step " +
                 std::to_string(head_work_.step));
@@ -235,49 +280,52 @@ std::vector<sampling::Draw> Stage::wait_draws() {
 }
 
 void Stage::send_work(int to) {
-  clock_.switch_to(Category::communication);
+  const std::uint64_t step = at_work_.plan.step;
+  clock_.switch_to(communicating(TraceKind::pack, step));
   const std::size_t floats =
       static_cast<std::size_t>(at_work_.plan.rows()) * static_cast<std::size_t>(forward_.hidden());
   Bytes message = make_work(at_work_.plan, clock_.opened_s(), floats);
-  clock_.switch_to(Category::compute);
+  clock_.switch_to(computing(TraceKind::download, step));
   forward_.download(activations_of(message, floats));
   forward_.finish([this] { progress(); });
-  clock_.switch_to(Category::communication);
-  stamp_sent(message, clock_.now());
+  clock_.switch_to(communicating(TraceKind::send, step));
+  stamp_sent(message, clock_.begun_s());
+  clock_.sent(message_of(TraceCargo::activations, to, step), clock_.begun_s(), message.size());
   send(to, Channel::micro_batch, std::move(message));
 }
 
 void Stage::send_hidden(int to) {
-  const Charge charge(clock_, Category::communication);
-  head_work_.sent_s = clock_.now();
-  send(to, Channel::head, make_head_work(head_work_));
+  clock_.switch_to(communicating(TraceKind::send, head_work_.step));
+  head_work_.sent_s = clock_.begun_s();
+  Bytes message = make_head_work(head_work_);
+  clock_.sent(message_of(TraceCargo::hidden, to, head_work_.step), head_work_.sent_s,
+              message.size());
+  send(to, Channel::head, std::move(message));
 }
 
 void Stage::send_choice(int to) {
   forward_.finish([this] { progress(); });
-  clock_.switch_to(Category::communication);
+  clock_.switch_to(communicating(TraceKind::send, choice_.step));
   for (kernels::Candidate& candidate : choice_.best) candidate.id += forward_.first_head_id();
-  choice_.sent_s = clock_.now();
-  counts_.bytes_sent +=
-      static_cast<std::int64_t>(send_in_pieces(link_, to, Channel::tokens, make_choice(choice_)));
+  choice_.sent_s = clock_.begun_s();
+  const std::size_t bytes = send_in_pieces(link_, to, Channel::tokens, make_choice(choice_));
+  clock_.sent(message_of(TraceCargo::tokens, to, choice_.step), choice_.sent_s, bytes);
+  counts_.bytes_sent += static_cast<std::int64_t>(bytes);
   ++counts_.messages_sent;
 }
 
 std::optional<Tokens> Stage::receive_tokens() {
   const Charge charge(clock_, Category::communication);
-  advance_head();
+  advance_head(Category::communication);
   return take_tokens();
 }
 
 Tokens Stage::wait_tokens(const std::function<void()>& meanwhile) {
   clock_.switch_to(Category::bubble);
   for (Patience patience;; patience.pause()) {
-    if (advance_head()) {
-      patience = {};
-      clock_.switch_to(Category::bubble);
-    }
+    if (advance_head(Category::bubble)) patience = {};
     if (auto tokens = take_tokens()) {
-      clock_.end_wait(tokens->sent_s);
+      clock_.end_wait(tokens->sent_s, communicating(TraceKind::communication, tokens->step));
       return *std::move(tokens);
     }
     meanwhile();
@@ -289,7 +337,9 @@ std::optional<Tokens> Stage::take_tokens() {
   for (std::size_t i = 0; i < holders_.size(); ++i) {
     while (const auto piece = link_.receive(holders_[i], Channel::tokens)) {
       if (const auto message = from_[i].arriving.add(*piece)) {
-        from_[i].choices.push_back(read_choice(*message));
+        const Choice& choice = from_[i].choices.emplace_back(read_choice(*message));
+        clock_.received(message_of(TraceCargo::tokens, holders_[i], choice.step), clock_.now(),
+                        choice.sent_s);
       }
     }
     all_there = all_there && !from_[i].choices.empty();
@@ -319,7 +369,7 @@ void Stage::send(int to, Channel channel, Bytes message) {
 }
 
 void Stage::progress() {
-  const Charge charge(clock_, Category::communication);
+  const Aside aside(clock_);
   link_.progress();
 }
 

@@ -47,8 +47,10 @@ class Stage {
 
  private:
   void execute(const std::vector<Step>& steps);
-  bool take_work(Bytes message);        // false: told to stop
-  bool advance_head();                  // by a split head's input, if one has come
+  bool take_work(Bytes message);     // false: told to stop
+  bool advance_head(Category then);  // by a split head's input, if one has come
+  void work_on_micro_batch(Category then);
+  void send_draws();
   std::optional<Tokens> take_tokens();  // when all choices of a micro-batch are there
   void begin_forward();
   void select();
