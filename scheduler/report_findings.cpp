@@ -117,19 +117,17 @@ void find_waits(ScalingReport& report, const ReportRow& row) {
   report.findings.push_back(text + ".");
 }
 
+// An extrapolation, where there is something to extrapolate.
 void find_fit(ScalingReport& report) {
-  if (!report.serial_share) return;
-  const bool strong = report.kind == "strong";
+  if (!report.serial_share || *report.serial_share < 0.001 || *report.serial_share > 0.5) return;
+  const double share = *report.serial_share;
   report.findings.push_back(
-      std::string(strong ? "Amdahl's law" : "Gustafson's law") + " fits with a serial share of " +
-      percent(*report.serial_share) + ": by it " +
-      (strong ? "no number of nodes is more than " +
-                    (*report.serial_share > 0.0005 ? fixed(1 / *report.serial_share, 0)
-                                                   : std::string("some 2,000")) +
-                    " times as fast"
-              : "64 nodes do " + fixed(gustafson_speedup(*report.serial_share, 64), 1) +
-                    " times the work of one") +
-      ". That is an extrapolation of this table.");
+      report.kind == "strong"
+          ? "Amdahl's law fits with a serial share of " + percent(share) +
+                ": by it no number of nodes is more than " + fixed(1 / share, 0) + " times as fast."
+          : "Gustafson's law fits with a serial share of " + percent(share) +
+                ": by it 64 nodes do " + fixed(gustafson_speedup(share, 64), 1) +
+                " times the work of one.");
 }
 
 void find_best_single(ScalingReport& report) {

@@ -4,7 +4,10 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "jobs/error.h"
 #include "jobs/files.h"
+#include "jobs/layout.h"
+#include "jobs/trace.h"
 #include "scheduler/cli/format.h"
 #include "scheduler/cli/report_tables.h"
 
@@ -17,7 +20,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kLatenciesMax = 200;  // of a point's usual run
+constexpr int kLatenciesMax = 200;          // of a point's usual run
+constexpr std::int64_t kMicroBatches = 16;  // that its timeline shows, from the middle
+constexpr std::size_t kSpansMax = 3000;     // of a rank
 
 std::string escaped(std::string_view text) {
   std::string out;
@@ -70,7 +75,7 @@ struct Chart {
   bool whole = false;  // as wide as the page
 };
 
-std::vector<Chart> charts_of(const ScalingReport& report) {
+std::vector<Chart> charts_of(const ScalingReport& report, bool has_timeline) {
   std::vector<Chart> charts;
   if (report.kind == "strong" || report.kind == "weak") {
     charts.push_back({"speedup", "Speedup", "over the baseline"});
@@ -83,12 +88,18 @@ std::vector<Chart> charts_of(const ScalingReport& report) {
   charts.push_back({"latency", "Latency", "of the prompts, cumulative"});
   charts.push_back(
       {"stages", "Where the time went", "of each rank; together the wall-clock", true});
+  if (has_timeline) {
+    charts.push_back({"timeline", "Pipeline timeline",
+                      "from the middle of the widest point's usual run (sluice export JOB --what "
+                      "trace: all of it)",
+                      true});
+  }
   return charts;
 }
 
-std::string figures(const ScalingReport& report, std::size_t number) {
+std::string figures(const ScalingReport& report, std::size_t number, bool has_timeline) {
   std::string html = "<div class=\"charts\">\n";
-  for (const Chart& chart : charts_of(report)) {
+  for (const Chart& chart : charts_of(report, has_timeline)) {
     html += std::string("<figure") + (chart.whole ? " class=\"whole\"" : "") + "><figcaption>" +
             chart.caption + " <small>" + chart.note +
             "</small></figcaption><div class=\"canvas\"><canvas data-chart=\"" + chart.name +
@@ -106,12 +117,13 @@ std::string list(const ScalingReport& report) {
   return items.empty() ? "" : "<ul>\n" + items + "</ul>\n";
 }
 
-std::string section(const ScalingReport& report, std::size_t number) {
+std::string section(const ScalingReport& report, std::size_t number, bool has_timeline) {
   std::string html =
       element("h2", "", heading(report)) + "\n" +
       element("p", " class=\"conditions\"", report.title + ": " + conditions(report)) + "\n";
   if (report.rows.empty()) return html + list(report);
-  html += html_table(points_table(report, false)) + list(report) + figures(report, number);
+  html += html_table(points_table(report, false)) + list(report) +
+          figures(report, number, has_timeline);
   if (const Table losses = losses_table(report); !losses.rows.empty()) {
     html +=
         "<h3>What was lost</h3>\n<p class=\"note\">of ranks x wall-clock, against the same work "
@@ -124,7 +136,61 @@ std::string section(const ScalingReport& report, std::size_t number) {
          html_table(breakdown_table(report));
 }
 
-Json data_of(const db::Store& store, const ScalingReport& report) {
+// From the middle of a run, where micro-batches follow each other: when so many of the first rank's
+// began and ended.
+std::pair<std::int64_t, std::int64_t> slice_of(const jobs::Trace& trace) {
+  std::vector<const jobs::TraceSpan*> batches;
+  for (const jobs::TraceSpan& span : trace.spans) {
+    if (span.kind == jobs::TraceKind::micro_batch) batches.push_back(&span);
+  }
+  if (batches.empty()) return {};
+  const auto shown = std::min<std::size_t>(batches.size(), kMicroBatches);
+  const std::size_t first = (batches.size() - shown) / 2;
+  return {batches[first]->begin_ns, batches[first + shown - 1]->end_ns};
+}
+
+Json spans_json(const jobs::Trace& trace, std::int64_t begin_ns, std::int64_t end_ns) {
+  const auto ms = [&](std::int64_t ns) {
+    return static_cast<double>(std::clamp(ns, begin_ns, end_ns) - begin_ns) / 1e6;
+  };
+  Json spans = Json::array();
+  for (const jobs::TraceSpan& span : trace.spans) {
+    if (jobs::holds_others(span.kind) || spans.size() == kSpansMax) continue;
+    if (span.end_ns <= begin_ns || span.begin_ns >= end_ns) continue;
+    spans.push_back({to_string(jobs::sum_of(span.kind)), ms(span.begin_ns), ms(span.end_ns)});
+  }
+  return spans;
+}
+
+// What the ranks of a run did side by side; null where it left no timeline.
+Json timeline_of(const db::Store& store, const MeasuredRun& run) {
+  const auto job = store.job(run.job);
+  if (!job) return nullptr;
+  try {
+    Json ranks = Json::array();
+    std::pair<std::int64_t, std::int64_t> slice;
+    double clock_error_s = 0;
+    for (const auto& file : jobs::trace_files(jobs::Layout(job->directory).run_dir(run.run.run))) {
+      const jobs::Trace trace = jobs::read_trace(file);
+      if (ranks.empty()) slice = slice_of(trace);
+      clock_error_s = std::max(clock_error_s, trace.head.clock_error_s);
+      ranks.push_back(
+          {{"label", "rank " + std::to_string(trace.head.rank) + ": " + trace.head.layers},
+           {"spans", spans_json(trace, slice.first, slice.second)}});
+    }
+    if (ranks.size() < 2) return nullptr;
+    return {{"job", run.job}, {"ranks", ranks}, {"clock_error_s", clock_error_s}};
+  } catch (const jobs::Error&) {
+    return nullptr;  // the folder is gone, or damaged: the figures are in the database
+  }
+}
+
+const ReportRow& widest(const ScalingReport& report) {
+  return *std::ranges::max_element(
+      report.rows, {}, [](const ReportRow& row) { return row.is_independent() ? 0 : row.ranks(); });
+}
+
+Json data_of(const db::Store& store, const ScalingReport& report, Json timeline) {
   Json data = report_json(report);
   Json latencies = Json::array();
   for (const ReportRow& row : report.rows) {
@@ -134,6 +200,7 @@ Json data_of(const db::Store& store, const ScalingReport& report) {
                          {"latencies_s", store.latencies_s(row.usual->job, kLatenciesMax)}});
   }
   data["latencies"] = std::move(latencies);
+  data["timeline"] = std::move(timeline);
   return data;
 }
 
@@ -176,13 +243,11 @@ std::string report_page(const db::Store& store, const std::vector<ScalingReport>
           "\n";
   Json data = Json::array();
   for (std::size_t i = 0; i < reports.size(); ++i) {
-    body += section(reports[i], i);
+    const bool has_rows = !reports[i].rows.empty();
+    Json timeline = has_rows ? timeline_of(store, *widest(reports[i]).usual) : Json(nullptr);
+    body += section(reports[i], i, !timeline.is_null());
     title += " " + reports[i].title;
-    if (reports[i].rows.empty()) {
-      data.push_back(nullptr);
-      continue;
-    }
-    data.push_back(data_of(store, reports[i]));
+    data.push_back(has_rows ? data_of(store, reports[i], std::move(timeline)) : Json(nullptr));
   }
   body +=
       "<footer>Speedup (strong) is t(1)/t(N), the same work; (weak) N t(1)/t(N), work per node the "

@@ -96,8 +96,10 @@ std::string conditions(const ScalingReport& report) {
   std::string text = report.model + ", " + report.precision;
   if (prompts.size() == 1)
     text += ", " + plural(*prompts.begin(), spec.scores() ? "text" : "prompt");
-  if (!spec.scores()) {
-    text += (spec.ignore_eos ? ", " : ", at most ") + plural(spec.max_tokens, "token") + " each";
+  if (prompts.size() == 1) {
+    const ReportRow& first = report.rows.front();
+    text += spec.scores() ? ", " + plural(first.prompt_tokens, "token")
+                          : ", " + plural(first.output_tokens, "token") + " generated";
   }
   if (batch_sizes.size() == 1) text += ", batch size " + std::to_string(*batch_sizes.begin());
   if (repeats.size() == 1) {

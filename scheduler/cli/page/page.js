@@ -72,7 +72,7 @@ function throughput(report) {
 }
 
 function stages(report) {
-  const label = (s) => `${s.nodes} node${s.nodes === 1 ? '' : 's'}, batch ${s.batch_size}: rank ${s.rank}`;
+  const label = (s) => `${s.layout}, batch ${s.batch_size}: rank ${s.rank}`;
   return { type: 'bar', data: { labels: report.stages.map(label), datasets: parts.map(([key, name, tint]) =>
     ({ label: name, data: report.stages.map((s) => s[key]), backgroundColor: tint })) },
     options: { indexAxis: 'y', scales: { x: axis('seconds', { stacked: true }), y: { stacked: true, grid: { display: false } } } } };
@@ -86,7 +86,19 @@ function latency(report) {
     x: axis('latency of a prompt, from admission (s)', { type: 'linear' }), y: axis('share of prompts', { max: 1 }) } } };
 }
 
-const charts = { speedup, efficiency, batch, throughput, stages, latency };
+// Boxes side by side: what each rank was at.
+function timeline(report) {
+  const kinds = [['compute', colour.blue], ['communication', colour.orange], ['bubble', colour.grey],
+    ['sampling', colour.green], ['output', colour.pink], ['unattributed', colour.red]];
+  const ranks = report.timeline.ranks;
+  const datasets = kinds.map(([kind, tint]) => ({ label: kind, backgroundColor: tint, grouped: false, barPercentage: 0.85,
+    data: ranks.flatMap((r) => r.spans.filter((s) => s[0] === kind).map((s) => ({ y: r.label, x: [s[1], s[2]] }))) }));
+  return { type: 'bar', data: { labels: ranks.map((r) => r.label), datasets: datasets.filter((d) => d.data.length > 0) },
+    options: { indexAxis: 'y', scales: { x: axis(`milliseconds; clocks agree to ${(report.timeline.clock_error_s * 1e6).toFixed(0)} microseconds`),
+      y: { grid: { display: false } } } } };
+}
+
+const charts = { speedup, efficiency, batch, throughput, stages, latency, timeline };
 const reports = JSON.parse(document.getElementById('reports').textContent);
 Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
 Chart.defaults.color = colour.black;
