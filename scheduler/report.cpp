@@ -133,11 +133,11 @@ class Comparison {
   const ReportRow* base() const { return base_; }
 
   void fill(ReportRow& row) const {
-    if (base_ == nullptr) return;
+    if (base_ == nullptr || row.is_independent()) return;
+    const ReportRow& base = base_of(row);
     const double ranks = static_cast<double>(row.ranks());
-    const double times = ranks / static_cast<double>(base_->ranks());
-    if (row.is_independent()) return;
-    row.speedup = speedup(row, times);
+    const double times = ranks / static_cast<double>(base.ranks());
+    row.speedup = speedup(row, base, times);
     const ReportRow* single = single_of(row);
     const bool scales = input_.kind == "strong" || input_.kind == "weak";
     if (scales) {
@@ -147,8 +147,8 @@ class Comparison {
     }
     if (input_.kind == "batch") {
       const double batches =
-          static_cast<double>(row.spec.batch_size) / static_cast<double>(base_->spec.batch_size);
-      row.batch_efficiency = rate(row) / (batches * rate(*base_));
+          static_cast<double>(row.spec.batch_size) / static_cast<double>(base.spec.batch_size);
+      row.batch_efficiency = rate(row) / (batches * rate(base));
     }
     const ReportRow* against = scales ? base_ : single;
     if (against != nullptr && against != &row) {
@@ -184,9 +184,19 @@ class Comparison {
     return a.ranks() < b.ranks();
   }
 
-  double speedup(const ReportRow& row, double times) const {
-    if (input_.kind == "custom") return rate(row) / rate(*base_);
-    const double time = base_->wall_clock_s.median / row.wall_clock_s.median;
+  // A batch size is compared with the smallest one on as many ranks.
+  const ReportRow& base_of(const ReportRow& row) const {
+    if (input_.kind != "batch") return *base_;
+    const ReportRow* base = &row;
+    for (const ReportRow& other : rows_) {
+      if (other.ranks() == row.ranks() && before(other, *base)) base = &other;
+    }
+    return *base;
+  }
+
+  double speedup(const ReportRow& row, const ReportRow& base, double times) const {
+    if (input_.kind == "custom") return rate(row) / rate(base);
+    const double time = base.wall_clock_s.median / row.wall_clock_s.median;
     return input_.kind == "weak" ? times * time : time;
   }
 

@@ -74,12 +74,15 @@ std::vector<PointPlan> scaling_points(const StudyOrder& order) {
 
 std::vector<PointPlan> batch_points(const StudyOrder& order) {
   need_several(order.batch_sizes, "--batch-size", "1,2,4", order.kind);
-  need_one(order.nodes, "--nodes", order.kind);
+  refuse_repeated(order.nodes, "--nodes");
   std::vector<PointPlan> plans;
-  for (const int batch_size : order.batch_sizes) {
-    PointPlan plan{.role = {}, .flags = {{"batch-size", words(batch_size)}}};
-    if (!order.nodes.empty()) plan.flags.emplace_back("nodes", words(order.nodes[0]));
-    plans.push_back(std::move(plan));
+  const std::vector<int> as_set = {0};  // by the settings
+  for (const int nodes : order.nodes.empty() ? as_set : order.nodes) {
+    for (const int batch_size : order.batch_sizes) {
+      PointPlan plan{.role = {}, .flags = {{"batch-size", words(batch_size)}}};
+      if (nodes > 0) plan.flags.emplace_back("nodes", words(nodes));
+      plans.push_back(std::move(plan));
+    }
   }
   return plans;
 }

@@ -334,7 +334,7 @@ void add_study(CommandLine& line) {
         ->type_name("N,N,...")
         ->group("The study");
   };
-  list_of("-N,--nodes", options->nodes, "of each point (batch: of all)");
+  list_of("-N,--nodes", options->nodes, "of each point");
   list_of("--batch-size", options->batch_sizes, "of each point (strong, weak: of all)");
   app->add_option("--prompts-per-node", options->prompts_per_node,
                   "weak: from the input's beginning")

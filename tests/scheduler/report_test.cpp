@@ -95,6 +95,17 @@ TEST(Report, GivesTheReferencesBatchSweep) {
   EXPECT_EQ(report.rows[1].efficiency, std::nullopt);  // it is not the batch efficiency
 }
 
+TEST(Report, ABatchSizeIsComparedOnAsManyNodesAndNodesOfOneBatchSize) {
+  const auto report = make_report(input("batch", {point({.nodes = 1, .batch_size = 1}, {{8}}),
+                                                  point({.nodes = 1, .batch_size = 2}, {{5}}),
+                                                  point({.nodes = 2, .batch_size = 1}, {{4.2}}),
+                                                  point({.nodes = 2, .batch_size = 2}, {{3}})}));
+  EXPECT_THAT(report.rows[3].speedup, Optional(DoubleNear(1.4, 1e-12)));
+  EXPECT_THAT(report.rows[3].batch_efficiency, Optional(DoubleNear(0.7, 1e-12)));
+  EXPECT_THAT(report.rows[3].efficiency, Optional(DoubleNear(5.0 / 3 / 2, 1e-12)));
+  EXPECT_THAT(report.rows[2].efficiency, Optional(DoubleNear(8 / 4.2 / 2, 1e-12)));
+}
+
 TEST(Report, LossesSumToWhatEfficiencyLacks) {
   const auto report = make_report(input(
       "strong", {point({.nodes = 1}, {{.wall_s = 10}}),

@@ -43,6 +43,13 @@ TEST(StudyPoints, IndependentRanksHaveAsMuchToDoEachAsOneByItself) {
   EXPECT_EQ(weak[2].copies, 1);
 }
 
+TEST(StudyPoints, BatchSizesAreRunOnEachNumberOfNodes) {
+  const auto batch = plan_points({.kind = "batch", .nodes = {1, 2}, .batch_sizes = {1, 4}});
+  ASSERT_EQ(batch.size(), 4u);
+  EXPECT_THAT(batch[3].flags, ElementsAre(flag("batch-size", "4"), flag("nodes", "2")));
+  EXPECT_EQ(plan_points({.kind = "batch", .batch_sizes = {1, 4}})[0].flags.size(), 1u);
+}
+
 TEST(StudyPoints, AnOrderThatComparesNothingIsRefused) {
   const auto refused = [](StudyOrder order, const std::string& why) {
     EXPECT_THAT([&] { plan_points(order); }, ThrowsMessage<Error>(HasSubstr(why)));
@@ -51,7 +58,7 @@ TEST(StudyPoints, AnOrderThatComparesNothingIsRefused) {
   refused({.kind = "strong", .nodes = {2, 1, 2}}, "names 2 twice");
   refused({.kind = "strong", .nodes = {1, 2}, .batch_sizes = {1, 2}}, "one --batch-size");
   refused({.kind = "weak", .nodes = {1, 2}}, "--prompts-per-node");
-  refused({.kind = "batch", .nodes = {1, 2}, .batch_sizes = {1, 2}}, "one --nodes");
+  refused({.kind = "batch", .nodes = {1, 1}, .batch_sizes = {1, 2}}, "names 1 twice");
   refused({.kind = "batch", .batch_sizes = {4}}, "--batch-size 1,2,4");
   refused({.kind = "custom", .points = {{}}}, "two or more [[point]]");
 }
