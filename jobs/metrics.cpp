@@ -19,6 +19,7 @@ static void fields(io::Record& record, Progress& progress) {
   record("output_tokens", progress.output_tokens);
   record("output_tokens_per_s", progress.output_tokens_per_s);
   record("wall_clock_s", progress.wall_clock_s);
+  record("stage_busy_percent", progress.stage_busy_percent);
   record("updated_unix_s", progress.updated_unix_s);
 }
 

@@ -31,6 +31,8 @@ struct Progress {
   std::int64_t output_tokens = 0;   // of this run
   double output_tokens_per_s = 0;   // over the last few seconds
   double wall_clock_s = 0;          // of this run's window, so far
+  // Of the last few seconds, how much each stage computed; empty: not known.
+  std::vector<std::int32_t> stage_busy_percent = {};
   double updated_unix_s = 0;
 };
 

@@ -118,6 +118,7 @@ void Leader::deliver(const pipeline::Tokens& tokens) {
     const Charge charge(clock_, {Category::sampling, jobs::TraceKind::sampling,
                                  static_cast<std::int64_t>(tokens.step)});
     ports_.generated(static_cast<int>(tokens.drawn.size()));
+    ports_.computed(tokens.computed_s);
     return batcher_.deliver(tokens.step, tokens.drawn, clock_.now());
   }();
   for (const batch::Finished& each : finished) answer(each);

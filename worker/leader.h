@@ -21,6 +21,9 @@ struct LeaderPorts {
   PromptSource prompts;                             // those that are not answered yet
   std::function<void(const jobs::Result&)> answer;  // job, run and replica are not filled in
   std::function<void(int tokens)> generated;        // progress
+  // Seconds that each stage has computed in all; now and then.
+  std::function<void(const pipeline::ComputedSeconds&)> computed =
+      [](const pipeline::ComputedSeconds&) {};
   std::function<bool()> should_stop;   // asked before each prompt is taken and each micro-batch
   std::function<void()> make_durable;  // returns when all answers are
   // Called between steps and while it waits: what else this thread has to see to. hungry: too few

@@ -1,5 +1,6 @@
 #include "worker/result_writer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 
@@ -78,6 +79,11 @@ void ResultWriter::work() {
   ended_.notify_all();
 }
 
+void ResultWriter::note_computed(std::span<const float> seconds) {
+  const std::lock_guard lock(mutex_);
+  computed_s_.assign(seconds.begin(), seconds.end());
+}
+
 // Waits for lines or for the time to look around. False: the end.
 bool ResultWriter::take(Lines& lines, std::int64_t& failed) {
   lines.clear();
@@ -118,17 +124,25 @@ void ResultWriter::keep_house() {
 
 void ResultWriter::write_progress() {
   const double now_s = jobs::steady_time_s();
-  recent_.emplace_back(now_s, output_tokens_);
-  while (recent_.size() > 2 && now_s - recent_.front().first > kRateOver_s) recent_.pop_front();
-  const auto& [then_s, tokens_then] = recent_.front();
+  {
+    const std::lock_guard lock(mutex_);
+    recent_.push_back({.at_s = now_s, .output_tokens = output_tokens_, .computed_s = computed_s_});
+  }
+  while (recent_.size() > 2 && now_s - recent_.front().at_s > kRateOver_s) recent_.pop_front();
+  const Moment &then = recent_.front(), &now = recent_.back();
   jobs::Progress progress;
   progress.prompts_total = setup_.prompts_total;
   progress.prompts_done = done_;
   progress.prompts_failed = failed_;
   progress.output_tokens = output_tokens_;
-  if (now_s > then_s) {
+  if (now_s > then.at_s) {
     progress.output_tokens_per_s =
-        static_cast<double>(progress.output_tokens - tokens_then) / (now_s - then_s);
+        static_cast<double>(progress.output_tokens - then.output_tokens) / (now_s - then.at_s);
+  }
+  for (std::size_t i = 0; now_s > then.at_s && i < then.computed_s.size(); ++i) {
+    const double share = (now.computed_s[i] - then.computed_s[i]) / (now_s - then.at_s);
+    progress.stage_busy_percent.push_back(
+        static_cast<int>(std::clamp(share, 0.0, 1.0) * 100 + 0.5));
   }
   progress.wall_clock_s = now_s - begun_s_;
   progress.updated_unix_s = jobs::unix_time_s();

@@ -12,6 +12,7 @@
 #include <exception>
 #include <functional>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -47,6 +48,7 @@ class ResultWriter {
   void finish();                  // returns when all are durable and the last progress is written
 
   void count_output(int tokens) { output_tokens_ += tokens; }
+  void note_computed(std::span<const float> seconds);  // in all, by stage
   bool cancel_requested() const { return cancel_requested_; }
   std::int64_t prompts_done() const { return done_; }      // durable: before, and here
   std::int64_t prompts_failed() const { return failed_; }  // of those
@@ -64,7 +66,12 @@ class ResultWriter {
   const WriterSetup setup_;
   jobs::ResultLog log_;
   const double begun_s_;
-  std::deque<std::pair<double, std::int64_t>> recent_;  // time, output tokens: for the rate
+  struct Moment {
+    double at_s = 0;
+    std::int64_t output_tokens = 0;
+    std::vector<float> computed_s = {};
+  };
+  std::deque<Moment> recent_;  // for rates
   double looked_s_ = 0;
   bool warned_ = false;
 
@@ -75,6 +82,7 @@ class ResultWriter {
   std::condition_variable wake_, ended_;
   Lines waiting_;
   std::int64_t waiting_failed_ = 0;
+  std::vector<float> computed_s_;
   bool finishing_ = false, dropping_ = false, over_ = false;
   std::exception_ptr failure_;
 

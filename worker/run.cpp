@@ -279,6 +279,8 @@ ReplicaReport Run::lead(const Job& job, const pipeline::Plan& plan, const Cores&
                    .begin = [&] { cores.unpin_thread(); }},
        .answer = [&](const jobs::Result& result) { writer_->add(result); },
        .generated = [&](int tokens) { writer_->count_output(tokens); },
+       .computed =
+           [&](const pipeline::ComputedSeconds& by_stage) { writer_->note_computed(by_stage); },
        .should_stop = should_stop,
        .make_durable = [&] { writer_->finish(); },
        .attend = [&](bool hungry) { supply.attend(hungry); }});

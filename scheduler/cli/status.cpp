@@ -38,6 +38,9 @@ void print_stages(Session& session, const JobView& view) {
     for (const auto& host : view.started->hosts) hosts += (hosts.empty() ? "" : " ") + host;
     session.say("  stages  " + view.started->partition_text + "   on " + hosts);
   }
+  if (const auto busy = busy_text(view); !busy.empty()) {
+    session.say("  now     " + busy + " of the last seconds computing");
+  }
   if (view.runs.empty()) return;
   if (!view.started) session.say("  stages  " + view.runs.back().partition_text);
   const auto stages = session.store().stage_metrics(view.job.id, view.runs.back().run);

@@ -45,6 +45,8 @@ void add(std::optional<jobs::Progress>& sum, const jobs::Progress& part) {
   sum->output_tokens += part.output_tokens;
   sum->output_tokens_per_s += part.output_tokens_per_s;
   sum->wall_clock_s = std::max(sum->wall_clock_s, part.wall_clock_s);
+  auto& busy = sum->stage_busy_percent;
+  busy.insert(busy.end(), part.stage_busy_percent.begin(), part.stage_busy_percent.end());
 }
 
 void read_newest_run(JobView& view) {
@@ -207,6 +209,21 @@ JobView view_of(const db::Store& store, const db::Job& job) {
   }
   view.note = note_of(view);
   return view;
+}
+
+std::string busy_text(const JobView& view) {
+  constexpr std::size_t kEach = 8;
+  if (view.job.state != JobState::running || !view.progress) return {};
+  const auto& busy = view.progress->stage_busy_percent;
+  if (busy.empty()) return {};
+  const std::string head = busy.size() == 1 ? "busy" : "stages";
+  if (busy.size() > kEach) {
+    const auto [least, most] = std::ranges::minmax(busy);
+    return head + " " + std::to_string(least) + "-" + std::to_string(most) + " %";
+  }
+  std::string text = head;
+  for (const int percent : busy) text += " " + std::to_string(percent) + " %";
+  return text;
 }
 
 Table job_table(const std::vector<JobView>& views) {

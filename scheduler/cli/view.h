@@ -30,6 +30,9 @@ struct JobView {
 
 JobView view_of(const db::Store& store, const db::Job& job);
 
+// "stages 97 % 96 %", while it runs; of many the least and the most; empty: not known.
+std::string busy_text(const JobView& view);
+
 Table job_table(const std::vector<JobView>& views);
 
 // The stages of a run that have reported, one row each. People see one of the two sums at a time,

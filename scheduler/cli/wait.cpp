@@ -27,6 +27,7 @@ std::string progress_line(const JobView& view, bool with_bar) {
   if (with_bar) line += bar(share, kBarWidth) + "  ";
   line += with_commas(view.prompts_done) + "/" + with_commas(job.prompts_total);
   if (view.output_tokens_per_s > 0) line += "  " + fixed(view.output_tokens_per_s, 0) + " tok/s";
+  if (const auto busy = busy_text(view); !busy.empty()) line += "  " + busy;
   if (view.left_s) line += "  " + spoken_span(*view.left_s) + " left";
   if (!jobs::is_final(job.state) && !view.note.empty()) line += "  " + view.note;
   return line;

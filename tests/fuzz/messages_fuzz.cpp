@@ -35,7 +35,7 @@ void check_work(const Bytes& message) {
   }
   require(work->plan.rows() <= kLimits.rows, "a plan stays within the stage's limits");
   const std::size_t floats = work->activations.size();
-  Bytes again = pipeline::make_work(work->plan, work->stamp.window.opened_s, floats);
+  Bytes again = pipeline::make_work(work->plan, work->stamp.window.opened_s, floats, work->computed_s);
   require(again.size() == message.size(), "work has the size that it is made with");
   std::ranges::copy(work->activations, pipeline::activations_of(again, floats).begin());
   const auto read = pipeline::read_work(again, kLimits, kHidden);

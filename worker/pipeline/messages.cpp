@@ -32,10 +32,12 @@ void write_head(ByteWriter& out, Kind kind, const Window& window) {
 
 }  // namespace
 
-Bytes make_work(const batch::BatchPlan& plan, double window_opened_s, std::size_t floats) {
+Bytes make_work(const batch::BatchPlan& plan, double window_opened_s, std::size_t floats,
+                const ComputedSeconds& computed_s) {
   ByteWriter out;
   write_head(out, Kind::work, {.opened_s = window_opened_s});
   write(plan, out);
+  out.put_all(computed_s);
   out.align(kAlignment);
   Bytes message = out.take();
   message.resize(message.size() + floats * sizeof(float));
@@ -59,7 +61,8 @@ void stamp_sent(Bytes& message, double sent_s) {
 
 Work read_work(const Bytes& message, const batch::PlanLimits& limits, std::size_t hidden) {
   ByteReader in(message);
-  Work work{.stamp = in.get<Stamp>(), .stop = false, .plan = {}, .activations = {}};
+  Work work{
+      .stamp = in.get<Stamp>(), .stop = false, .plan = {}, .computed_s = {}, .activations = {}};
   const auto kind = in.get<Kind>();
   if (kind == Kind::stop) {
     in.finish();
@@ -68,6 +71,7 @@ Work read_work(const Bytes& message, const batch::PlanLimits& limits, std::size_
   }
   if (kind != Kind::work) throw Error("a message between stages is of an unknown kind");
   work.plan = batch::read_plan(in, limits);
+  work.computed_s = in.get_all<float>();
   in.align(kAlignment);
   const std::span<const std::byte> rest = in.rest();
   const std::size_t floats = static_cast<std::size_t>(work.plan.rows()) * hidden;
@@ -127,6 +131,7 @@ Bytes make_choice(const Choice& choice) {
   out.put_all(choice.best);
   write_list(choice.findings, out);
   write_list(choice.drawn, out);
+  out.put_all(choice.computed_s);
   return out.take();
 }
 
@@ -136,7 +141,8 @@ Choice read_choice(const Bytes& message) {
                 .step = in.get<std::uint64_t>(),
                 .best = in.get_all<kernels::Candidate>(),
                 .findings = read_list(in, sampling::read_finding),
-                .drawn = read_list(in, sampling::read_drawn)};
+                .drawn = read_list(in, sampling::read_drawn),
+                .computed_s = in.get_all<float>()};
   in.finish();
   return choice;
 }
@@ -146,6 +152,7 @@ Tokens combine(std::span<const Choice> choices, std::span<const sampling::Draw> 
   Tokens tokens{.sent_s = 0, .step = first.step, .drawn = first.drawn};
   for (const Choice& choice : choices) {
     tokens.sent_s = std::max(tokens.sent_s, choice.sent_s);
+    if (choice.computed_s.size() > tokens.computed_s.size()) tokens.computed_s = choice.computed_s;
     if (choice.step != first.step || choice.best.size() != first.best.size() ||
         choice.findings.size() != first.findings.size()) {
       throw Error("the parts of the head do not speak of the same step");
@@ -170,7 +177,7 @@ Tokens combine(std::span<const Choice> choices, std::span<const sampling::Draw> 
 
 // Every page may be given away in one plan, each to a slot of its own, and every row be a segment.
 std::size_t work_bytes_max(const batch::PlanLimits& limits, std::size_t hidden) {
-  constexpr std::size_t kHead = 256, kSegment = 20;
+  constexpr std::size_t kHead = 256 + kStagesTold * sizeof(float), kSegment = 20;
   // A page is admitted, filled with a copy, and copied to what is kept, each with its frame.
   constexpr std::size_t kPage = 24 + 24 + 8 * model::kPrefixesKept;
   const std::size_t pages =

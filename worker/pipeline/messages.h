@@ -23,8 +23,14 @@ struct Stamp {
   Window window;
 };
 
+// For progress: seconds that each stage so far has computed in all, by stage. Of more stages nobody
+// is told.
+using ComputedSeconds = std::vector<float>;
+inline constexpr std::size_t kStagesTold = 256;
+
 // A work message with room for `floats` activations, which lie aligned at its end.
-Bytes make_work(const batch::BatchPlan& plan, double window_opened_s, std::size_t floats);
+Bytes make_work(const batch::BatchPlan& plan, double window_opened_s, std::size_t floats,
+                const ComputedSeconds& computed_s = {});
 std::span<float> activations_of(Bytes& work, std::size_t floats);
 Bytes make_stop(const Window& window);
 
@@ -34,6 +40,7 @@ struct Work {
   Stamp stamp;
   bool stop = false;  // then nothing below
   batch::BatchPlan plan;
+  ComputedSeconds computed_s;
   std::span<const float> activations;  // (plan.rows(), hidden), in the message
 };
 // Throws worker::Error on anything that make_work and make_stop do not make.
@@ -68,6 +75,7 @@ struct Choice {
   std::vector<kernels::Candidate> best = {};
   std::vector<sampling::Finding> findings = {};
   std::vector<sampling::Drawn> drawn = {};
+  ComputedSeconds computed_s = {};
 };
 Bytes make_choice(const Choice& choice);
 Choice read_choice(const Bytes& message);
@@ -77,6 +85,7 @@ struct Tokens {
   double sent_s = 0;  // when the last of its choices was
   std::uint64_t step = 0;
   std::vector<sampling::Drawn> drawn;  // of the segments that wanted one, in their order
+  ComputedSeconds computed_s = {};     // of all stages, by the last one's choice
 };
 // Choices of all parts of the head, in order of their rows, of one step; `draws` as in MicroBatch.
 // Throws worker::Error when they are not.

@@ -179,6 +179,7 @@ bool Stage::take_work(Bytes message) {
       message_of(TraceCargo::activations, place_.leader + place_.stage - 1, work.plan.step),
       clock_.begun_s(), work.stamp.sent_s);
   at_work_.plan = std::move(work.plan);
+  computed_before_s_ = std::move(work.computed_s);
   activations_ = work.activations;
   return true;
 }
@@ -225,6 +226,17 @@ void Stage::begin_forward() {
                 .prefill_share = 1.0 - static_cast<double>(plan.decode_rows()) / plan.rows(),
                 .has_draws = plan.has_draws,
                 .hidden = {}};
+}
+
+// As far as it is divided: up to the micro-batch before.
+ComputedSeconds Stage::computed_s() const {
+  ComputedSeconds all = computed_before_s_;
+  const bool is_told =
+      all.size() == static_cast<std::size_t>(place_.stage) && all.size() < kStagesTold;
+  if (!is_told) return {};
+  all.push_back(
+      static_cast<float>(clock_.seconds(Category::prefill) + clock_.seconds(Category::decode)));
+  return all;
 }
 
 void Stage::norm_for_head() {
@@ -284,7 +296,7 @@ void Stage::send_work(int to) {
   clock_.switch_to(communicating(TraceKind::pack, step));
   const std::size_t floats =
       static_cast<std::size_t>(at_work_.plan.rows()) * static_cast<std::size_t>(forward_.hidden());
-  Bytes message = make_work(at_work_.plan, clock_.opened_s(), floats);
+  Bytes message = make_work(at_work_.plan, clock_.opened_s(), floats, computed_s());
   clock_.switch_to(computing(TraceKind::download, step));
   forward_.download(activations_of(message, floats));
   forward_.finish([this] { progress(); });
@@ -304,6 +316,7 @@ void Stage::send_hidden(int to) {
 }
 
 void Stage::send_choice(int to) {
+  choice_.computed_s = computed_s();
   forward_.finish([this] { progress(); });
   clock_.switch_to(communicating(TraceKind::send, choice_.step));
   for (kernels::Candidate& candidate : choice_.best) candidate.id += forward_.first_head_id();

@@ -61,6 +61,7 @@ class Stage {
   void send_hidden(int to);
   void send_choice(int to);
   void send(int to, Channel channel, Bytes message);
+  ComputedSeconds computed_s() const;  // of the stages up to this one
   void progress();
 
   Link& link_;
@@ -84,6 +85,7 @@ class Stage {
   batch::MicroBatch at_work_;
   Bytes received_;
   std::span<const float> activations_;
+  ComputedSeconds computed_before_s_;  // of the stages before
   std::vector<int> rows_wanting_;
   HeadWork head_work_;  // what a split head sees
   Choice choice_;
