@@ -27,6 +27,7 @@ void add_retry(CommandLine& line);
 void add_logs(CommandLine& line);
 void add_config(CommandLine& line);
 void add_tick(CommandLine& line);
+void add_verify(CommandLine& line);
 void add_supervise(CommandLine& line);       // hidden: what the local executor starts
 void add_later_commands(CommandLine& line);  // hidden: refused by name
 
