@@ -42,6 +42,15 @@ std::uint64_t available_memory_bytes() {
       unused, cgroup_memory_limit_bytes("/proc/self/cgroup", "/sys/fs/cgroup").value_or(unused));
 }
 
+std::string cpu_model() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const auto colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return {};
+}
+
 // Lines "<hierarchy>:<controllers>:/<group>"; of version 2 is the one without controllers.
 std::optional<std::uint64_t> cgroup_memory_limit_bytes(const fs::path& membership,
                                                        const fs::path& hierarchy) {

@@ -4,12 +4,15 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string>
 
 namespace sluice::worker {
 
 // Memory that this process and its group can take without swapping or being killed; 0 when the
 // system does not say.
 std::uint64_t available_memory_bytes();
+
+std::string cpu_model();  // as /proc/cpuinfo names it; empty when it does not
 
 // The smallest limit of the control groups that a process is in: memory.max (v2) or
 // memory.limit_in_bytes (v1) of its own group and of those above. `membership` is the process's

@@ -8,6 +8,7 @@
 #include "worker/bench.h"
 #include "worker/generate.h"
 #include "worker/inspect.h"
+#include "worker/probe.h"
 #include "worker/run.h"
 #include "worker/score.h"
 #include "worker/tokenize.h"
@@ -39,8 +40,9 @@ struct Say {
   std::string text;
 };
 
-using Command = std::variant<RunOptions, GenerateCommand, ScoreCommand, BenchCommand,
-                             InspectCommand, CheckCommand, TokenizeOptions, DetokenizeOptions, Say>;
+using Command =
+    std::variant<RunOptions, GenerateCommand, ScoreCommand, BenchCommand, InspectCommand,
+                 CheckCommand, TokenizeOptions, DetokenizeOptions, ProbeOptions, Say>;
 
 Command parse_command_line(int argc, const char* const* argv);
 
