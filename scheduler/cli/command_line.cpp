@@ -171,7 +171,7 @@ int run_command_line(int argc, char** argv, Session& session) {
   CommandLine line{.app = app, .session = session, .chosen = {}};
   for (const auto add :
        {add_submit, add_status, add_show, add_wait, add_export, add_cancel, add_retry, add_logs,
-        add_verify, add_config, add_tick, add_supervise, add_later_commands}) {
+        add_verify, add_config, add_doctor, add_tick, add_supervise, add_later_commands}) {
     add(line);
   }
   try {

@@ -135,6 +135,22 @@ TEST_F(Cli, VerifyComparesAJobThatHasNotEndedOnlyInPart) {
   EXPECT_EQ(sluice({"wait", "2"}).exit_code, 0);
 }
 
+TEST_F(Cli, DoctorTellsByItsStatusWhetherThereIsAProblemAndMakesNothing) {
+  const auto looked = sluice({"doctor", "--format", "json"});
+  EXPECT_EQ(looked.exit_code, 1) << "the fake worker has no version";
+  const auto checks = Json::parse(looked.out);
+  const auto worker =
+      std::ranges::find(checks, "worker", [](const Json& check) { return check["name"]; });
+  ASSERT_NE(worker, checks.end());
+  EXPECT_EQ((*worker)["status"], "problem");
+  EXPECT_THAT((*worker)["fix"], HasSubstr("run it by hand"));
+  EXPECT_EQ(checks[0]["name"], "executor");
+  EXPECT_TRUE(checks[0]["fix"].is_null());
+  EXPECT_THAT(sluice({"doctor"}).out, HasSubstr("\n problem  worker "));
+  EXPECT_FALSE(std::filesystem::exists(site_.dir / "sluice.db"));
+  EXPECT_FALSE(std::filesystem::exists(site_.dir / "jobs"));
+}
+
 TEST_F(Cli, WhoOnlyLooksMakesNoDatabase) {
   EXPECT_THAT(sluice({"status"}).out, StartsWith("no jobs, and no database "));
   EXPECT_EQ(sluice({"status", "--format", "json"}).out, "[]\n");
@@ -297,7 +313,7 @@ TEST_F(Cli, ErrorsAreOneLineAStatusAndForProgramsOneValue) {
   later(submit({"--layout", "auto"}));
   later(sluice({"status", "--backend", "cuda"}));
   later(sluice({"study", "strong", "--nodes", "1,2"}));
-  later(sluice({"doctor"}));
+  later(sluice({"gc"}));
   EXPECT_EQ(submit({"--bathc-size=4"}).err,
             "error: submit has no option --bathc-size; did you mean --batch-size?; "
             "see sluice submit --help\n");
