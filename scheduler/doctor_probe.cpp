@@ -279,6 +279,16 @@ Check judge_silence(const slurm::CommandResult& result, const ProbeExpectation& 
                         expected.launcher + ": the MPI of sluice-worker does not know this plugin",
                         kUsePmix);
   }
+  if (contains(err, "spmix_appdir")) {
+    return problem_with("probe", said,
+                        "each node's Slurm daemon needs a TmpFS of its own (slurm.conf)");
+  }
+  if (contains(err, "unable to reliably start one or more daemons")) {
+    return problem_with(
+        "probe", expected.launcher + " could not start its daemons on the nodes: " + said,
+        "this Open MPI has no support for Slurm, or the nodes take no ssh: launcher = "
+        "\"srun --mpi=pmix\"");
+  }
   if (result.timed_out && contains(err, "sluice-worker probe: a world of")) {
     return problem_with(
         "probe", "the world formed, but messages do not arrive: " + said,

@@ -105,7 +105,7 @@ Check check_accounting(const DoctorInput& input, const slurm::SiteConfig& config
                  "slurmdbd does not answer now; jobs go on, and their ends are told later");
 }
 
-// Of a chosen srun.
+// How ranks are started, as far as it can be seen from here.
 Check check_srun(const DoctorInput& input, const slurm::SiteConfig& config) {
   const std::string launcher = input.settings.text("launcher");
   if (!launcher.starts_with("srun")) {

@@ -23,7 +23,9 @@ void check(std::string_view out) {
   const auto worlds = tests::parse_or_refuse<scheduler::Error>(
       kMemory, out.size(), [&] { return scheduler::parse_probe(out); });
   if (worlds && !worlds->empty()) {
-    const scheduler::ProbeExpectation expected{.version = "1", .paths = {{.name = "model"}}};
+    scheduler::ProbeExpectation expected;
+    expected.version = "1";
+    expected.paths.emplace_back().name = "model";
     for (const auto& found : scheduler::judge_worlds(expected, *worlds)) {
       tests::require(!found.found.empty(), "a check says what was found");
       tests::require(found.fix.empty() == (found.status == scheduler::Check::Status::ok),

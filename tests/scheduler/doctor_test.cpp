@@ -33,6 +33,16 @@ slurm::CommandResult says(const std::string& out, int exit_code = 0, const std::
   return result;
 }
 
+using Flags = std::vector<std::pair<std::string, std::vector<std::string>>>;
+
+// Without any environment or settings files.
+Settings settings_of(Flags flags) {
+  Sources sources;
+  sources.flags = std::move(flags);
+  sources.environment = [](const std::string&) { return std::nullopt; };
+  return resolve(sources);
+}
+
 // A site of which every command answers well, unless a test says otherwise.
 class Doctor : public testing::Test {
  protected:
@@ -53,7 +63,7 @@ class Doctor : public testing::Test {
     answers_["srun --mpi=list"] = says("MPI plugin types are...\n\tnone\n\tpmix\n\tpmi2\n");
   }
 
-  Settings settings(std::vector<std::pair<std::string, std::vector<std::string>>> more = {}) {
+  Settings settings(Flags more = {}) {
     Sources sources;
     sources.flags = {{"db", {dir_ / "data/sluice.db"}}, {"job-root", {dir_ / "jobs"}}};
     for (auto& flag : more) sources.flags.push_back(std::move(flag));
@@ -67,9 +77,7 @@ class Doctor : public testing::Test {
     return found == variables_.end() ? std::nullopt : std::optional(found->second);
   }
 
-  std::vector<Check> examine_site(
-      std::vector<std::pair<std::string, std::vector<std::string>>> more = {},
-      bool probes = false) {
+  std::vector<Check> examine_site(Flags more = {}, bool probes = false) {
     std::vector<Check> checks;
     const Settings with = settings(std::move(more));
     examine({.settings = with,
@@ -243,11 +251,10 @@ TEST_F(Doctor, NothingIsLaunchedWhereNothingWouldStart) {
 }
 
 TEST(Partition, ThatWouldNeverStartTheJobIsAProblem) {
-  const auto judge = [](std::vector<std::pair<std::string, std::vector<std::string>>> flags) {
+  const auto judge = [](Flags flags) {
     flags.emplace_back("executor", std::vector<std::string>{"slurm"});
     return judge_partition(
-        resolve(
-            {.flags = std::move(flags), .environment = [](const auto&) { return std::nullopt; }}),
+        settings_of(std::move(flags)),
         slurm::parse_partitions("main*|up|1:00:00|1/1/2/4|16\noff|down|infinite|0/4/0/4|16\n"));
   };
   EXPECT_EQ(judge({}).status, Status::ok);
@@ -259,9 +266,7 @@ TEST(Partition, ThatWouldNeverStartTheJobIsAProblem) {
   EXPECT_THAT(judge({{"threads", {"9"}}, {"ranks-per-node", {"2"}}}).found,
               HasSubstr("asks for 18"));
   EXPECT_EQ(judge({{"nodes", {"3"}}}).status, Status::warning) << "half of them are down";
-  EXPECT_EQ(judge_partition(resolve({.environment = [](const auto&) { return std::nullopt; }}), {})
-                .status,
-            Status::problem);
+  EXPECT_EQ(judge_partition(settings_of({}), {}).status, Status::problem);
 }
 
 TEST(MpiPlugin, ThatMakesWorldsOfOneIsFound) {
@@ -281,7 +286,7 @@ TEST(MpiPlugin, ThatMakesWorldsOfOneIsFound) {
 }
 
 TEST(Config, SettingsThatCostAnswersAreWarnedOf) {
-  const auto settings = resolve({.environment = [](const auto&) { return std::nullopt; }});
+  const auto settings = settings_of({});
   const auto warned = [&](const char* text, bool has_accounting) {
     std::vector<std::string> names;
     for (const Check& check :
@@ -432,6 +437,11 @@ TEST_F(Doctor, WhatALauncherSaysIsExplained) {
           says("", 2, "slurmstepd: error: execve(): /x/sluice-worker: No such file or directory\n"))
           .fix,
       HasSubstr("--worker"));
+  EXPECT_THAT(
+      probe(says("", 137, "Cannot create directory /tmp/spmix_appdir_0_3.0: File exists\n")).fix,
+      HasSubstr("TmpFS"));
+  EXPECT_THAT(probe(says("", 1, "ORTE was unable to reliably start one or more daemons.\n")).found,
+              HasSubstr("could not start its daemons"));
   auto stuck = says("", 137, "sluice-worker probe: a world of 2, rank 0 on n1\n");
   stuck.timed_out = true;
   const auto check = probe(stuck);
