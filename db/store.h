@@ -229,6 +229,7 @@ class Store {
 
   // Each result in input order. No lock is held while `each` runs.
   void each_result(jobs::JobId id, const std::function<void(const jobs::Result&)>& each) const;
+  std::optional<jobs::Result> result(jobs::JobId id, std::int64_t index) const;  // without its `job`
 
  private:
   struct Data;

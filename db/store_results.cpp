@@ -296,4 +296,15 @@ void Store::each_result(JobId id, const std::function<void(const Result&)>& each
   }
 }
 
+std::optional<Result> Store::result(JobId id, std::int64_t index) const {
+  return data_->connection.read("read a result", [&] {
+    auto statement =
+        data_->connection.prepare("SELECT " + sqlite::column_names<Row>() +
+                                  " FROM results WHERE job = ? AND prompt_index = ? LIMIT 1");
+    std::optional<Result> found;
+    if (statement.bind(id, index).step()) found = to_result(sqlite::read_row<Row>(statement));
+    return found;
+  });
+}
+
 }  // namespace sluice::db

@@ -16,6 +16,8 @@
 namespace sluice::jobs {
 namespace {
 
+constexpr std::size_t kLineBytesMax = std::numeric_limits<std::int32_t>::max();
+
 // "<attempt>.<restart>-<replica>.jsonl"; nullopt for any other name.
 std::optional<ResultFile> parse_result_file(const std::filesystem::path& path) {
   if (path.extension() != ".jsonl") return std::nullopt;
@@ -68,7 +70,7 @@ void ResultLog::commit(const std::vector<std::string>& lines) {
 std::int64_t read_lines(const std::filesystem::path& path, std::int64_t offset,
                         const std::function<void(std::string_view line, std::int64_t end)>& each) {
   if (!std::filesystem::exists(path)) return offset;
-  io::LineReader reader(path, std::numeric_limits<std::int32_t>::max());
+  io::LineReader reader(path, kLineBytesMax);
   reader.seek(offset);
   while (const auto line = reader.next()) {
     if (!line->terminated) break;  // torn, or still being written
@@ -76,6 +78,21 @@ std::int64_t read_lines(const std::filesystem::path& path, std::int64_t offset,
     offset = line->end;
   }
   return offset;
+}
+
+LinesByOffset::LinesByOffset(const std::filesystem::path& path)
+    : path_(path), reader_(std::make_unique<io::LineReader>(path, kLineBytesMax)) {}
+LinesByOffset::~LinesByOffset() = default;
+LinesByOffset::LinesByOffset(LinesByOffset&&) noexcept = default;
+
+std::string_view LinesByOffset::at(std::int64_t offset) {
+  reader_->seek(offset);
+  const auto line = reader_->next();
+  if (!line) {
+    throw Error("cannot read " + path_.string() + " at byte " + std::to_string(offset) +
+                ": the file has become shorter");
+  }
+  return line->text;
 }
 
 std::vector<ResultFile> result_files(const std::filesystem::path& results_dir) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +17,10 @@
 #include "jobs/metrics.h"
 
 namespace sluice::jobs {
+
+namespace io {
+class LineReader;
+}
 
 struct Timing {                     // seconds; null in the line where not measured
   double queue_s = kNotMeasured;    // from the window's start to admission
@@ -108,6 +113,20 @@ class ResultLog {
 // after the last one. A missing file has no lines.
 std::int64_t read_lines(const std::filesystem::path& path, std::int64_t offset,
                         const std::function<void(std::string_view line, std::int64_t end)>& each);
+
+// The same lines in any order. Not thread-safe. Throws jobs::Error when the file cannot be read.
+class LinesByOffset {
+ public:
+  explicit LinesByOffset(const std::filesystem::path& path);
+  ~LinesByOffset();
+  LinesByOffset(LinesByOffset&&) noexcept;
+  // The line that begins at `offset`; valid until the next call.
+  std::string_view at(std::int64_t offset);
+
+ private:
+  std::filesystem::path path_;
+  std::unique_ptr<io::LineReader> reader_;
+};
 
 // Result files of a job, oldest run first (name: "<attempt>.<restart>-<replica>.jsonl").
 struct ResultFile {

@@ -181,7 +181,7 @@ EOF
 
 write_wrappers() {
   local program
-  for program in sbatch squeue scancel sacct scontrol sinfo srun sacctmgr; do
+  for program in sbatch squeue scancel sacct scontrol sinfo srun salloc sacctmgr; do
     printf '#!/bin/sh\nexec env SBX_DIR=%q %q exec %s "$@"\n' "$D" "$self" $program \
       >"$D/bin/$program"
     chmod 755 "$D/bin/$program"

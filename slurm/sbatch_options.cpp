@@ -1,17 +1,14 @@
 #include "slurm/sbatch_options.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
-#include <cstdlib>
-#include <optional>
-#include <sstream>
 #include <string_view>
 
 #include "jobs/ids.h"
 #include "jobs/layout.h"
 #include "slurm/command.h"
 #include "slurm/error.h"
+#include "slurm/site.h"
 
 namespace sluice::slurm {
 
@@ -45,25 +42,6 @@ void check_passed_through(const std::string& argument) {
     throw Error("sbatch-arg " + argument.substr(0, argument.find('=')) +
                 " cannot be passed through: an attempt is one plain job");
   }
-}
-
-// A limit in sbatch's forms "30" (minutes), "30:00", "2:00:00", "1-12", "1-12:30", "1-12:30:00", in
-// seconds. None: no limit, or another form.
-std::optional<std::int64_t> time_limit_s(const std::string& text) {
-  constexpr std::size_t kLettersMax = 12;  // "365-23:59:59"; no product below overflows
-  constexpr std::array<std::int64_t, 3> kUnits_s = {3600, 60, 1};
-  const bool known = text.find_first_not_of("0123456789:-") == std::string::npos;
-  if (text.size() > kLettersMax || !known) return std::nullopt;
-  const auto dash = text.find('-');
-  const bool has_days = dash != std::string::npos;
-  std::int64_t limit_s = has_days ? 24 * 3600 * std::atoll(text.c_str()) : 0;
-  const bool minutes_first = !has_days && std::ranges::count(text, ':') < 2;
-  std::istringstream fields(has_days ? text.substr(dash + 1) : text);
-  std::string field;
-  for (std::size_t i = minutes_first ? 1 : 0; i < 3 && std::getline(fields, field, ':'); ++i) {
-    limit_s += kUnits_s[i] * std::atoll(field.c_str());
-  }
-  return limit_s > 0 ? std::optional(limit_s) : std::nullopt;
 }
 
 // A warning that is due before the job begins would never let it work.

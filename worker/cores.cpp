@@ -11,17 +11,6 @@
 namespace sluice::worker {
 namespace {
 
-std::vector<int> allowed_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  std::vector<int> cores;
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return cores;
-  for (int core = 0; core < CPU_SETSIZE; ++core) {
-    if (CPU_ISSET(core, &set)) cores.push_back(core);
-  }
-  return cores;
-}
-
 // An open file that holds the core, or -1.
 int lock_core(int core, const std::string& dir) {
   const std::string path = dir + "/sluice-core-" + std::to_string(core) + ".lock";
@@ -47,6 +36,17 @@ bool pin_to(const std::vector<int>& cores) {
 }
 
 }  // namespace
+
+std::vector<int> allowed_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cores;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return cores;
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &set)) cores.push_back(core);
+  }
+  return cores;
+}
 
 std::vector<int> core_preference(const std::vector<int>& allowed, int local_rank, int local_size) {
   std::vector<int> order = allowed;

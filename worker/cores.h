@@ -13,6 +13,7 @@ namespace sluice::worker {
 // gave each rank its own, every core is tried in order. Pure.
 std::vector<int> core_preference(const std::vector<int>& allowed, int local_rank, int local_size);
 
+std::vector<int> allowed_cores();               // that this process may run on; ascending
 std::string core_list(std::vector<int> cores);  // "0-3,8"
 
 // Held for the life of this object.

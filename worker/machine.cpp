@@ -38,24 +38,23 @@ std::optional<std::uint64_t> smallest_limit(const fs::path& root, fs::path group
 
 }  // namespace
 
-// x86: "model name : AMD EPYC 9R14 96-Core Processor".
-std::string cpu_name() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    const auto colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
-  }
-  return {};
-}
-
 std::string cpu_description() {
-  return cpu_name() + ", " + kernels::to_string(kernels::supported_isas().back());
+  return cpu_model() + ", " + kernels::to_string(kernels::supported_isas().back());
 }
 
 std::uint64_t available_memory_bytes() {
   const std::uint64_t unused = unused_memory_bytes();
   return std::min(
       unused, cgroup_memory_limit_bytes("/proc/self/cgroup", "/sys/fs/cgroup").value_or(unused));
+}
+
+std::string cpu_model() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const auto colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return {};
 }
 
 // Lines "<hierarchy>:<controllers>:/<group>"; of version 2 is the one without controllers.

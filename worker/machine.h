@@ -13,7 +13,7 @@ namespace sluice::worker {
 std::uint64_t available_memory_bytes();
 
 // The processor's model as the system calls it; empty when it does not say.
-std::string cpu_name();
+std::string cpu_model();
 std::string cpu_description();  // that, and the instruction set of the kernels
 
 // The smallest limit of the control groups that a process is in: memory.max (v2) or

@@ -33,6 +33,16 @@ int execute(const RunOptions& options) {
   }
 }
 
+int execute(const ProbeOptions& options) {
+  pipeline::MpiWorld world;
+  try {
+    return probe(options, world.link(), world.place(), std::cout, std::cerr);
+  } catch (const std::exception& error) {
+    print_error("error: rank " + std::to_string(world.link().rank()) + ": ", error);
+    world.abort(kFailed);
+  }
+}
+
 // Where a command's lines go.
 template <class Use>
 int with_output(const std::filesystem::path& path, const Use& use) {

@@ -277,6 +277,18 @@ void add_plan(CLI::App& app, PlanJobOptions& options) {
   plan->add_option("--memory-bytes", options.memory_bytes, "Of a rank; 0: not known");
 }
 
+void add_probe(CLI::App& app, ProbeOptions& options) {
+  CLI::App* probe = app.add_subcommand("probe", "What each rank of a world sees of its machine");
+  probe
+      ->add_option("--path", options.paths,
+                   "Say whether each rank sees it and may write it; several times")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  probe->footer(
+      "Prints one line of JSON for each world that forms; `sluice doctor --nodes N` judges it.\n"
+      "Example: mpirun -n 2 sluice-worker probe --path /shared/jobs");
+}
+
 // What CLI11 would print, and its exit status made ours.
 Say say(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream out, err;
@@ -321,6 +333,7 @@ Command parse_command_line(int argc, const char* const* argv) {
   BenchCommand bench;
   DetokenizeOptions detokenize;
   PlanJobOptions plan;
+  ProbeOptions probe;
   add_run(app, run);
   add_generate(app, generate);
   add_model_command(app, "inspect", "What a model file holds", inspect.options)
@@ -336,6 +349,7 @@ Command parse_command_line(int argc, const char* const* argv) {
   add_bench(app, bench);
   add_detokenize(app, detokenize);
   add_plan(app, plan);
+  add_probe(app, probe);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -346,6 +360,7 @@ Command parse_command_line(int argc, const char* const* argv) {
   if (app.got_subcommand("inspect")) return inspect;
   if (app.got_subcommand("check")) return check;
   if (app.got_subcommand("score")) return score;
+  if (app.got_subcommand("probe")) return probe;
   if (app.got_subcommand("bench")) return bench;
   if (app.got_subcommand("plan")) return plan;
   if (app.got_subcommand("tokenize")) {

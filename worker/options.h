@@ -9,6 +9,7 @@
 #include "worker/generate.h"
 #include "worker/inspect.h"
 #include "worker/plan_job.h"
+#include "worker/probe.h"
 #include "worker/run.h"
 #include "worker/score.h"
 #include "worker/tokenize.h"
@@ -40,9 +41,9 @@ struct Say {
   std::string text;
 };
 
-using Command =
-    std::variant<RunOptions, GenerateCommand, ScoreCommand, BenchCommand, InspectCommand,
-                 CheckCommand, PlanJobOptions, TokenizeOptions, DetokenizeOptions, Say>;
+using Command = std::variant<RunOptions, GenerateCommand, ScoreCommand, BenchCommand,
+                             InspectCommand, CheckCommand, PlanJobOptions, TokenizeOptions,
+                             DetokenizeOptions, ProbeOptions, Say>;
 
 Command parse_command_line(int argc, const char* const* argv);
 

@@ -8,8 +8,8 @@
 #include <system_error>
 
 #include "db/error.h"
-#include "db/sqlite/file_system.h"
 #include "db/sqlite/schema.h"
+#include "jobs/file_system.h"
 
 namespace sluice::db::sqlite {
 namespace {
@@ -47,6 +47,10 @@ std::string_view fix_for(int code) {
                               const SQLite::Exception& error) {
   throw Error("cannot " + std::string(tried) + " in the database " + path.string() + ": " +
               error.what() + std::string(fix_for(error.getErrorCode())));
+}
+
+const char* journal_mode_for(const std::filesystem::path& path) {
+  return jobs::file_system_of(path).is_network ? "delete" : "wal";
 }
 
 void create_folders(const std::filesystem::path& path) {
@@ -123,7 +127,7 @@ Connection::Connection(const std::filesystem::path& path) : path_(path) {
     const int flags = SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE;
     database_ = std::make_unique<SQLite::Database>(path.string(), flags, kBusyTimeoutMs);
     check_is_ours(*database_);  // before anything is written to a file that may be someone else's
-    set_journal_mode(*database_, is_on_network(path) ? "delete" : "wal", kBusyTimeoutMs);
+    set_journal_mode(*database_, journal_mode_for(path), kBusyTimeoutMs);
     database_->exec("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
     migrate(*database_);
   });

@@ -170,9 +170,9 @@ int run_command_line(int argc, char** argv, Session& session) {
   app.get_formatter()->column_width(34);
 
   CommandLine line{.app = app, .session = session, .chosen = {}};
-  for (const auto add :
-       {add_submit, add_status, add_show, add_wait, add_export, add_cancel, add_retry, add_logs,
-        add_config, add_tick, add_study, add_report, add_plan, add_supervise, add_later_commands}) {
+  for (const auto add : {add_submit, add_status, add_show, add_wait, add_export, add_cancel,
+                         add_retry, add_logs, add_verify, add_study, add_report, add_plan,
+                         add_doctor, add_config, add_tick, add_supervise, add_later_commands}) {
     add(line);
   }
   try {

@@ -29,10 +29,12 @@ void add_cancel(CommandLine& line);
 void add_retry(CommandLine& line);
 void add_logs(CommandLine& line);
 void add_config(CommandLine& line);
+void add_doctor(CommandLine& line);
 void add_tick(CommandLine& line);
 void add_study(CommandLine& line);
 void add_report(CommandLine& line);
 void add_plan(CommandLine& line);
+void add_verify(CommandLine& line);
 void add_supervise(CommandLine& line);       // hidden: what the local executor starts
 void add_later_commands(CommandLine& line);  // hidden: refused by name
 

@@ -24,7 +24,7 @@ void add_supervise(CommandLine& line) {
 }
 
 void add_later_commands(CommandLine& line) {
-  for (const std::string name : {"verify", "ingest", "gc", "doctor"}) {
+  for (const std::string name : {"ingest", "gc"}) {
     CLI::App* app = line.app.add_subcommand(name, "")->group("")->allow_extras();
     app->set_help_flag();
     app->callback([&line, name] {

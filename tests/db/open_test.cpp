@@ -1,6 +1,5 @@
 // Oracle: SQLite's own pragmas and integrity check; messages by hand.
 #include <gmock/gmock.h>
-#include <linux/magic.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -11,9 +10,10 @@
 #include <fstream>
 
 #include "db/error.h"
-#include "db/sqlite/file_system.h"
+#include "db/inspect.h"
 #include "db/sqlite/migrations.h"
 #include "db/sqlite/schema.h"
+#include "jobs/file_system.h"
 #include "tests/db/fixture.h"
 
 namespace sluice::db {
@@ -28,7 +28,7 @@ TEST(Open, CreatesFoldersAndTablesOnce) {
   const auto path = dir / "some/where/sluice.db";
   const auto id = [&] {
     auto store = Store::open(path);
-    EXPECT_EQ(store.journal_mode(), sqlite::is_on_network(path) ? "delete" : "wal");
+    EXPECT_EQ(store.journal_mode(), jobs::file_system_of(path).is_network ? "delete" : "wal");
     return tests::add_job(store);
   }();
   EXPECT_EQ(Store::open(path).job(id)->name, "demo");
@@ -149,16 +149,42 @@ TEST(Open, AFullDiskIsAnErrorAndLosesNothing) {
   EXPECT_EQ(Store::open(path).all_jobs().size(), std::stoul(report));
 }
 
-TEST(FileSystem, NetworkOnesAreKnownByTheirMagicNumbers) {
-  for (const auto type : {0x6969u, 0xff534d42u, 0xfe534d42u, 0x0bd00bd0u, 0x47504653u, 0x19830326u,
-                          0x00c36400u, 0x65735546u}) {
-    EXPECT_TRUE(sqlite::is_network_file_system(type)) << std::hex << type;
+TEST(Inspect, TellsOfADatabaseAndLeavesNothingBesideIt) {
+  const tests::TempDir dir;
+  const auto path = dir / "a b%?#.db";
+  EXPECT_FALSE(inspect_database(path).exists);
+  EXPECT_FALSE(std::filesystem::exists(path));
+  {
+    auto store = Store::open(path);
+    tests::add_job(store);
+    EXPECT_EQ(inspect_database(path).jobs, 1) << "while it is in use";
   }
-  for (const std::int64_t type :
-       std::initializer_list<std::int64_t>{EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, TMPFS_MAGIC,
-                                           BTRFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC}) {
-    EXPECT_FALSE(sqlite::is_network_file_system(static_cast<std::uint32_t>(type)));
-  }
+  const auto facts = inspect_database(path);
+  EXPECT_EQ(facts.problem, "");
+  EXPECT_EQ(facts.lock_problem, "");
+  EXPECT_EQ(facts.version, facts.newest_version);
+  EXPECT_EQ(facts.jobs, 1);
+  EXPECT_EQ(facts.journal_mode, jobs::file_system_of(path).is_network ? "delete" : "wal");
+  const auto files = std::filesystem::directory_iterator(dir.path());
+  EXPECT_EQ(std::distance(begin(files), end(files)), 1);
+}
+
+TEST(Inspect, SaysWhatIsNoDatabaseOfOurs) {
+  const tests::TempDir dir;
+  const auto other = dir / "other.db", text = dir.write("text.db", std::string(2000, 'x'));
+  tests::execute(other, "CREATE TABLE t (x)");
+  EXPECT_THAT(inspect_database(other).problem, HasSubstr("belongs to another program"));
+  EXPECT_THAT(inspect_database(text).problem, HasSubstr("not a database"));
+  const auto newer = dir / "newer.db";
+  Store::open(newer);
+  tests::execute(newer, "PRAGMA user_version = 99");
+  EXPECT_THAT(inspect_database(newer).problem, HasSubstr("schema version 99"));
+  const auto older = dir / "older.db";
+  tests::execute(older, std::string(sqlite::kTablesV1) + sqlite::kViewsV1 +
+                            "PRAGMA application_id = " + std::to_string(sqlite::kApplicationId) +
+                            "; PRAGMA user_version = 1;");
+  EXPECT_EQ(inspect_database(older).version, 1);
+  EXPECT_EQ(tests::query(older, "PRAGMA user_version"), "1") << "it is not migrated";
 }
 
 }  // namespace

@@ -111,6 +111,46 @@ case_hostile_names_arrive() {
   grep -qF "StdOut=${dir//%/%%}/runs/1.0/slurm-" shown || fail "$(cat shown)"
 }
 
+# ---- the site itself --------------------------------------------------------------------------
+
+# sluice doctor ...; what it says is in `said`.
+examined() { # STATUS OPTIONS...
+  local status=0
+  sluice doctor --executor slurm "${@:2}" >said 2>&1 || status=$?
+  cat said
+  [ $status = "$1" ] || fail "doctor ${*:2} ended with $status, not $1"
+}
+says() { grep -qE -- "$1" said || fail "no line of '$1'"; }
+
+case_doctor_looks_from_the_nodes() {
+  examined 0 --nodes 2 --model "$tiny"
+  says '^ ok +controller +Slurmctld'
+  says '^ ok +accounting'
+  says '^ ok +world +one of 2 ranks: n[123], n[123]$'
+  says '^ ok +job root on nodes'
+  says '^ ok +model on nodes'
+  examined 0 --nodes 2 --launcher mpirun
+  says '^ ok +world +one of 2 ranks: n[123], n[123]$'
+  examined 1 --nodes 4 --job-root "$work"
+  says '^ problem +partition .*a job of 4 nodes would wait for ever'
+  examined 1 --partition nope
+  says 'one of main, low, high'
+  queue_is_empty || fail "the doctor left a job in the queue"
+  ! [ -e "$work/sluice.db" ] || fail "the doctor made a database"
+
+  # What only one node sees is no job root.
+  examined 1 --nodes 2 --job-root /dev/shm
+  says '^ problem +job root on nodes +/dev/shm: n[123] '
+}
+
+# A plugin that the MPI of sluice-worker does not know.
+case_doctor_finds_worlds_of_one() {
+  examined 1 --nodes 2 --launcher 'srun --mpi=pmi2'
+  says '^ warning +mpi .*pmi2'
+  says '^ problem +(probe|world)'
+  says 'fix: launcher = "srun --mpi=pmix"'
+}
+
 # ---- ends that nobody wants ----------------------------------------------------------------------
 
 case_cancelled_while_pending() {

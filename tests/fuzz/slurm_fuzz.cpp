@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "slurm/client.h"
+#include "slurm/site.h"
 #include "slurm/status.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -80,6 +81,33 @@ void check_sbatch(std::string_view text) {
   require(!client.queue({"name"}).complete, "and answers nothing");
 }
 
+void check_site(std::string_view text) {
+  const tests::MemoryWatch watch(kMemory, text.size());
+  for (const auto& partition : slurm::parse_partitions(text)) {
+    require(!partition.name.empty(), "a partition has a name");
+    require(partition.idle_nodes >= 0 && partition.nodes >= 0 && partition.cores >= 0 &&
+                partition.usable_nodes >= partition.idle_nodes && partition.limit_s >= 0,
+            "counts are not negative, and idle nodes can be used");
+  }
+  for (const auto& plugin : slurm::parse_mpi_list(text)) {
+    require(text.find(plugin) != std::string_view::npos, "a plugin is a word of the text");
+  }
+  for (const auto& controller : slurm::parse_ping(text)) {
+    require(controller.words.starts_with("Slurmctld"), "a controller is named");
+  }
+  if (const auto version = slurm::parse_version(text)) {
+    const auto again = slurm::parse_version("slurm " + version->text);
+    require(again == version, "a printed version reads back");
+  }
+  const auto config = slurm::SiteConfig::parse(text);
+  for (const char* name : {"KillWait", "AuthInfo", "MpiDefault"}) {
+    if (config.number(name)) require(!config.text(name).empty(), "a number has a text");
+    config.number_in(name, "cred_expire");
+  }
+  slurm::mpi_plugin_in(text);
+  slurm::time_limit_s(std::string(text));
+}
+
 }  // namespace
 }  // namespace sluice
 
@@ -88,5 +116,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   sluice::check_jobs(text, sluice::slurm::parse_squeue, sluice::squeue_line);
   sluice::check_jobs(text, sluice::slurm::parse_sacct, sluice::sacct_line);
   sluice::check_sbatch(text);
+  sluice::check_site(text);
   return 0;
 }

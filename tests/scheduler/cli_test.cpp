@@ -93,6 +93,65 @@ TEST_F(Cli, AQuietTickStillTellsWhatIsWrong) {
   EXPECT_THAT(ticked.err, StartsWith("warning: job 1: "));
 }
 
+TEST_F(Cli, VerifyTellsByItsStatusWhetherTwoJobsAreTheSame) {
+  submit({"--wait"});
+  submit({"--wait", "--max-tokens", "7"});
+  const auto same = sluice({"verify", "1", "2"});
+  EXPECT_EQ(same.exit_code, 0) << same.err;
+  EXPECT_THAT(same.out, StartsWith("job 1 and job 2: 3 answers, 3 tokens: the same\n"));
+  EXPECT_THAT(same.out, HasSubstr("    max_tokens: 256 and 7\n"));
+
+  auto lines = sluice({"export", "1"}).out;
+  lines.replace(lines.find("\"token_ids\":[7]"), 15, "\"token_ids\":[7,8]");
+  const auto file = site_.dir.write("changed.jsonl", lines);
+  const auto changed = sluice({"verify", "1", file, "--format", "json"});
+  EXPECT_EQ(changed.exit_code, 1);
+  const auto json = Json::parse(changed.out);
+  EXPECT_EQ(json["same"], false);
+  EXPECT_EQ(json["different"], 1);
+  EXPECT_EQ(json["first_difference"]["what"], "token");
+  EXPECT_EQ(json["first_difference"]["position"], 1);
+  EXPECT_EQ(json["first_difference"]["b"]["tokens"], Json({7, 8}));
+  EXPECT_EQ(sluice({"verify", "1", "9"}).exit_code, 3);
+  EXPECT_EQ(sluice({"verify", "1", "none.jsonl"}).exit_code, 3);
+  EXPECT_EQ(sluice({"verify", "1"}).exit_code, 2);
+  const auto prompts = sluice({"verify", "1", site_.dir / "prompts.txt"});
+  EXPECT_EQ(prompts.exit_code, 2);
+  EXPECT_THAT(prompts.err, HasSubstr("prompts.txt: 3 lines left out, line 1: "));
+}
+
+TEST_F(Cli, VerifyComparesAJobThatHasNotEndedOnlyInPart) {
+  submit({"--wait"});
+  site_.hold();
+  submit();
+  ASSERT_TRUE(tests::eventually([&] {
+    return sluice({"verify", "1", "2", "--partial"}).exit_code == 0;
+  }));
+  const auto whole = sluice({"verify", "1", "2"});
+  EXPECT_EQ(whole.exit_code, 2);
+  EXPECT_THAT(whole.err, HasSubstr("compare what there is with --partial"));
+  EXPECT_THAT(sluice({"verify", "1", "2", "--partial"}).out,
+              HasSubstr("note: 2 prompts of job 2 have no answer yet"));
+  site_.release();
+  EXPECT_EQ(sluice({"wait", "2"}).exit_code, 0);
+}
+
+TEST_F(Cli, DoctorTellsByItsStatusWhetherThereIsAProblemAndMakesNothing) {
+  const auto looked = sluice({"doctor", "--format", "json"});
+  EXPECT_EQ(looked.exit_code, 1) << "the fake worker has no version";
+  const auto checks = Json::parse(looked.out);
+  const auto worker =
+      std::ranges::find(checks, "worker", [](const Json& check) { return check["name"]; });
+  ASSERT_NE(worker, checks.end());
+  EXPECT_EQ((*worker)["status"], "problem");
+  EXPECT_THAT((*worker)["fix"], HasSubstr("run it by hand"));
+  EXPECT_EQ(checks[0]["name"], "executor");
+  EXPECT_TRUE(checks[0]["fix"].is_null());
+  EXPECT_THAT(sluice({"doctor"}).out, HasSubstr("\n problem  worker "));
+  EXPECT_FALSE(std::filesystem::exists(site_.dir / "sluice.db"));
+  EXPECT_FALSE(std::filesystem::exists(site_.dir / "jobs"));
+}
+
 TEST_F(Cli, WhoOnlyLooksMakesNoDatabase) {
   EXPECT_THAT(sluice({"status"}).out, StartsWith("no jobs, and no database "));
   EXPECT_EQ(sluice({"status", "--format", "json"}).out, "[]\n");
@@ -253,7 +312,7 @@ TEST_F(Cli, ErrorsAreOneLineAStatusAndForProgramsOneValue) {
   };
   later(submit({"--kv-dtype", "q8"}));
   later(sluice({"status", "--backend", "cuda"}));
-  later(sluice({"doctor"}));
+  later(sluice({"gc"}));
   EXPECT_EQ(submit({"--bathc-size=4"}).err,
             "error: submit has no option --bathc-size; did you mean --batch-size?; "
             "see sluice submit --help\n");
