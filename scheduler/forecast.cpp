@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-constexpr double kPlanTimeout_s = 300;
+constexpr double kPlanTimeout_s = 120;  // measures, reads some prompts, simulates
 constexpr int kRatios = 9, kRatiosMin = 3;  // finished jobs that correct a prediction
 constexpr double kOverhead_s = 1.5;         // of a run beside loading, where none is known
 
@@ -49,7 +49,7 @@ std::uint64_t memory_bytes(const std::string& mem) {
 Json ask(const slurm::RunCommand& run, const std::vector<std::string>& words) {
   const auto answer = run(words, {.timeout_s = kPlanTimeout_s, .env = {}});
   const std::string asked = words[0] + " plan";
-  if (answer.timed_out) throw Error(ExitStatus::failure, asked + ": no answer within 5 minutes");
+  if (answer.timed_out) throw Error(ExitStatus::failure, asked + ": no answer within 2 minutes");
   const auto json = Json::parse(answer.out, nullptr, false);
   if (!json.is_object()) {
     throw Error(ExitStatus::failure, asked + " ended with " + std::to_string(answer.exit_code) +

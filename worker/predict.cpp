@@ -16,6 +16,16 @@ constexpr pipeline::Network kNetwork{.latency_s = 30e-6, .bytes_per_s = 2e9};
 constexpr double kLeader_s = 60e-6;  // for each micro-batch: plans, tokens, texts
 constexpr double kEnd_s = 2e-3;      // until the last answers are durable
 
+// A prompt that is as long, which is all that its place in the order depends on.
+jobs::Prompt length_of(const batch::Sequence& sequence, std::int64_t index) {
+  jobs::Prompt prompt;
+  prompt.index = index;
+  std::vector<std::int32_t> ids(static_cast<std::size_t>(sequence.prompt_tokens));
+  prompt.token_ids = std::move(ids);
+  prompt.max_tokens = sequence.max_tokens;
+  return prompt;
+}
+
 // The order in which a leader would have them.
 std::vector<batch::Sequence> ordered(std::vector<const batch::Sequence*> sequences,
                                      int max_tokens) {
@@ -28,11 +38,7 @@ std::vector<batch::Sequence> ordered(std::vector<const batch::Sequence*> sequenc
   };
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     if (!window.has_room()) drain();
-    jobs::Prompt prompt;
-    prompt.index = static_cast<std::int64_t>(i);
-    prompt.token_ids.emplace(static_cast<std::size_t>(sequences[i]->prompt_tokens));
-    prompt.max_tokens = sequences[i]->max_tokens;
-    window.add(std::move(prompt));
+    window.add(length_of(*sequences[i], static_cast<std::int64_t>(i)));
   }
   drain();
   return out;

@@ -1,5 +1,8 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
+#include <iostream>
 #include <memory>
 
 #include "jobs/layout.h"
@@ -158,7 +161,11 @@ ExitStatus plan(Session& session, const PlanOptions& options) {
     }
   }
   db::Store* store = session.has_database() ? &session.store() : nullptr;
+  const bool tells = terminal_of(STDERR_FILENO).is_terminal && !session.quiet;
+  if (tells)
+    std::cerr << "measuring and simulating " << shapes.size() << " layouts ..." << std::flush;
   const Forecast found = forecast(slurm::run_command, store, submission, staging.dir(), shapes);
+  if (tells) std::cerr << "\r\x1b[K" << std::flush;
   auto layouts = ordered(found);
   const auto single = std::ranges::find_if(found.layouts, [](const LayoutForecast& layout) {
     return layout.shape.ranks() == 1 && layout.problem.empty();

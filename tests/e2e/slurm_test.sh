@@ -74,6 +74,34 @@ PYTHON
   answers reference answers.jsonl "$2"
 }
 
+# Each run of a study waits for the one before it, on nodes that could have taken them side by side.
+case_study_runs_in_turn() {
+  prompts_of 40 50
+  sluice study strong prompts.jsonl --nodes 1,2 --repeats 2 --model "$tiny" --executor slurm --mem 1G \
+    --ignore-eos --quiet >study
+  [ "$(cat study)" = study-1 ] || fail "the study is $(cat study)"
+  timeout 180 "$SLUICE" study wait study-1 --quiet || fail "sluice study wait ended with $?"
+  sluice report study-1 --format json >report.json
+  sluice export "$(python3 -c 'import json; print(json.load(open("report.json"))["points"][1]["usual_job"])')" \
+    --what trace -o trace.json
+  python3 - <<'PYTHON'
+import json, sqlite3
+report = json.load(open("report.json"))
+assert report["kind"] == "strong" and [p["runs"] for p in report["points"]] == [2, 2], report
+for point in report["points"]:
+    assert point["unattributed_share"] < 0.01 and point["speedup"] > 0, point
+losses = report["losses"][0]
+assert abs(losses["sum"] - (1 - report["points"][1]["parallel_efficiency"])) < 0.5, losses
+rows = list(sqlite3.connect("sluice.db").execute(
+    "select started_unix_s, ended_unix_s from v_jobs order by job"))
+assert len(rows) == 4
+for before, after in zip(rows, rows[1:]):
+    assert before[1] <= after[0] + 1, rows  # to the second in which Slurm saw the end
+predicted = sqlite3.connect("sluice.db").execute("select count(*) from v_predictions").fetchone()[0]
+assert predicted == 4, predicted
+PYTHON
+}
+
 case_two_submits_at_once() {
   prompts_of 40 50
   local first second
