@@ -1,7 +1,6 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "jobs/files.h"
 #include "scheduler/cli/commands.h"
@@ -62,9 +61,11 @@ std::string rendered(Session& session, const std::vector<ScalingReport>& reports
                      const std::string& format) {
   if (format == "html") return report_page(session.store(), reports);
   if (format == "json") {
-    auto array = nlohmann::ordered_json::array();
-    for (const ScalingReport& report : reports) array.push_back(report_json(report));
-    return (reports.size() == 1 ? array[0] : array).dump(2) + "\n";
+    std::string list;
+    for (const ScalingReport& report : reports) {
+      list += (list.empty() ? "" : ",\n") + report_json(report);
+    }
+    return (reports.size() == 1 ? list : "[" + list + "]") + "\n";
   }
   std::string text;
   if (format == "csv") {

@@ -191,7 +191,7 @@ const ReportRow& widest(const ScalingReport& report) {
 }
 
 Json data_of(const db::Store& store, const ScalingReport& report, Json timeline) {
-  Json data = report_json(report);
+  Json data = Json::parse(report_json(report));
   Json latencies = Json::array();
   for (const ReportRow& row : report.rows) {
     if (row.is_independent()) continue;

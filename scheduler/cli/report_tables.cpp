@@ -243,7 +243,7 @@ Table losses_table(const ScalingReport& report) {
   return table;
 }
 
-Json report_json(const ScalingReport& report) {
+std::string report_json(const ScalingReport& report) {
   const auto rows = [](const Table& table) { return Json::parse(render(table, Format::json)); };
   Json json{{"title", report.title},
             {"kind", report.kind},
@@ -262,7 +262,7 @@ Json report_json(const ScalingReport& report) {
   }
   json["findings"] = report.findings;
   json["warnings"] = report.warnings;
-  return json;
+  return json.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
 std::string report_text(const ScalingReport& report, Format format) {

@@ -1,7 +1,6 @@
 // Reports as tables, lines and JSON. Pure.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "scheduler/cli/table.h"
@@ -20,7 +19,7 @@ Table breakdown_table(const ScalingReport& report);
 // Why efficiency was lost: parts sum to 1 - efficiency.
 Table losses_table(const ScalingReport& report);
 
-nlohmann::ordered_json report_json(const ScalingReport& report);
+std::string report_json(const ScalingReport& report);                 // one object
 std::string report_text(const ScalingReport& report, Format format);  // table or md
 
 }  // namespace sluice::scheduler::cli

@@ -57,6 +57,7 @@ JobSpec hostile_spec() {
   spec.head_split = "on";
   spec.backend = "cpu";
   spec.threads = 5;
+  spec.cost_scales = {.cpu = "a CPU", .prefill = 2, .decode = 3, .head = 4, .scoring_head = 5};
   spec.fsync = "none";
   spec.executor = "local";
   spec.max_attempts = 9;
