@@ -113,6 +113,7 @@ struct JobPrediction {
   double wall_clock_s = 0;   // their product
   double elapsed_s = 0;      // from a run's start to its end
   double output_tokens = 0;  // expected
+  double answer_share = 1;   // they are this share of what answers may be long
   bool is_at_most = false;   // answers may end before
 };
 
@@ -204,8 +205,8 @@ class Store {
   // Of the newest jobs that were predicted like this one and took one run: seconds a token that
   // were measured over those that were simulated.
   std::vector<double> prediction_ratios(const JobPrediction& like, int most) const;
-  // Of the newest jobs of that model: what a run took beside its window; and how long answers that
-  // may end before max_tokens were, of that.
+  // Of the newest jobs of that model: what a run took beside its window; and how long answers were,
+  // of what they might have been.
   std::vector<double> overheads_s(const std::string& model_fingerprint, const std::string& executor,
                                   int most) const;
   std::optional<double> answer_share(const jobs::JobSpec& like) const;
@@ -229,7 +230,8 @@ class Store {
 
   // Each result in input order. No lock is held while `each` runs.
   void each_result(jobs::JobId id, const std::function<void(const jobs::Result&)>& each) const;
-  std::optional<jobs::Result> result(jobs::JobId id, std::int64_t index) const;  // without its `job`
+  std::optional<jobs::Result> result(jobs::JobId id,
+                                     std::int64_t index) const;  // without its `job`
 
  private:
   struct Data;

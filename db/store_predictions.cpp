@@ -17,6 +17,7 @@ void columns(JobPrediction& prediction, const Visit& visit) {
   visit("wall_clock_s", prediction.wall_clock_s);
   visit("elapsed_s", prediction.elapsed_s);
   visit("output_tokens", prediction.output_tokens);
+  visit("answer_share", prediction.answer_share);
   visit("is_at_most", prediction.is_at_most);
 }
 
@@ -125,14 +126,14 @@ std::vector<double> Store::overheads_s(const std::string& model_fingerprint,
 std::optional<double> Store::answer_share(const jobs::JobSpec& like) const {
   return data_->connection.read("read how long answers were", [&]() -> std::optional<double> {
     auto statement = data_->connection.prepare(
-        "SELECT sum(metrics.output_tokens) / sum(1.0 * metrics.prompts_ok * max_tokens) "
-        "  FROM (SELECT id, max_tokens FROM jobs "
-        "         WHERE state = 'completed' AND max_tokens = ?1 AND model = ?2 "
-        "           AND spec LIKE '%\"ignore_eos\": false%' AND spec LIKE '%\"task\": "
-        "\"generate\"%' "
+        "SELECT sum(metrics.output_tokens) / nullif(sum(longest), 0) "
+        "  FROM (SELECT id, predictions.output_tokens / answer_share AS longest "
+        "          FROM predictions JOIN jobs ON jobs.id = predictions.job "
+        "         WHERE state = 'completed' AND prompts_failed = 0 AND model_fingerprint = ?1 "
+        "           AND max_tokens = ?2 AND predictions.output_tokens > 0 AND answer_share > 0 "
         "         ORDER BY id DESC LIMIT 5) AS recent "
-        "  JOIN metrics ON metrics.job = recent.id WHERE metrics.prompts_ok > 0");
-    statement.bind(like.max_tokens, like.model);
+        "  JOIN metrics ON metrics.job = recent.id");
+    statement.bind(like.model_fingerprint, like.max_tokens);
     std::optional<double> share;
     if (statement.step()) statement.read(share);
     return share;

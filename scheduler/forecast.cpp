@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-constexpr double kPlanTimeout_s = 120;  // measures, reads some prompts, simulates
+constexpr double kPlanTimeout_s = 120;      // measures, reads some prompts, simulates
 constexpr int kRatios = 9, kRatiosMin = 3;  // finished jobs that correct a prediction
 constexpr double kOverhead_s = 1.5;         // of a run beside loading, where none is known
 
@@ -69,6 +69,7 @@ class Forecaster {
     jobs::write_file_whole(jobs::Layout(folder).spec(), jobs::to_json(spec_));
     if (store_ != nullptr && !spec_.ignore_eos && !spec_.scores()) {
       answer_share_ = store_->answer_share(spec_);
+      if (answer_share_) answer_share_ = std::clamp(*answer_share_, 0.001, 1.0);
     }
   }
 
@@ -110,8 +111,7 @@ class Forecaster {
       words.insert(words.end(), {"--calibration", file});
     }
     if (answer_share_) {
-      words.insert(words.end(),
-                   {"--answer-share", std::to_string(std::clamp(*answer_share_, 0.0, 1.0))});
+      words.insert(words.end(), {"--answer-share", std::to_string(*answer_share_)});
     }
     if (const auto bytes = memory_bytes(spec_.cluster.mem); bytes > 0) {
       const auto ranks = static_cast<std::uint64_t>(spec_.shape.ranks_per_node);
@@ -138,6 +138,7 @@ class Forecaster {
                   .is_single = forecast.shape.ranks() == 1,
                   .simulated_s = layout.at("wall_clock_s"),
                   .output_tokens = all.at("output_tokens"),
+                  .answer_share = answer_share_.value_or(1),
                   .is_at_most = !spec_.ignore_eos && !spec_.scores() && !answer_share_};
     correct(prediction, layout.at("load_s"));
     forecast.prompt_tokens = std::llround(all.at("prompt_tokens").get<double>());

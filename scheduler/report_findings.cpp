@@ -27,8 +27,10 @@ std::string percent(double share) {
 
 std::string who(const ScalingReport& report, const ReportRow& row) {
   const auto& shape = row.spec.shape;
-  if (report.kind == "batch") return "Batch size " + std::to_string(row.spec.batch_size);
   std::string text = plural(shape.nodes, "node");
+  if (report.kind == "batch") {
+    return "Batch size " + std::to_string(row.spec.batch_size) + " on " + text;
+  }
   if (report.kind == "custom") text += ", batch size " + std::to_string(row.spec.batch_size);
   return text;
 }
@@ -84,9 +86,9 @@ void find_scaling(ScalingReport& report, const ReportRow& row) {
 }
 
 void find_batch(ScalingReport& report, const ReportRow& row) {
-  report.findings.push_back(
-      "Batch size " + std::to_string(row.spec.batch_size) + " answers " + fixed(*row.speedup, 2) +
-      " times as fast as the baseline: batch efficiency " + fixed(*row.batch_efficiency, 2) + ".");
+  report.findings.push_back(who(report, row) + " answers " + fixed(*row.speedup, 2) +
+                            " times as fast as the baseline: batch efficiency " +
+                            fixed(*row.batch_efficiency, 2) + ".");
 }
 
 double busy_s(const StageMetrics& stage) { return stage.prefill_s + stage.decode_s; }
@@ -149,13 +151,13 @@ void find_load(ScalingReport& report) {
   const auto base = std::ranges::find_if(
       report.rows, [](const ReportRow& row) { return row.ranks() == 1 && row.io_s > 0; });
   if (base == report.rows.end()) return;
-  for (const ReportRow& row : report.rows) {
-    if (row.spec.shape.stages < 2) continue;
-    report.findings.push_back("I/O: the slowest of " + plural(row.spec.shape.stages, "stage") +
-                              " loads in " + fixed(row.io_s, 2) + " s, " +
-                              percent(row.io_s / base->io_s) +
-                              " of what one node takes for the whole model.");
-  }
+  const auto widest = std::ranges::max_element(
+      report.rows, {}, [](const ReportRow& row) { return row.spec.shape.stages; });
+  if (widest->spec.shape.stages < 2) return;
+  report.findings.push_back("I/O: the slowest of " + plural(widest->spec.shape.stages, "stage") +
+                            " loads in " + fixed(widest->io_s, 2) + " s, " +
+                            percent(widest->io_s / base->io_s) +
+                            " of what one node takes for the whole model.");
 }
 
 std::string joined(const std::set<std::string>& words) {

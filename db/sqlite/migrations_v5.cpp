@@ -59,6 +59,7 @@ CREATE TABLE predictions (
   wall_clock_s      REAL NOT NULL,      -- their product
   elapsed_s         REAL NOT NULL,
   output_tokens     REAL NOT NULL,      -- expected
+  answer_share      REAL NOT NULL,      -- they are this share of what answers may be long
   is_at_most        INTEGER NOT NULL    -- answers may end before
 );
 

@@ -108,6 +108,16 @@ TEST(Simulation, MixedMicroBatchesKeepAllStagesBusyWhilePromptsWait) {
   }
 }
 
+// The classic pipeline: micro-batches + stages - 1 steps, a bubble of (stages - 1) / that
+// (GPipe, Huang et al., 2019).
+TEST(Simulation, SixtyFourStagesTakeMicroBatchesPlusStagesLessOne) {
+  auto replica = replica_of(std::vector<double>(64, 1.0), {.bytes_per_s = 1e30});
+  replica.head_s = [](int, int) { return 0.0; };
+  const auto simulated = run(replica, std::vector<Answer>(256, {1, 1}), 1, 8, 1000);
+  EXPECT_EQ(simulated.micro_batches, 256);
+  EXPECT_NEAR(simulated.wall_s, 256 + 64 - 1, 1e-6);
+}
+
 TEST(Simulation, NeverBeatsItsBusiestStage) {
   for (int stages = 1; stages <= 4; ++stages) {
     for (int batch_size = 1; batch_size <= 4; ++batch_size) {

@@ -20,6 +20,10 @@ using jobs::TraceKind;
 // stages; beyond it messages wait at their sender.
 constexpr int kReceivesPosted = 4;
 
+// How often messages are moved while a stage computes: each time costs some microseconds, and large
+// ones take several.
+constexpr double kProgressEvery_s = 2e-3;
+
 Doing computing(TraceKind kind, std::uint64_t step) {
   return {Category::compute, kind, static_cast<std::int64_t>(step)};
 }
@@ -381,7 +385,11 @@ void Stage::send(int to, Channel channel, Bytes message) {
   link_.send(to, channel, std::move(message));
 }
 
+// Called between layers, which may take a twentieth of it.
 void Stage::progress() {
+  const double now_s = clock_.now();
+  if (now_s - progressed_s_ < kProgressEvery_s) return;
+  progressed_s_ = now_s;
   const Aside aside(clock_);
   link_.progress();
 }

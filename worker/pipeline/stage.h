@@ -81,6 +81,7 @@ class Stage {
   StageCounts counts_;
 
   std::vector<model::SequencePages> pages_;  // by slot
+  double progressed_s_ = 0;  // when messages were last moved while it computed
   // Of the micro-batch at work.
   batch::MicroBatch at_work_;
   Bytes received_;
