@@ -63,6 +63,21 @@ double rate(const ReportRow& row) {
   return row.spec.scores() ? row.total_tokens_per_s : row.output_tokens_per_s;
 }
 
+// What ranks that share nothing reach together while all of them work: prompts are dealt as they
+// are asked for, and whoever is done first waits for the others.
+double rate_while_working(const ReportRow& row) {
+  double tokens = 0, tokens_per_s = 0;
+  for (const StageMetrics& stage : row.usual->stages) {
+    const auto own = static_cast<double>(stage.prefill_tokens + stage.decode_tokens);
+    const double working_s = stage.wall_clock_s - stage.bubble_s;
+    tokens += own;
+    if (working_s > 0) tokens_per_s += own / working_s;
+  }
+  const double wall_s = row.usual->run.wall_clock_s;
+  if (tokens <= 0 || wall_s <= 0) return rate(row);
+  return rate(row) * tokens_per_s / (tokens / wall_s);
+}
+
 // Over the baseline's; at equal rates they would take as long.
 double work_ratio(const ReportRow& row, const ReportRow& base) {
   const auto tokens = [](const ReportRow& r) {
@@ -159,7 +174,7 @@ class Comparison {
     for (const ReportRow& other : rows_) {
       if (other.is_independent() && other.ranks() == row.ranks() &&
           other.spec.batch_size == row.spec.batch_size && row.ranks() > 1) {
-        row.of_independent = rate(row) / rate(other);
+        row.of_independent = rate(row) / rate_while_working(other);
       }
     }
     if (const ReportRow* best = best_single();

@@ -146,6 +146,21 @@ TEST(Report, TellsWhenTheBaselineFlatters) {
   EXPECT_THAT(report.rows[1].against_best, Optional(DoubleNear(10 / 5.2 / 4 / 2, 1e-9)));
 }
 
+// One of them had three of five prompts, and the other waited for it.
+TEST(Report, RanksApartAreTakenAtThePaceOfThoseThatWork) {
+  auto apart = point({.nodes = 2, .prompts = 10}, {{.wall_s = 12, .tokens = 500}});
+  apart.role = "independent";
+  apart.spec.shape = {.nodes = 2, .ranks_per_node = 1, .replicas = 2, .stages = 1};
+  auto& ranks = apart.runs[0].stages;
+  ranks[0].decode_tokens = 300;
+  ranks[1].decode_tokens = 200;
+  ranks[1].bubble_s = 4;
+  const auto report = make_report(input("strong", {point({.nodes = 1}, {{.wall_s = 10}}),
+                                                   point({.nodes = 2}, {{.wall_s = 5.2}}), apart}));
+  // 300 in 12 s and 200 in 8 s: 50 tokens a second.
+  EXPECT_THAT(report.rows[1].of_independent, Optional(DoubleNear(250 / 5.2 / 50, 1e-9)));
+}
+
 TEST(Report, TellsWhoWaitsForWhom) {
   auto uneven = point({.nodes = 2}, {{.wall_s = 6}});
   auto& stages = uneven.runs[0].stages;
