@@ -8,31 +8,20 @@
 
 #include "jobs/files.h"
 #include "kernels/cpu.h"
+#include "worker/calibration.h"
 #include "worker/lone_stage.h"
 
 namespace sluice::worker {
 namespace {
 
-constexpr std::uint64_t kLayersBytes = std::uint64_t{16} << 20,
-                        kHeadBytes = std::uint64_t{32} << 20;
+constexpr std::uint64_t kLayersBytes = std::uint64_t{16} << 20;
 constexpr int kLayersMax = 6, kSeenMax = 512;  // layers; positions that a decoding token sees
 constexpr int kTurnsMin = 3, kStepsATurn = 3;
 constexpr double kEnough_s = 0.15;
 
-// Layers and rows of the head that take so many bytes, if the model has them.
 model::StageRange sample_of(const model::Model& model) {
-  const model::ModelConfig& config = model.config();
-  model::StageRange range{.end = 1, .has_head = true, .head_is_split = true};
-  while (range.end < std::min(kLayersMax, config.layers) &&
-         model.weight_bytes({.end = range.end}) < kLayersBytes) {
-    ++range.end;
-  }
-  constexpr std::uint64_t block = kernels::kHeadBlockRows;
-  const auto vocab = static_cast<std::uint64_t>(config.vocab);
-  const std::uint64_t row_bytes =
-      std::max<std::uint64_t>(model.weight_bytes({.has_head = true}) / vocab, 1);
-  const std::uint64_t rows = (kHeadBytes / row_bytes + block - 1) / block * block;
-  range.shard.end = static_cast<int>(std::min(rows, vocab));
+  model::StageRange range = head_sample(model);
+  range.end = std::min(kLayersMax, layers_of(model, kLayersBytes));
   return range;
 }
 

@@ -18,25 +18,6 @@ using Json = nlohmann::ordered_json;
 
 // Of the two samples of layers: beyond the nearest caches, and, of small models, all of it.
 constexpr std::uint64_t kFewBytes = std::uint64_t{16} << 20, kManyBytes = std::uint64_t{96} << 20;
-constexpr std::uint64_t kHeadBytes = std::uint64_t{32} << 20;
-
-// As many layers as take so many bytes, at least one.
-int layers_of(const model::Model& model, std::uint64_t bytes) {
-  int layers = 1;
-  while (layers < model.config().layers && model.weight_bytes({.end = layers}) < bytes) ++layers;
-  return layers;
-}
-
-model::StageRange head_sample(const model::Model& model) {
-  model::StageRange range{.end = 1, .has_head = true, .head_is_split = true};
-  constexpr std::uint64_t block = kernels::kHeadBlockRows;
-  const auto vocab = static_cast<std::uint64_t>(model.config().vocab);
-  const std::uint64_t row_bytes =
-      std::max<std::uint64_t>(model.weight_bytes({.has_head = true}) / vocab, 1);
-  const std::uint64_t rows = (kHeadBytes / row_bytes + block - 1) / block * block;
-  range.shard.end = static_cast<int>(std::min(rows, vocab));
-  return range;
-}
 
 // The same on so many threads at once; the mean of what they found.
 StageTimes measure_beside(const model::Model& model, const model::StageRange& range,
@@ -111,6 +92,24 @@ std::map<int, double> points_in(const Json& list) {
 }
 
 }  // namespace
+
+int layers_of(const model::Model& model, std::uint64_t bytes) {
+  int layers = 1;
+  while (layers < model.config().layers && model.weight_bytes({.end = layers}) < bytes) ++layers;
+  return layers;
+}
+
+model::StageRange head_sample(const model::Model& model) {
+  constexpr std::uint64_t kHeadBytes = std::uint64_t{32} << 20;
+  model::StageRange range{.end = 1, .has_head = true, .head_is_split = true};
+  constexpr std::uint64_t block = kernels::kHeadBlockRows;
+  const auto vocab = static_cast<std::uint64_t>(model.config().vocab);
+  const std::uint64_t row_bytes =
+      std::max<std::uint64_t>(model.weight_bytes({.has_head = true}) / vocab, 1);
+  const std::uint64_t rows = (kHeadBytes / row_bytes + block - 1) / block * block;
+  range.shard.end = static_cast<int>(std::min(rows, vocab));
+  return range;
+}
 
 StageTimes Calibration::stage(const model::StageRange& range, int vocab) const {
   StageTimes times;

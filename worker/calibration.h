@@ -3,6 +3,7 @@
 // login node can measure a model that it could not hold.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -34,6 +35,11 @@ struct Calibration {
   // Layers and rows of the head of any stage, between and beyond those measured in proportion.
   StageTimes stage(const model::StageRange& range, int vocab) const;
 };
+
+// Parts of a model that tell of the whole: as many layers as take so many bytes, at least one; and
+// one layer with rows of a split head that are more than the nearest caches hold.
+int layers_of(const model::Model& model, std::uint64_t bytes);
+model::StageRange head_sample(const model::Model& model);
 
 // Throws worker::Error, std::bad_alloc.
 Calibration measure_calibration(const model::Model& model, const MeasuringSetup& setup, int beside);

@@ -166,13 +166,13 @@ ExitStatus plan(Session& session, const PlanOptions& options) {
     std::cerr << "measuring and simulating " << shapes.size() << " layouts ..." << std::flush;
   const Forecast found = forecast(slurm::run_command, store, submission, staging.dir(), shapes);
   if (tells) std::cerr << "\r\x1b[K" << std::flush;
-  auto layouts = ordered(found);
+  const auto layouts = ordered(found);
   const auto single = std::ranges::find_if(found.layouts, [](const LayoutForecast& layout) {
     return layout.shape.ranks() == 1 && layout.problem.empty();
   });
   const LayoutForecast* base = single == found.layouts.end() ? nullptr : &*single;
-  const std::size_t all = layouts.size();
-  if (session.for_people() && !options.all) layouts.resize(std::min(all, kShown));
+  auto shown = layouts;
+  if (session.for_people() && !options.all) shown.resize(std::min(shown.size(), kShown));
   session.say(
       fs::path(submission.spec.input).filename().string() + ": " +
       plural(submission.spec.prompt_count, "prompt") + ", " +
@@ -180,10 +180,9 @@ ExitStatus plan(Session& session, const PlanOptions& options) {
       with_commas(static_cast<std::int64_t>(found.layouts.front().prediction.output_tokens)) +
       " to generate; batch size " + std::to_string(submission.spec.batch_size) + ", " +
       submission.spec.precision + "; measured on " + found.cost_scales.cpu + "\n");
-  session.print(table_of(layouts, base));
-  if (layouts.size() < all) {
-    session.say(" ... and " +
-                plural(static_cast<std::int64_t>(all - layouts.size()), "more layout") + ": --all");
+  session.print(table_of(shown, base));
+  if (const auto hidden = std::ssize(layouts) - std::ssize(shown); hidden > 0) {
+    session.say(" ... and " + plural(hidden, "more layout") + ": --all");
   }
   session.say("");
   if (layouts.front()->problem.empty()) {
