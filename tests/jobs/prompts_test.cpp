@@ -1,7 +1,5 @@
 // Oracle: the input rules of docs/results.md, each with a line by hand; line numbers and byte
 // offsets counted by hand.
-#include "jobs/prompts.h"
-
 #include <gmock/gmock.h>
 
 #include <random>
@@ -9,46 +7,14 @@
 #include "jobs/error.h"
 #include "jobs/files.h"
 #include "jobs/limits.h"
-#include "tests/jobs/temp_dir.h"
+#include "tests/jobs/normalise.h"
 
 namespace sluice::jobs {
 namespace {
 
 using testing::AllOf;
 using testing::ElementsAre;
-using testing::Field;
 using testing::HasSubstr;
-
-class Normalise : public testing::Test {
- protected:
-  PromptSummary run(std::string_view input, std::string_view name = "in.jsonl") {
-    dir_.write(name, input);
-    options_.input = dir_ / name;
-    options_.output = output();
-    return normalise_prompts(options_);
-  }
-  std::vector<Prompt> written() {
-    std::vector<Prompt> prompts;
-    PromptReader reader(output());
-    while (auto prompt = reader.next()) prompts.push_back(*prompt);
-    return prompts;
-  }
-  std::filesystem::path output() const { return dir_ / "prompts.jsonl"; }
-
-  // The only problem of a file with this one line.
-  std::string problem(std::string_view line) {
-    const auto summary = run(std::string(line) + "\n");
-    EXPECT_EQ(summary.problem_count, 1) << line;
-    return summary.problems.empty() ? "" : summary.problems.front().what;
-  }
-
-  tests::TempDir dir_;
-  NormaliseOptions options_;
-};
-
-auto at_line(std::int64_t line, const std::string& what) {
-  return AllOf(Field(&LineProblem::line, line), Field(&LineProblem::what, HasSubstr(what)));
-}
 
 TEST_F(Normalise, TextIsAPromptALine) {
   const auto summary = run("one\r\n\n  \ntwo \xe2\x82\xac\nlast", "in.txt");
@@ -160,120 +126,6 @@ TEST_F(Normalise, WhatGoesWithTheOtherTaskIsRefused) {
   EXPECT_THAT(problem(R"({"text": "a"})"), HasSubstr("a chat needs a \"continuation\""));
 }
 
-constexpr std::string_view kRequest =
-    R"({"custom_id":"r","method":"POST","url":"/v1/completions","body":{"model":"m","prompt":"a"}})";
-
-TEST_F(Normalise, AFileHoldsLinesOfOneKindAsTheFirstSays) {
-  const auto own = run("{\"prompt\": \"a\"}\n" + std::string(kRequest) + "\n");
-  EXPECT_FALSE(own.batch);
-  EXPECT_THAT(own.problems, ElementsAre(at_line(2, "a file holds lines of one kind")));
-  EXPECT_FALSE(own.is_usable());
-
-  const auto batch = run("\n" + std::string(kRequest) + "\n{\"prompt\": \"a\"}\n");
-  EXPECT_TRUE(batch.batch);
-  EXPECT_THAT(batch.problems, ElementsAre(at_line(3, "\"custom_id\" is missing")));
-  EXPECT_EQ(batch.refused, 1);
-  EXPECT_TRUE(batch.is_usable());
-
-  EXPECT_TRUE(run(R"({"custom_id": "cut off", )"
-                  "\n" +
-                  std::string(kRequest))
-                  .batch);
-  EXPECT_FALSE(run(R"({"prompt": "what is \"custom_id\"?"})").batch);
-  EXPECT_FALSE(run(std::string(kRequest), "in.txt").batch);
-}
-
-TEST_F(Normalise, BadRequestsAreWrittenWithTheirRefusal) {
-  const auto summary =
-      run(std::string(kRequest) + "\n{\"custom_id\": \"bad\", \"method\": \"GET\"}\nno JSON\n" +
-          std::string(kInputLineBytesMax + 1, ' ') + "\n");
-  EXPECT_EQ(summary.lines, 4);
-  EXPECT_EQ(summary.prompts, 4);
-  EXPECT_EQ(summary.refused, 3);
-  EXPECT_EQ(summary.problem_count, 3);
-  EXPECT_EQ(summary.output_tokens_max, 256);
-  const auto prompts = written();
-  ASSERT_EQ(prompts.size(), 4u);
-  EXPECT_FALSE(prompts[0].refusal);
-  EXPECT_EQ(prompts[1].id, "bad");
-  EXPECT_EQ(prompts[1].refusal->code, "invalid_request");
-  EXPECT_THAT(prompts[1].refusal->message, HasSubstr("\"method\" is \"GET\""));
-  EXPECT_EQ(prompts[2].id, "line-3");
-  EXPECT_THAT(prompts[2].refusal->message, HasSubstr("no valid JSON"));
-  EXPECT_EQ(prompts[3].id, "line-4");
-  EXPECT_THAT(prompts[3].refusal->message, HasSubstr("longer than 16 MiB"));
-}
-
-TEST_F(Normalise, ABadRequestStandsInNobodysWay) {
-  std::string lines;
-  for (int n = 0; n < 5; ++n) {
-    lines += n == 2 ? "{\"custom_id\": \"2\", cut\n"
-                    : "{\"custom_id\":\"" + std::to_string(n) +
-                          R"(","method":"POST","url":"/v1/completions","body":{"prompt":"a"}})"
-                          "\n";
-  }
-  const auto summary = run(lines);
-  EXPECT_EQ(summary.repeated_ids, 0) << "the third line and the request \"3\"";
-  EXPECT_TRUE(summary.is_usable());
-}
-
-TEST_F(Normalise, ABatchFileWithoutAGoodLineIsNotUsable) {
-  EXPECT_FALSE(run(R"({"custom_id": "a", "body": {}})").is_usable());
-}
-
-TEST_F(Normalise, ARepeatedCustomIdIsAProblemOfTheFile) {
-  const auto summary = run(std::string(kRequest) + "\n" + std::string(kRequest) + "\n");
-  EXPECT_EQ(summary.repeated_ids, 1);
-  EXPECT_FALSE(summary.is_usable());
-}
-
-TEST_F(Normalise, RequestsNameOneModel) {
-  const auto of_model = [](const std::string& id, const std::string& model) {
-    return "{\"custom_id\":\"" + id +
-           R"(","method":"POST","url":"/v1/completions","body":{"prompt":"a")" +
-           (model.empty() ? "" : ",\"model\":\"" + model + "\"") + "}}\n";
-  };
-  const std::string lines = R"({"custom_id":"bad","body":{"model":"of a bad line"}})"
-                            "\n" +
-                            of_model("none", "") + of_model("first", "m") + of_model("other", "n") +
-                            of_model("same", "m");
-  auto summary = run(lines);
-  EXPECT_EQ(summary.model, "m");
-  EXPECT_EQ(summary.refused, 2);
-  EXPECT_EQ(written()[3].refusal->code, "model_not_found");
-  EXPECT_THAT(written()[3].refusal->message, HasSubstr("\"n\"; this job answers for \"m\""));
-  options_.served_model_name = "n";
-  summary = run(lines);
-  EXPECT_EQ(summary.model, "n");
-  EXPECT_EQ(summary.refused, 3);
-  EXPECT_FALSE(written()[3].refusal);
-}
-
-TEST_F(Normalise, AUsersOwnLineCannotCarryAnAnswer) {
-  EXPECT_THAT(problem(R"({"prompt": "a", "error": {"code": "c", "message": "m"}})"),
-              HasSubstr("\"error\" is of answers"));
-}
-
-TEST_F(Normalise, KeysOfRequestsAreToldApart) {
-  for (const auto* key : {"body", "custom_id", "url", "method"}) {
-    EXPECT_THAT(problem("{\"prompt\": \"a\", \"" + std::string(key) + "\": null}"),
-                AllOf(HasSubstr(key), HasSubstr("a batch file's lines")));
-  }
-  EXPECT_THAT(problem(R"({"prompt": "a", "max_completion_tokens": 1})"),
-              HasSubstr("here it is \"max_tokens\""));
-}
-
-TEST_F(Normalise, ChatAndRawHoldForRequestsToo) {
-  options_.chat = true;
-  EXPECT_THAT(run(std::string(kRequest)).problems, ElementsAre(at_line(1, "chat was asked for")));
-  options_.chat = false;
-  options_.raw = true;
-  EXPECT_THAT(run(R"({"custom_id":"c","method":"POST","url":"/v1/chat/completions",)"
-                  R"("body":{"messages":[{"role":"user"}]}})")
-                  .problems,
-              ElementsAre(at_line(1, "raw was asked for")));
-}
-
 TEST_F(Normalise, WhatALineSaysOfSamplingIsKept) {
   EXPECT_EQ(
       run(R"({"prompt": "a", "temperature": 0.7, "top_p": 0.9, "top_k": 40, "min_p": 0.05, )"
@@ -345,111 +197,6 @@ TEST_F(Normalise, SamplingThatCannotBeIsAnErrorOfItsLine) {
   std::string many = R"("stop": ["a")";
   for (int i = 0; i < 9999; ++i) many += R"(,"b")";
   EXPECT_THAT(refused(many + "]"), HasSubstr("has 10000 strings; at most 64"));
-}
-
-constexpr std::string_view kMessages =
-    R"([{"role":"user", "name" : "z","content":"\u00e9 \"]}, ","a":[1.0, 1e2,{"n":123456789012345678901}]}])";
-
-TEST_F(Normalise, ChatsAreKeptAsTheyWereWritten) {
-  const std::string tools = R"([{"type":"function","b":1,"a":2}])", documents = "[ ]",
-                    variables = R"({"enable_thinking":false})";
-  const auto summary = run("{\"id\":\"c\", \"messages\"\t:  " + std::string(kMessages) +
-                           " , \"tools\":" + tools + ", \"documents\": " + documents +
-                           ",\"chat_template_kwargs\":" + variables + ", \"max_tokens\":5 }\n");
-  EXPECT_EQ(summary.problem_count, 0);
-  EXPECT_EQ(summary.chats, 1);
-  const auto prompts = written();
-  ASSERT_EQ(prompts.size(), 1u);
-  ASSERT_TRUE(prompts[0].chat);
-  EXPECT_EQ(prompts[0].chat->messages, kMessages);
-  EXPECT_EQ(prompts[0].chat->tools, tools);
-  EXPECT_EQ(prompts[0].chat->documents, documents);
-  EXPECT_EQ(prompts[0].chat->variables, variables);
-  EXPECT_EQ(prompts[0].max_tokens, 5);
-  EXPECT_EQ(prompts[0].id, "c");
-}
-
-TEST_F(Normalise, KeysSpelledWithEscapesAreTheSame) {
-  EXPECT_EQ(parse_prompt(R"({"id":"a","m\u0065ssages":[{"role":"user"}]})").chat->messages,
-            R"([{"role":"user"}])");
-}
-
-TEST_F(Normalise, EveryContentThatTemplatesTakeIsTaken) {
-  for (const auto* message :
-       {R"({"role": "user", "content": ""})", R"({"role": "assistant", "content": null})",
-        R"({"role": "assistant", "tool_calls": [{"id": "1"}]})",
-        R"({"role": "tool", "tool_call_id": "1", "content": [{"type": "text", "text": "a"}]})",
-        R"({"role": "user", "content": []})", R"({"role": "user", "content": [{"text": "a"}]})"}) {
-    EXPECT_EQ(run("{\"messages\": [" + std::string(message) + "]}").problem_count, 0) << message;
-  }
-}
-
-TEST_F(Normalise, EachBadChatSaysWhatIsWrong) {
-  const auto with = [&](const std::string& messages, const std::string& more = "") {
-    return problem("{\"messages\": " + messages + more + "}");
-  };
-  const std::string good = R"([{"role": "user", "content": "a"}])";
-  for (const auto* none : {"[]", "{}", "\"Hi\""}) {
-    EXPECT_THAT(with(none), HasSubstr("\"messages\" is not a list of at least one message"));
-  }
-  EXPECT_THAT(with(R"([{"role": "user"}, {"content": "a"}])"),
-              HasSubstr("the one at position 1 is not an object with a text as its \"role\""));
-  EXPECT_THAT(with(R"(["Hi"])"), HasSubstr("the one at position 0"));
-  EXPECT_THAT(with(R"([{"role": 1}])"), HasSubstr("\"role\""));
-  EXPECT_THAT(with(R"([{"role": "user", "content": 1}])"),
-              HasSubstr("\"content\" is neither text, null nor a list"));
-  EXPECT_THAT(with(R"([{"role": "user", "content": ["a"]}])"), HasSubstr("is no object like"));
-  EXPECT_THAT(with(R"([{"role": "user", "content": [{"type": "image_url"}]}])"),
-              AllOf(HasSubstr("of type \"image_url\""), HasSubstr("leave that part out")));
-  EXPECT_THAT(with(R"([{"role": "user", "content": "a\u0000"}])"),
-              HasSubstr("\"messages\" holds a NUL"));
-  EXPECT_THAT(with(good, R"(, "prompt": "a")"), HasSubstr("more than one of"));
-  EXPECT_THAT(with(good, R"(, "tools": {})"), HasSubstr("\"tools\" is not a list"));
-  EXPECT_THAT(with(good, R"(, "documents": "a")"), HasSubstr("\"documents\" is not a list"));
-  EXPECT_THAT(with(good, R"(, "chat_template_kwargs": [])"), HasSubstr("is not an object"));
-  for (const std::string name : {"add_generation_prompt", "messages", "tools", "documents",
-                                 "continue_final_message", "chat_template"}) {
-    EXPECT_THAT(with(good, ", \"chat_template_kwargs\": {\"" + name + "\": false}"),
-                HasSubstr("cannot set \"" + name + "\""));
-  }
-  for (const std::string key : {"tools", "documents"}) {
-    EXPECT_THAT(problem("{\"prompt\": \"a\", \"" + key + "\": []}"),
-                HasSubstr("\"" + key + "\" goes with \"messages\" only"));
-  }
-  EXPECT_THAT(problem(R"({"token_ids": [1], "chat_template_kwargs": {}})"),
-              HasSubstr("goes with \"messages\" only"));
-}
-
-TEST_F(Normalise, ChatsMayBeNestedSoDeepAndNoDeeper) {
-  const auto nested = [](int depth) {  // the line, the list, the message and `depth` - 3 more
-    return R"({"messages": [{"role": "user", "x": )" + std::string(depth - 3, '[') +
-           std::string(depth - 3, ']') + "}]}";
-  };
-  EXPECT_EQ(run(nested(kPromptDepthMax)).problem_count, 0);
-  EXPECT_THAT(problem(nested(kPromptDepthMax + 2)), HasSubstr("nested too deeply (more than 64)"));
-}
-
-TEST_F(Normalise, CountsWhatATemplateWillMakeTextOf) {
-  const std::string lines =
-      "{\"messages\": [{\"role\": \"user\"}]}\n{\"prompt\": \"a\"}\n"
-      "{\"token_ids\": [1]}\n";
-  EXPECT_EQ(run(lines).chats, 1);
-  options_.chat = true;
-  EXPECT_EQ(run(lines).chats, 2);
-  EXPECT_EQ(run("a\nb\n", "in.txt").chats, 2);
-}
-
-TEST_F(Normalise, RawRefusesChatsLineByLine) {
-  options_.raw = true;
-  const auto summary = run("{\"prompt\": \"a\"}\n{\"messages\": [{\"role\": \"user\"}]}\n");
-  EXPECT_THAT(summary.problems, ElementsAre(at_line(2, "raw was asked for")));
-  EXPECT_EQ(summary.chats, 0);
-}
-
-TEST(Chat, OfOneTurnHoldsTheText) {
-  EXPECT_EQ(user_turn("a \"b\"\n\xe2\x82\xac").messages,
-            "[{\"role\":\"user\",\"content\":\"a \\\"b\\\"\\n\xe2\x82\xac\"}]");
-  EXPECT_THROW(user_turn("\xff"), Error);
 }
 
 TEST_F(Normalise, RepeatedIdsNameBothLines) {
@@ -539,17 +286,6 @@ TEST_F(Normalise, FindsTheSameRepeatsAsASetDoes) {
     input += "{\"id\": \"" + id + "\", \"prompt\": \"" + std::string(random() % 200, 'p') + "\"}\n";
   }
   EXPECT_EQ(run(input).problem_count, repeats);
-}
-
-TEST(Prompt, LineOfAChatSurvivesTheRoundTrip) {
-  Prompt prompt;
-  prompt.id = "a";
-  prompt.chat = Chat{.messages = std::string(kMessages), .variables = "{\"a\": 1}"};
-  prompt.ignore_eos = true;
-  const auto line = to_line(prompt);
-  EXPECT_EQ(to_line(parse_prompt(line)), line);
-  EXPECT_EQ(parse_prompt(line).chat->messages, kMessages);
-  EXPECT_EQ(parse_prompt(line).ignore_eos, true);
 }
 
 TEST(Prompt, LineSurvivesTheRoundTrip) {
