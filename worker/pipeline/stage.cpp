@@ -20,9 +20,9 @@ using jobs::TraceKind;
 // stages; beyond it messages wait at their sender.
 constexpr int kReceivesPosted = 4;
 
-// How often messages are moved while a stage computes: each time costs some microseconds, and large
-// ones take several.
-constexpr double kProgressEvery_s = 2e-3;
+// How often messages are moved while a stage computes: each time costs some microseconds, and only
+// large ones, of prompts, take several.
+constexpr double kProgressEvery_s = 4e-3;
 
 Doing computing(TraceKind kind, std::uint64_t step) {
   return {Category::compute, kind, static_cast<std::int64_t>(step)};
@@ -144,6 +144,7 @@ void Stage::execute(const std::vector<Step>& steps) {
         break;
       case StepKind::layers:
         clock_.switch_to(computing(TraceKind::layers, at_work_.plan.step));
+        progressed_s_ = clock_.begun_s();  // messages were just looked at
         forward_.layers([this] { progress(); });
         break;
       case StepKind::send_activations:
@@ -385,8 +386,10 @@ void Stage::send(int to, Channel channel, Bytes message) {
   link_.send(to, channel, std::move(message));
 }
 
-// Called between layers, which may take a twentieth of it.
+// Called between layers, which may take a twentieth of it. A stage by itself has no messages that
+// are large.
 void Stage::progress() {
+  if (place_.stages == 1) return;
   const double now_s = clock_.now();
   if (now_s - progressed_s_ < kProgressEvery_s) return;
   progressed_s_ = now_s;
