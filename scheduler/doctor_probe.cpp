@@ -14,6 +14,7 @@
 #include "slurm/client.h"
 #include "slurm/error.h"
 #include "slurm/launch.h"
+#include "slurm/trial.h"
 
 namespace sluice::scheduler {
 namespace {
@@ -315,12 +316,6 @@ Check judge_silence(const slurm::CommandResult& result, const ProbeExpectation& 
                       "launch it by hand: " + expected.launcher + " -n 1 sluice-worker --version");
 }
 
-// What a probe whose time is over may have left in the queue.
-void cancel(const DoctorInput& input, const std::string& name) {
-  input.run({"scancel", "--name=" + name},
-            {.timeout_s = slurm::kQueryTimeoutS, .env = slurm::query_environment()});
-}
-
 }  // namespace
 
 std::vector<Check> judge_worlds(const ProbeExpectation& expected,
@@ -344,19 +339,15 @@ void examine_nodes(const DoctorInput& input, const WorkerFound& worker, const Te
   if (worker.on_nodes.empty()) {
     return tell(warn_of("probe", "not launched, for want of a worker", "mend the worker first"));
   }
-  const std::string name = "sluice-doctor-" + jobs::new_token();
-  slurm::CommandResult result;
-  ProbeExpectation expected;
   try {
     const jobs::JobSpec spec = spec_of(input, worker);
-    expected = expect(input, spec);
-    std::vector<std::string> words;
-    for (const SharedPath& path : expected.paths) words.push_back("--path=" + path.path);
-    const auto argv =
-        slurm::probe_argv({.spec = spec, .name = name, .words = words, .wait_s = kQueueWait_s});
-    const double timeout_s = kStart_s + (expected.on_slurm ? kQueueWait_s : 0);
-    result = input.run(argv, {.timeout_s = timeout_s, .env = slurm::probe_environment()});
-    if (result.timed_out && expected.on_slurm) cancel(input, name);
+    const ProbeExpectation expected = expect(input, spec);
+    slurm::Trial trial{.spec = spec,
+                       .name = "sluice-doctor-" + jobs::new_token(),
+                       .words = {"probe"},
+                       .wait_s = kQueueWait_s};
+    for (const SharedPath& path : expected.paths) trial.words.push_back("--path=" + path.path);
+    const auto result = slurm::run_trial(input.run, trial, kStart_s);
     const auto worlds = parse_probe(result.out);
     if (worlds.empty()) return tell(judge_silence(result, expected));
     for (const Check& check : judge_worlds(expected, worlds)) tell(check);

@@ -32,6 +32,8 @@ namespace asio = boost::asio;
 namespace process = boost::process::v2;
 using Environment = std::vector<std::string>;
 
+constexpr std::chrono::milliseconds kStopInterval{100};
+
 // This process's own variables with `changes` over them.
 Environment environment_with(const std::vector<std::string>& changes) {
   const auto name_of = [](const std::string& pair) { return pair.substr(0, pair.find('=')); };
@@ -179,9 +181,21 @@ CommandResult run_command(const std::vector<std::string>& argv, const CommandOpt
       result.timed_out = true;
       ::kill(-child.id(), SIGKILL);
     });
+    asio::steady_timer next_look(context);
+    const std::function<void()> look_again = [&] {
+      next_look.expires_after(kStopInterval);
+      next_look.async_wait([&](const boost::system::error_code& error) {
+        if (error || ended) return;
+        if (!options.should_stop()) return look_again();
+        result.stopped = true;
+        ::kill(-child.id(), SIGKILL);
+      });
+    };
+    if (options.should_stop) look_again();
     child.async_wait([&](const boost::system::error_code&, int) {
       ended = true;
       timer.cancel();
+      next_look.cancel();
       out.finish();
       err.finish();
     });

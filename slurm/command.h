@@ -14,6 +14,7 @@ inline constexpr std::size_t kOutputBytesMax = 8 << 20;  // kept of each output
 struct CommandResult {
   int exit_code = -1;      // 128 + signal when it was killed by one; 126 when it could not be run
   bool timed_out = false;  // it was killed after timeout_s; it may have had its effect all the same
+  bool stopped = false;    // it was killed because should_stop said so
   bool not_found = false;  // there is no such program on PATH
   bool truncated = false;  // `out` had more than is kept: what is not there says nothing
   std::string out, err;    // the first kOutputBytesMax of each
@@ -22,6 +23,7 @@ struct CommandResult {
 struct CommandOptions {
   double timeout_s = 30;
   std::vector<std::string> env;  // over this process's own: "NAME=value"; "NAME" removes it
+  std::function<bool()> should_stop = {};  // asked ten times a second
 };
 
 using RunCommand =

@@ -12,8 +12,6 @@ namespace sluice::slurm {
 
 namespace {
 
-constexpr const char* kProbeMinutes = "5";
-
 bool is_variable_name(const std::string& name) {
   const auto letter = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
@@ -31,32 +29,6 @@ std::vector<std::string> words_of(const std::string& text) {
 
 std::string program_of(const std::vector<std::string>& argv) {
   return argv.empty() ? "" : argv[0].substr(argv[0].find_last_of('/') + 1);
-}
-
-// Of what sbatch is asked for, what srun and salloc take too.
-std::vector<std::string> allocation_options(const ProbeLaunch& launch) {
-  const jobs::JobSpec& spec = launch.spec;
-  const jobs::ClusterOptions& cluster = spec.cluster;
-  std::vector<std::string> options;
-  const auto add = [&](const std::string& name, const std::string& value) {
-    if (!value.empty()) options.push_back("--" + name + "=" + checked(name, value));
-  };
-  add("job-name", launch.name);
-  add("immediate", std::to_string(launch.wait_s));
-  add("time", kProbeMinutes);
-  add("nodes", std::to_string(spec.shape.nodes));
-  add("ntasks-per-node", std::to_string(spec.shape.ranks_per_node));
-  add("partition", cluster.partition);
-  add("account", cluster.account);
-  add("qos", cluster.qos);
-  add("mem", cluster.mem);
-  add("gres", cluster.gres);
-  add("gpus-per-node", cluster.gpus_per_node);
-  add("constraint", cluster.constraint);
-  add("nodelist", cluster.nodelist);
-  add("exclude", cluster.exclude);
-  add("reservation", cluster.reservation);
-  return options;
 }
 
 }  // namespace
@@ -125,31 +97,6 @@ if [ "$EUID" = 0 ]; then
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
 )sh";
-}
-
-std::vector<std::string> probe_argv(const ProbeLaunch& launch) {
-  const jobs::JobSpec& spec = launch.spec;
-  auto argv = launcher_argv(spec);
-  const std::string before = environment_lines(spec) + open_mpi_as_root(argv);
-  const auto allocation = allocation_options(launch);
-  const bool by_srun = on_slurm(spec) && is_srun(argv);
-  if (by_srun) argv.insert(argv.begin() + 1, allocation.begin(), allocation.end());
-  argv.push_back(checked("worker", spec.worker));
-  argv.emplace_back("probe");
-  for (const std::string& word : launch.words) argv.push_back(checked("path", word));
-  const std::vector<std::string> shell = {"bash", "-c", before + "exec " + quote(argv)};
-  if (by_srun || !on_slurm(spec)) return shell;
-
-  std::vector<std::string> within = {"salloc", "--quiet",
-                                     "--cpus-per-task=" + std::to_string(cpus_per_task(spec))};
-  within.insert(within.end(), allocation.begin(), allocation.end());
-  within.insert(within.end(), shell.begin(), shell.end());
-  return within;
-}
-
-std::vector<std::string> probe_environment() {
-  return {"SLURM_JOB_ID",   "SLURM_JOBID",  "SLURM_CLUSTERS", "SALLOC_CLUSTERS", "SLURM_STEP_ID",
-          "SLURM_HOSTFILE", "SLURM_NTASKS", "SLURM_NNODES",   "SLURM_NODELIST"};
 }
 
 }  // namespace sluice::slurm

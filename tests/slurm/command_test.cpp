@@ -101,6 +101,18 @@ TEST(RunCommand, TimeoutEndsOneThatIgnoresTermAndItsChildren) {
   EXPECT_TRUE(becomes_true([&] { return process_is_over(child); }));
 }
 
+TEST(RunCommand, IsStoppedWhenAskedTo) {
+  int looks = 0;
+  const auto result =
+      run_command({"sh", "-c", "sleep 100"},
+                  {.timeout_s = 90, .env = {}, .should_stop = [&] { return ++looks == 2; }});
+  EXPECT_TRUE(result.stopped);
+  EXPECT_FALSE(result.timed_out);
+  EXPECT_FALSE(
+      run_command({"true"}, {.timeout_s = 90, .env = {}, .should_stop = [] { return false; }})
+          .stopped);
+}
+
 TEST(RunCommand, OneThatClosesItsOutputsIsStillWaitedFor) {
   TempDir dir;
   const auto result =
