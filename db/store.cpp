@@ -186,10 +186,17 @@ jobs::JobId Store::create_job(const jobs::JobSpec& spec,
     numbered.job = id;
     insert_event(connection, id, {.kind = jobs::EventKind::created, .time_s = now_s});
     if (run) {
-      connection
-          .prepare("INSERT INTO study_runs (study, point, \"repeat\", job) VALUES (?, ?, ?, ?)")
-          .bind(run->study, run->point, run->repeat, id)
-          .run();
+      const int added = connection
+                            .prepare(
+                                "INSERT OR IGNORE INTO study_runs (study, point, \"repeat\", job) "
+                                "VALUES (?, ?, ?, ?)")
+                            .bind(run->study, run->point, run->repeat, id)
+                            .run();
+      if (added == 0) {
+        const std::string name = "study-" + std::to_string(run->study);
+        throw Error("another command is queueing runs of " + name +
+                    " too; when it is done: sluice study continue " + name);
+      }
     }
     connection.prepare("UPDATE jobs SET directory = ?, spec = ? WHERE id = ?")
         .bind(prepare(id).string(), to_json(numbered), id)

@@ -200,6 +200,9 @@ class Store {
   // The newest, of any processor; of one when `cpu` names it.
   std::optional<std::string> calibration(const CalibrationKey& key,
                                          const std::string& cpu = {}) const;
+  // The processor of the nodes where the newest job of the same executor and partition ran; empty:
+  // none is known.
+  std::string node_cpu(const jobs::JobSpec& like) const;
   void put_prediction(jobs::JobId id, const JobPrediction& prediction);
   std::optional<JobPrediction> prediction(jobs::JobId id) const;
   // Of the newest jobs that were predicted like this one and took one run: seconds a token that

@@ -71,6 +71,20 @@ std::optional<std::string> Store::calibration(const CalibrationKey& key,
   });
 }
 
+std::string Store::node_cpu(const jobs::JobSpec& like) const {
+  return data_->connection.read("read what nodes are", [&] {
+    auto statement = data_->connection.prepare(
+        "SELECT cpu FROM stage_metrics JOIN jobs ON jobs.id = stage_metrics.job "
+        " WHERE cpu <> '' AND executor = ? "
+        "   AND coalesce(json_extract(spec, '$.cluster.partition'), '') = ? "
+        " ORDER BY stage_metrics.job DESC LIMIT 1");
+    statement.bind(like.executor, like.cluster.partition);
+    std::string cpu;
+    if (statement.step()) statement.read(cpu);
+    return cpu;
+  });
+}
+
 void Store::put_prediction(jobs::JobId id, const JobPrediction& prediction) {
   data_->connection.transact("record a prediction", [&] {
     auto insert = data_->connection.prepare(

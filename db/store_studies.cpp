@@ -126,6 +126,15 @@ std::vector<StudyPoint> Store::study_points(std::int64_t id) const {
 
 std::vector<StudyRun> Store::study_runs(std::int64_t id) const {
   return data_->connection.read("read a study's runs", [&] {
+    auto stray = data_->connection.prepare(
+        "SELECT job FROM study_runs WHERE study = ?1 "
+        "AND point NOT IN (SELECT point FROM study_points WHERE study = ?1)");
+    if (stray.bind(id).step()) {
+      JobId job = 0;
+      stray.read(job);
+      throw Error("study " + std::to_string(id) + " in the database " + path().string() +
+                  " is damaged: job " + std::to_string(job) + " is of a point that it has not");
+    }
     auto statement =
         data_->connection.prepare(select_runs() + "WHERE study = ? ORDER BY point, \"repeat\"");
     statement.bind(id);

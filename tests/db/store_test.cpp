@@ -268,6 +268,25 @@ TEST_F(StoreTest, RunsAndMetricsAreReadAsWritten) {
   EXPECT_EQ(to_json(stages[1]), to_json(last));
 }
 
+TEST_F(StoreTest, KnowsTheNodesOfAPartitionByTheNewestJobThere) {
+  jobs::StageMetrics stage;
+  const auto ran_on = [&](const char* partition, const char* cpu) {
+    auto spec = tests::small_spec();
+    spec.cluster.partition = partition;
+    const auto id = store_.create_job(spec, [](jobs::JobId job) { return std::to_string(job); });
+    stage.cpu = cpu;
+    store_.put_stage_metrics(id, {1, 0}, stage);
+    return spec;
+  };
+  const auto old = ran_on("big", "first"), other = ran_on("", "second");
+  EXPECT_EQ(store_.node_cpu(old), "first");
+  EXPECT_EQ(store_.node_cpu(other), "second");
+  EXPECT_EQ(store_.node_cpu(ran_on("big", "third")), "third");
+  auto elsewhere = other;
+  elsewhere.executor = "slurm";
+  EXPECT_EQ(store_.node_cpu(elsewhere), "");
+}
+
 // Of two ticks at once the slower one looked before the run ended.
 TEST_F(StoreTest, AStaleLookTakesNothingOfARunBack) {
   const auto id = tests::add_job(store_);
