@@ -1,9 +1,13 @@
 #include "worker/plan_job.h"
 
+#include <signal.h>
+#include <sys/prctl.h>
+
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <ostream>
+#include <thread>
 
 #include "jobs/exit_status.h"
 #include "jobs/files.h"
@@ -58,23 +62,31 @@ Json prediction_json(const jobs::Shape& shape, const Prediction& prediction) {
   json["weight_bytes"] = std::ranges::max(prediction.weight_bytes);
   json["kv_bytes"] = std::ranges::max(prediction.kv_bytes);
   json["busy_shares"] = Json::array();
-  for (const double compute_s : prediction.compute_s) {
-    json["busy_shares"].push_back(compute_s / prediction.simulated_s);
-  }
+  for (const double share : prediction.busy_shares) json["busy_shares"].push_back(share);
   return json;
 }
 
 Calibration calibration_for(const PlanJobOptions& options, const model::Model& model,
                             const jobs::JobSpec& spec) {
   if (!options.calibration.empty()) {
-    return parse_calibration(jobs::read_file(options.calibration));
+    try {
+      return parse_calibration(jobs::read_file(options.calibration));
+    } catch (const Error&) {
+      // It is damaged, or an older worker's: measured again.
+    }
   }
   const MeasuringSetup setup{.batch_size = spec.batch_size,
                              .token_budget = spec.token_budget,
                              .precision = *kernels::precision_named(spec.precision),
                              .threads = spec.threads,
                              .quick = true};
-  return measure_calibration(model, setup, options.beside);
+  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  if (setup.threads > cores) {
+    throw Error(std::to_string(setup.threads) + " threads cannot be measured on the " +
+                std::to_string(cores) + " cores of this machine");
+  }
+  const int beside = std::clamp(options.beside, 1, std::max(1, cores / setup.threads));
+  return measure_calibration(model, setup, beside);
 }
 
 Json plan(const PlanJobOptions& options) {
@@ -122,6 +134,7 @@ Json plan(const PlanJobOptions& options) {
 }  // namespace
 
 int plan_job(const PlanJobOptions& options, std::ostream& out) {
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // nobody else would read the answer
   try {
     out << plan(options).dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
     return 0;

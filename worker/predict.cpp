@@ -1,6 +1,7 @@
 #include "worker/predict.h"
 
 #include <algorithm>
+#include <cmath>
 #include <variant>
 
 #include "kernels/backend.h"
@@ -27,90 +28,28 @@ jobs::Prompt length_of(const batch::Sequence& sequence, std::int64_t index) {
 }
 
 // The order in which a leader would have them.
-std::vector<batch::Sequence> ordered(std::vector<const batch::Sequence*> sequences,
+std::vector<batch::Sequence> ordered(const std::vector<batch::Sequence>& sequences,
                                      int max_tokens) {
   batch::PromptWindow window(max_tokens);
   std::vector<batch::Sequence> out;
   const auto drain = [&] {
     while (const auto prompt = window.take()) {
-      out.push_back(*sequences[static_cast<std::size_t>(prompt->index)]);
+      out.push_back(sequences[static_cast<std::size_t>(prompt->index)]);
     }
   };
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     if (!window.has_room()) drain();
-    window.add(length_of(*sequences[i], static_cast<std::int64_t>(i)));
+    window.add(length_of(sequences[i], static_cast<std::int64_t>(i)));
   }
   drain();
   return out;
 }
 
-class Simulator {
- public:
-  Simulator(const pipeline::Plan& plan, const model::Model& model, const jobs::JobSpec& spec,
-            const Calibration& calibration, const model::KvRoom& room)
-      : plan_(plan), model_(model), spec_(spec), room_(room) {
-    for (const model::StageRange& range : plan.ranges) {
-      times_.push_back(calibration.stage(range, model.config().vocab));
-    }
-  }
-
-  // One replica with every `step`-th of the sequences.
-  pipeline::SimulatedRun run(const std::vector<batch::Sequence>& all, std::size_t step) const {
-    std::vector<const batch::Sequence*> mine;
-    for (std::size_t i = 0; i < all.size(); i += step) mine.push_back(&all[i]);
-    const auto sequences = ordered(std::move(mine), spec_.max_tokens);
-    const auto layout = kv_layout(model_.config(), plan_.token_budget);
-    const auto of = [&](int stage) -> const StageTimes& {
-      return times_[static_cast<std::size_t>(stage)];
-    };
-    std::size_t taken = 0;
-    auto simulated = pipeline::simulate(
-        {.ranges = plan_.ranges,
-         .hidden = model_.config().hidden,
-         .layers_s = [&](int stage, const auto& p) { return of(stage).of_layers(p); },
-         .head_s = [&](int stage, int tokens) { return of(stage).of_head(tokens); },
-         .network = kNetwork,
-         .leader_s = kLeader_s},
-        batch::Batcher({.batch_size = plan_.batch_size,
-                        .token_budget = plan_.token_budget,
-                        .stages = plan_.stages()},
-                       model::PagePool(room_, layout)),
-        [&]() -> std::optional<batch::Sequence> {
-          if (taken == sequences.size()) return std::nullopt;
-          return sequences[taken++];
-        });
-    simulated.wall_s += kEnd_s;
-    return simulated;
-  }
-
- private:
-  const pipeline::Plan& plan_;
-  const model::Model& model_;
-  const jobs::JobSpec& spec_;
-  const model::KvRoom room_;
-  std::vector<StageTimes> times_;
-};
-
-// The smallest stage's, as Engine::load() settles it.
-model::KvRoom kv_room(const pipeline::Plan& plan, const model::Model& model,
-                      const jobs::JobSpec& spec, std::uint64_t memory_bytes) {
-  constexpr std::uint64_t kPlenty = std::uint64_t{1} << 40;
-  const auto precision = *kernels::precision_named(spec.precision);
-  std::optional<model::KvRoom> room;
-  for (const model::StageRange& range : plan.ranges) {
-    const auto wanted = model::room_wanted(
-        {.max_seq_len = plan.max_positions,
-         .max_tokens = spec.max_tokens,
-         .batch_size = plan.batch_size,
-         .stages = plan.stages(),
-         .prompts = spec.prompt_count,
-         .prefix_sharing = plan.prefix_sharing,
-         .layout = kv_layout(model.config(), plan.token_budget)},
-        model::kv_page_bytes(model.config(), range, kernels::kv_type_of(precision)),
-        memory_bytes > 0 ? memory_bytes : kPlenty);
-    room = room ? smaller_of(*room, wanted) : wanted;
-  }
-  return *room;
+// One replica with every `step`-th of the sequences.
+std::vector<batch::Sequence> share_of(const std::vector<batch::Sequence>& all, std::size_t step) {
+  std::vector<batch::Sequence> mine;
+  for (std::size_t i = 0; i < all.size(); i += step) mine.push_back(all[i]);
+  return mine;
 }
 
 }  // namespace
@@ -148,6 +87,54 @@ PromptSample sample_prompts(const std::filesystem::path& prompts, std::int64_t c
   return sample;
 }
 
+model::KvRoom kv_room(const pipeline::Plan& plan, const model::Model& model,
+                      const jobs::JobSpec& spec, std::uint64_t memory_bytes) {
+  constexpr std::uint64_t kPlenty = std::uint64_t{1} << 40;
+  const auto precision = *kernels::precision_named(spec.precision);
+  std::optional<model::KvRoom> room;
+  for (const model::StageRange& range : plan.ranges) {
+    const auto wanted = model::room_wanted(
+        {.max_seq_len = plan.max_positions,
+         .max_tokens = spec.max_tokens,
+         .batch_size = plan.batch_size,
+         .stages = plan.stages(),
+         .prompts = spec.prompt_count,
+         .prefix_sharing = plan.prefix_sharing,
+         .layout = kv_layout(model.config(), plan.token_budget)},
+        model::kv_page_bytes(model.config(), range, kernels::kv_type_of(precision)),
+        memory_bytes > 0 ? memory_bytes : kPlenty);
+    room = room ? smaller_of(*room, wanted) : wanted;
+  }
+  return *room;
+}
+
+pipeline::SimulatedRun simulate_replica(const pipeline::Plan& plan, const model::Model& model,
+                                        const jobs::JobSpec& spec, const model::KvRoom& room,
+                                        const std::vector<StageTimes>& times,
+                                        const std::vector<batch::Sequence>& all) {
+  const auto sequences = ordered(all, spec.max_tokens);
+  const auto layout = kv_layout(model.config(), plan.token_budget);
+  const auto of = [&](int stage) -> const StageTimes& {
+    return times[static_cast<std::size_t>(stage)];
+  };
+  std::size_t taken = 0;
+  return pipeline::simulate(
+      {.ranges = plan.ranges,
+       .hidden = model.config().hidden,
+       .layers_s = [&](int stage, const auto& p) { return of(stage).of_layers(p); },
+       .head_s = [&](int stage, int tokens) { return of(stage).of_head(tokens); },
+       .network = kNetwork,
+       .leader_s = kLeader_s},
+      batch::Batcher({.batch_size = plan.batch_size,
+                      .token_budget = plan.token_budget,
+                      .stages = plan.stages()},
+                     model::PagePool(room, layout)),
+      [&]() -> std::optional<batch::Sequence> {
+        if (taken == sequences.size()) return std::nullopt;
+        return sequences[taken++];
+      });
+}
+
 Prediction predict(const jobs::JobSpec& spec, const model::Model& model,
                    const pipeline::TokenMix& mix, const PromptSample& sample,
                    const Calibration& calibration, std::uint64_t memory_bytes) {
@@ -168,16 +155,27 @@ Prediction predict(const jobs::JobSpec& spec, const model::Model& model,
                       std::max(calibration.load_bytes_per_s, 1.0);
   if (sample.sequences.empty()) return prediction;
 
-  const Simulator simulator(plan, model, spec, calibration, room);
+  std::vector<StageTimes> times;
+  for (const model::StageRange& range : plan.ranges) {
+    times.push_back(calibration.stage(range, model.config().vocab));
+  }
+  const auto run = [&](std::size_t step) {
+    return simulate_replica(plan, model, spec, room, times, share_of(sample.sequences, step));
+  };
   const auto replicas = static_cast<std::size_t>(spec.shape.replicas);
-  const auto simulated = simulator.run(sample.sequences, replicas);
-  prediction.compute_s = simulated.compute_s;
-  prediction.simulated_s = prediction.wall_clock_s = simulated.wall_s;
+  const auto simulated = run(replicas);
+  prediction.simulated_s = prediction.wall_clock_s = simulated.wall_s + kEnd_s;
   const auto have = static_cast<double>(sample.sequences.size());
   const auto all = static_cast<double>(sample.prompts);
+  // The replica that was simulated has its full share; others may have one sequence less, or none.
+  const double full =
+      have / static_cast<double>(replicas) / std::ceil(have / static_cast<double>(replicas));
+  for (const double compute_s : simulated.compute_s) {
+    prediction.busy_shares.push_back(full * compute_s / prediction.simulated_s);
+  }
   if (all <= have) return prediction;
   // More prompts only lengthen the middle, whose pace two runs of different length tell.
-  const auto shorter = simulator.run(sample.sequences, 2 * replicas);
+  const auto shorter = run(2 * replicas);
   const double pace_s = (simulated.wall_s - shorter.wall_s) / (have / 2);
   prediction.wall_clock_s += (all - have) * pace_s;
   return prediction;

@@ -28,12 +28,23 @@ PromptSample sample_prompts(const std::filesystem::path& prompts, std::int64_t c
                             const model::Model& model, const IntakeRules& rules,
                             double answer_share);
 
+// The schedule of one replica that answers these, whose stages take such times.
+pipeline::SimulatedRun simulate_replica(const pipeline::Plan& plan, const model::Model& model,
+                                        const jobs::JobSpec& spec, const model::KvRoom& room,
+                                        const std::vector<StageTimes>& times,
+                                        const std::vector<batch::Sequence>& sequences);
+
+// KV pages of each rank: the smallest stage's, as Engine::load() settles it. `memory_bytes` of a
+// rank; 0: not known.
+model::KvRoom kv_room(const pipeline::Plan& plan, const model::Model& model,
+                      const jobs::JobSpec& spec, std::uint64_t memory_bytes);
+
 struct Prediction {
   pipeline::Plan plan = {};
   double wall_clock_s = 0;
-  std::vector<double> compute_s = {};                           // by stage, of what was simulated
-  double simulated_s = 0;                                       // the wall-clock of it
-  double load_s = 0;                                            // the slowest stage
+  std::vector<double> busy_shares = {};  // by stage: of the wall-clock, over all replicas
+  double simulated_s = 0;                // the wall-clock of it
+  double load_s = 0;                     // the slowest stage
   std::vector<std::uint64_t> weight_bytes = {}, kv_bytes = {};  // by stage
 };
 

@@ -63,7 +63,7 @@ jobs::StageMetrics measure_stage(int rank, const pipeline::Plan& plan, const Eng
   m.first_layer = range.first;
   m.last_layer = range.end - 1;
   m.has_embedding = range.has_embedding;
-  m.has_head = range.has_head;
+  m.has_head = range.head_is_split ? range.shard.count() > 0 : range.has_head;
 
   m.wall_clock_s = clock.wall_s();
   m.prefill_s = clock.seconds(Category::prefill);

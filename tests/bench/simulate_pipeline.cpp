@@ -10,13 +10,11 @@
 #include <vector>
 
 #include "jobs/layout.h"
-#include "jobs/prompts.h"
 #include "jobs/spec.h"
-#include "worker/batch/prompt_window.h"
 #include "worker/calibrate.h"
 #include "worker/intake.h"
 #include "worker/make_plan.h"
-#include "worker/pipeline/simulation.h"
+#include "worker/predict.h"
 #include "worker/stage_times.h"
 
 namespace {
@@ -24,31 +22,7 @@ namespace {
 using namespace sluice;
 using namespace sluice::worker;
 
-// Between two ranks of one machine, about.
-constexpr pipeline::Network kSharedMemory{.latency_s = 20e-6, .bytes_per_s = 4e9};
-constexpr int kTurns = 5;            // of measuring every stage
-constexpr double kLeader_s = 60e-6;  // for each micro-batch: plans, tokens, texts
-
-std::vector<batch::Sequence> sequences_of(const jobs::Layout& layout, const jobs::JobSpec& spec,
-                                          const model::Model& model) {
-  jobs::PromptReader reader(layout.prompts());
-  batch::PromptWindow window(spec.max_tokens);
-  while (window.has_room()) {
-    auto prompt = reader.next();
-    if (!prompt) break;
-    window.add(*std::move(prompt));
-  }
-  std::vector<batch::Sequence> sequences;
-  IntakeRules rules = intake_rules(spec);
-  rules.max_positions = model.config().context;
-  while (const auto prompt = window.take()) {
-    auto taken = take_in(*prompt, model, rules);
-    auto& sequence = std::get<batch::Sequence>(taken);
-    sequence.stop_token_ids.clear();
-    sequences.push_back(std::move(sequence));
-  }
-  return sequences;
-}
+constexpr int kTurns = 5;  // of measuring every stage
 
 // Whoever shares the machine only ever adds time.
 void take_least(std::map<int, double>& into, const std::map<int, double>& other) {
@@ -80,40 +54,6 @@ std::vector<std::vector<StageTimes>> measure_stages(const std::vector<pipeline::
   return least;
 }
 
-pipeline::SimulatedRun simulate_job(const pipeline::Plan& plan,
-                                    const std::vector<StageTimes>& times, const model::Model& model,
-                                    const jobs::JobSpec& spec,
-                                    const std::vector<batch::Sequence>& sequences) {
-  const auto of = [&](int stage) -> const StageTimes& {
-    return times[static_cast<std::size_t>(stage)];
-  };
-  const auto layout = kv_layout(model.config(), plan.token_budget);
-  // As a job would choose it where memory sets no limit.
-  const auto room = model::room_wanted({.max_seq_len = plan.max_positions,
-                                        .max_tokens = spec.max_tokens,
-                                        .batch_size = plan.batch_size,
-                                        .stages = plan.stages(),
-                                        .prompts = static_cast<std::int64_t>(sequences.size()),
-                                        .layout = layout},
-                                       {.full = 1, .ring = 1}, std::uint64_t{1} << 40);
-  std::size_t taken = 0;
-  return pipeline::simulate(
-      {.ranges = plan.ranges,
-       .hidden = model.config().hidden,
-       .layers_s = [&](int stage, const auto& p) { return of(stage).of_layers(p); },
-       .head_s = [&](int stage, int tokens) { return of(stage).of_head(tokens); },
-       .network = kSharedMemory,
-       .leader_s = kLeader_s},
-      batch::Batcher({.batch_size = plan.batch_size,
-                      .token_budget = plan.token_budget,
-                      .stages = plan.stages()},
-                     model::PagePool(room, layout)),
-      [&]() -> std::optional<batch::Sequence> {
-        if (taken == sequences.size()) return std::nullopt;
-        return sequences[taken++];
-      });
-}
-
 }  // namespace
 
 int main(int count, char** words) {
@@ -124,7 +64,9 @@ int main(int count, char** words) {
   const jobs::Layout layout(words[1]);
   jobs::JobSpec spec = jobs::load_spec(layout.spec());
   const auto model = model::Model::open(spec.model);
-  const auto sequences = sequences_of(layout, spec, model);
+  IntakeRules rules = intake_rules(spec);
+  rules.max_positions = model.config().context;
+  const auto sample = sample_prompts(layout.prompts(), spec.prompt_count, model, rules, 1);
   const auto mix = sample_mix(layout.prompts(), model, intake_rules(spec));
   std::vector<pipeline::Plan> plans;
   for (int stages = 1; stages <= std::atoi(words[2]); ++stages) {
@@ -136,7 +78,8 @@ int main(int count, char** words) {
   const auto times = measure_stages(plans, model, spec);
   auto report = nlohmann::ordered_json::array();
   for (std::size_t i = 0; i < plans.size(); ++i) {
-    const auto run = simulate_job(plans[i], times[i], model, spec, sequences);
+    const auto run = simulate_replica(plans[i], model, spec, kv_room(plans[i], model, spec, 0),
+                                      times[i], sample.sequences);
     report.push_back({{"stages", plans[i].stages()},
                       {"partition", pipeline::to_string(plans[i].ranges)},
                       {"wall_s", run.wall_s},

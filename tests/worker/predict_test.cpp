@@ -71,10 +71,15 @@ TEST_F(Predict, ReplicasShareThePrompts) {
   EXPECT_THAT(of(2, 1, sample(700, 700)).wall_clock_s, DoubleNear(one_s / 2, 0.03 * one_s));
 }
 
+TEST_F(Predict, ReplicasWithoutPromptsAreIdle) {
+  const double busy = of(2, 1, sample(4, 4)).busy_shares.at(0);
+  EXPECT_THAT(of(64, 1, sample(4, 4)).busy_shares.at(0), DoubleNear(busy / 16, busy / 64));
+}
+
 TEST_F(Predict, NeverBeatsItsBusiestStage) {
   const auto prediction = of(1, 2, sample(50, 50));
-  EXPECT_GE(prediction.simulated_s, std::ranges::max(prediction.compute_s));
-  EXPECT_EQ(prediction.compute_s.size(), 2u);
+  EXPECT_LE(std::ranges::max(prediction.busy_shares), 1);
+  EXPECT_EQ(prediction.busy_shares.size(), 2u);
   EXPECT_EQ(prediction.weight_bytes.size(), 2u);
   EXPECT_GT(prediction.load_s, 0);
 }
