@@ -449,6 +449,9 @@ Settings resolve(const Sources& sources) {
   return settings;
 }
 
+// What points have together.
+constexpr std::array<std::string_view, 4> kOfTheStudy = {"name", "job-root", "db", "profile"};
+
 std::vector<Flags> study_points(const fs::path& file) {
   const auto table = parse_toml(file);
   std::vector<Flags> points;
@@ -460,6 +463,10 @@ std::vector<Flags> study_points(const fs::path& file) {
   for (const toml::node& point : *node->as_array()) {
     Flags& flags = points.emplace_back();
     for (auto& [key, value] : read_table(*point.as_table(), file, {})) {
+      if (std::ranges::find(kOfTheStudy, key) != kOfTheStudy.end()) {
+        throw usage(where(file, *point.as_table()) + ": " + key +
+                    " is the whole study's: above the points");
+      }
       flags.emplace_back(key, std::move(value.words));
     }
   }

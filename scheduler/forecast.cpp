@@ -5,12 +5,16 @@
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 
 #include "jobs/files.h"
+#include "jobs/ids.h"
 #include "jobs/layout.h"
 #include "scheduler/error.h"
 #include "scheduler/scaling.h"
+#include "slurm/launch.h"
+#include "slurm/trial.h"
 
 namespace sluice::scheduler {
 namespace {
@@ -24,11 +28,10 @@ constexpr double kOverhead_s = 1.5;         // of a run beside loading, where no
 
 // Ranks of one machine that compute at once, as the simulation of a shape is to have measured them.
 int beside(const jobs::JobSpec& spec, const jobs::Shape& shape) {
-  const bool local = spec.executor == "local";
-  const auto ranks = local ? shape.ranks() : shape.ranks_per_node;
+  if (slurm::on_slurm(spec)) return shape.ranks_per_node;
   const auto cores = static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency()));
   return static_cast<int>(
-      std::clamp<std::int64_t>(ranks, 1, std::max<std::int64_t>(1, cores / spec.threads)));
+      std::clamp<std::int64_t>(shape.ranks(), 1, std::max<std::int64_t>(1, cores / spec.threads)));
 }
 
 std::string word_of(const jobs::Shape& shape) {
@@ -36,21 +39,28 @@ std::string word_of(const jobs::Shape& shape) {
          std::to_string(shape.replicas) + "x" + std::to_string(shape.stages);
 }
 
-// "8G", "4000M", "500" (MiB): as sbatch takes --mem. 0: not said.
+// "8G", "4000M", "500" (MiB): as sbatch takes --mem. 0: not said, or all there is.
 std::uint64_t memory_bytes(const std::string& mem) {
+  if (mem.empty()) return 0;
   std::uint64_t count = 0;
-  const auto [end, error] = std::from_chars(mem.data(), mem.data() + mem.size(), count);
-  if (error != std::errc{}) return 0;
-  const char unit = end == mem.data() + mem.size() ? 'M' : *end;
-  const int shift = unit == 'K' ? 10 : unit == 'G' ? 30 : unit == 'T' ? 40 : 20;
+  const char* const last = mem.data() + mem.size();
+  const auto [end, error] = std::from_chars(mem.data(), last, count);
+  const std::string_view unit(end, last);
+  const int shift = unit == "K" ? 10 : unit.empty() || unit == "M" ? 20 : unit == "G" ? 30 : 40;
+  if (error != std::errc{} || (shift == 40 && unit != "T") || count >> (63 - shift) != 0) {
+    throw Error(ExitStatus::usage, "mem '" + mem + "' is no size as 8G, 4000M, or 500 (MiB)");
+  }
   return count << shift;
 }
 
-Json ask(const slurm::RunCommand& run, const std::vector<std::string>& words) {
-  const auto answer = run(words, {.timeout_s = kPlanTimeout_s, .env = {}});
-  const std::string asked = words[0] + " plan";
+// Its last line: before it, a site's modules and launcher may have had their say.
+Json read_answer(const slurm::CommandResult& answer, const std::string& worker) {
+  const std::string asked = worker + " plan";
+  if (answer.stopped) throw Error(ExitStatus::interrupted, "interrupted");
   if (answer.timed_out) throw Error(ExitStatus::failure, asked + ": no answer within 2 minutes");
-  const auto json = Json::parse(answer.out, nullptr, false);
+  const std::size_t end = answer.out.find_last_not_of('\n') + 1;
+  const std::size_t begin = end == 0 ? 0 : answer.out.find_last_of('\n', end - 1) + 1;
+  const auto json = Json::parse(answer.out.substr(begin, end - begin), nullptr, false);
   if (!json.is_object()) {
     throw Error(ExitStatus::failure, asked + " ended with " + std::to_string(answer.exit_code) +
                                          " and no answer: " + answer.err);
@@ -59,6 +69,15 @@ Json ask(const slurm::RunCommand& run, const std::vector<std::string>& words) {
     throw Error(ExitStatus::usage, json.value("error", "") + " (" + asked + ")");
   }
   return json;
+}
+
+db::CalibrationKey key_of(const jobs::JobSpec& spec, int beside) {
+  return {.model_fingerprint = spec.model_fingerprint,
+          .precision = spec.precision,
+          .threads = spec.threads,
+          .batch_size = spec.batch_size,
+          .token_budget = spec.token_budget,
+          .beside = beside};
 }
 
 class Forecaster {
@@ -74,17 +93,15 @@ class Forecaster {
   }
 
   void add(Forecast& forecast, const std::vector<jobs::Shape>& shapes, int beside) {
-    const db::CalibrationKey key{.model_fingerprint = spec_.model_fingerprint,
-                                 .precision = spec_.precision,
-                                 .threads = spec_.threads,
-                                 .batch_size = spec_.batch_size,
-                                 .token_budget = spec_.token_budget,
-                                 .beside = beside};
-    const auto known = store_ != nullptr ? store_->calibration(key) : std::nullopt;
-    const Json json = ask(run_, words_for(shapes, beside, known));
+    const auto key = key_of(spec_, beside);
+    const auto known = calibration_for(forecast, key);
+    const auto words = words_for(shapes, beside, known);
+    const Json json = read_answer(run_(words, {.timeout_s = kPlanTimeout_s, .env = {}}), words[0]);
     const Json& calibration = json.at("calibration");
     const std::string cpu = calibration.at("cpu");
-    if (store_ != nullptr && !known) store_->put_calibration(key, cpu, calibration.dump());
+    if (store_ != nullptr && known != calibration.dump()) {
+      store_->put_calibration(key, cpu, calibration.dump());
+    }
     const Json& scales = json.at("cost_scales");
     forecast.cost_scales = {.cpu = cpu,
                             .prefill = scales.at("prefill"),
@@ -97,6 +114,14 @@ class Forecaster {
   }
 
  private:
+  // Of a processor such as the nodes have, or else the newest.
+  std::optional<std::string> calibration_for(Forecast& forecast, const db::CalibrationKey& key) {
+    if (store_ == nullptr) return std::nullopt;
+    forecast.nodes_cpu = store_->node_cpu(spec_);
+    auto known = store_->calibration(key, forecast.nodes_cpu);
+    return known ? known : store_->calibration(key);
+  }
+
   std::vector<std::string> words_for(const std::vector<jobs::Shape>& shapes, int beside,
                                      const std::optional<std::string>& calibration) const {
     std::string list;
@@ -126,6 +151,7 @@ class Forecaster {
                                       .replicas = layout.at("replicas"),
                                       .stages = layout.at("stages")},
                             .problem = layout.value("problem", ""),
+                            .note = {},
                             .partition = layout.value("partition", ""),
                             .prediction = {},
                             .busy_shares = {}};
@@ -197,6 +223,25 @@ Forecast forecast(const slurm::RunCommand& run, db::Store* store, const Submissi
                 std::string("sluice-worker plan: an answer of another form: ") + error.what());
   }
   return forecast;
+}
+
+void measure_on_node(const slurm::RunCommand& run, db::Store& store, const Submission& submission,
+                     const fs::path& folder, std::span<const jobs::Shape> shapes) {
+  jobs::JobSpec spec = submission.spec;
+  std::set<int> counts;
+  for (const auto& shape : shapes) counts.insert(beside(spec, shape));
+  spec.shape = {.nodes = 1, .ranks_per_node = 1, .replicas = 1, .stages = 1};
+  jobs::write_file_whole(jobs::Layout(folder).spec(), jobs::to_json(spec));
+  for (const int count : counts) {
+    const std::vector<std::string> words = {
+        "plan",     "--job-dir",          folder, "--shapes", word_of(spec.shape),
+        "--beside", std::to_string(count)};
+    const auto answer = slurm::run_trial(
+        run, {.spec = spec, .name = "sluice-plan-" + jobs::new_token(), .words = words},
+        kPlanTimeout_s);
+    const Json calibration = read_answer(answer, spec.worker).at("calibration");
+    store.put_calibration(key_of(spec, count), calibration.at("cpu"), calibration.dump());
+  }
 }
 
 const LayoutForecast* fastest(const Forecast& forecast) {

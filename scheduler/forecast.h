@@ -17,6 +17,7 @@ namespace sluice::scheduler {
 struct LayoutForecast {
   jobs::Shape shape;
   std::string problem;  // why it is not possible; empty: the rest is filled in
+  std::string note;     // of whoever asked
   std::string partition;
   db::JobPrediction prediction;
   std::int64_t prompt_tokens = 0;
@@ -30,7 +31,8 @@ struct LayoutForecast {
 };
 
 struct Forecast {
-  jobs::CostScales cost_scales;  // for the job's spec
+  jobs::CostScales cost_scales;  // for the job's spec; its processor is the one that was measured
+  std::string nodes_cpu;         // where such jobs ran; empty: not known
   std::vector<LayoutForecast> layouts;
 };
 
@@ -41,6 +43,12 @@ std::vector<jobs::Shape> layouts_of(int nodes, int ranks_per_node, int stages_ma
 // `store`: may be missing. Throws scheduler::Error with the worker's own words.
 Forecast forecast(const slurm::RunCommand& run, db::Store* store, const Submission& submission,
                   const std::filesystem::path& folder, std::span<const jobs::Shape> shapes);
+
+// Measures the model on a node that the job would get, for forecasts from then on: login nodes may
+// have another processor. `folder` as above, where nodes see it. Throws as above, and where no node
+// is free within a minute.
+void measure_on_node(const slurm::RunCommand& run, db::Store& store, const Submission& submission,
+                     const std::filesystem::path& folder, std::span<const jobs::Shape> shapes);
 
 // The least wall-clock; nothing: none is possible.
 const LayoutForecast* fastest(const Forecast& forecast);

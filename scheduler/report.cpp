@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 namespace sluice::scheduler {
@@ -30,11 +33,19 @@ double share_of_wall(const MeasuredRun& run, double seconds) {
 ReportRow row_of(const MeasuredPoint& point) {
   ReportRow row{.role = point.role, .spec = point.spec, .wanted = point.wanted};
   std::vector<double> walls;
-  for (const MeasuredRun& run : point.runs) walls.push_back(run.run.wall_clock_s);
+  std::vector<const MeasuredRun*> by_wall;
+  for (const MeasuredRun& run : point.runs) {
+    walls.push_back(run.run.wall_clock_s);
+    by_wall.push_back(&run);
+  }
+  std::ranges::stable_sort(by_wall, {},
+                           [](const MeasuredRun* run) { return run->run.wall_clock_s; });
+  const MeasuredRun& usual = *by_wall[(by_wall.size() - 1) / 2];
   row.wall_clock_s = summarise(walls);
+  row.wall_clock_s.median = usual.run.wall_clock_s;
   const auto median = [&](const auto& figure) { return median_of(point.runs, figure); };
-  row.output_tokens_per_s = median([](const auto& r) { return r.run.output_tokens_per_s; });
-  row.total_tokens_per_s = median([](const auto& r) { return r.run.total_tokens_per_s; });
+  row.output_tokens_per_s = usual.run.output_tokens_per_s;
+  row.total_tokens_per_s = usual.run.total_tokens_per_s;
   row.io_s = median([](const auto& r) { return r.run.io_s; });
   row.preprocess_s = median([](const auto& r) { return r.run.preprocess_s; });
   row.communication_s =
@@ -48,13 +59,9 @@ ReportRow row_of(const MeasuredPoint& point) {
     if (run.predicted_s) errors.push_back(*run.predicted_s / run.run.wall_clock_s - 1);
   }
   if (!errors.empty()) row.prediction_error = summarise(std::move(errors)).median;
-  const auto distance = [&](const MeasuredRun& run) {
-    return std::abs(run.run.wall_clock_s - row.wall_clock_s.median);
-  };
-  const auto usual = std::ranges::min_element(point.runs, {}, distance);
-  row.usual = *usual;
-  row.prompt_tokens = usual->run.prompt_tokens;
-  row.output_tokens = usual->run.output_tokens;
+  row.usual = usual;
+  row.prompt_tokens = usual.run.prompt_tokens;
+  row.output_tokens = usual.run.output_tokens;
   return row;
 }
 
@@ -255,6 +262,47 @@ std::string ranks_text(const ReportRow& row) {
   return nodes + " of " + std::to_string(shape.ranks_per_node) + " ranks";
 }
 
+// Of a comparison's rows, each setting that is not the same in all and has no column: "head-split
+// on, token-budget 64".
+void name_settings(std::vector<ReportRow>& rows) {
+  using Json = nlohmann::ordered_json;
+  static const std::set<std::string> kOfNoMatter = {
+      "/job",          "/uid",          "/name",   "/input",      "/submitted_unix_s",
+      "/prompt_count", "/executor",     "/worker", "/launcher",   "/fsync",
+      "/batch_size",   "/max_attempts", "/origin", "/model_bytes"};
+  static const std::vector<std::string> kGroups = {"/shape/", "/submit_env/", "/cost_scales/"};
+  std::vector<Json> all;
+  std::map<std::string, std::set<std::string>> values;
+  for (const ReportRow& row : rows) {
+    all.push_back(Json::parse(jobs::to_json(row.spec)).flatten());
+    for (const auto& [key, value] : all.back().items()) values[key].insert(value.dump());
+  }
+  for (const auto& [key, different] : values) {
+    const bool is_cluster = key.starts_with("/cluster/") && key != "/cluster/partition";
+    const auto in_group = [&](const std::string& group) { return key.starts_with(group); };
+    if (different.size() < 2 || is_cluster || kOfNoMatter.contains(key) ||
+        std::ranges::any_of(kGroups, in_group)) {
+      continue;
+    }
+    std::string name = key.substr(key.find_last_of('/') + 1);
+    std::ranges::replace(name, '_', '-');
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const Json value = all[i].value(key, Json());
+      rows[i].settings += (rows[i].settings.empty() ? "" : ", ") + name + " " +
+                          (value.is_string() ? value.get<std::string>() : value.dump());
+    }
+  }
+}
+
+std::string baseline_text(const ScalingReport& report, const ReportRow& base) {
+  if (report.kind == "custom") return "the first row";
+  if (report.kind != "batch") return ranks_text(base) + ", same settings";
+  const bool is_one = std::ranges::all_of(
+      report.rows, [&](const ReportRow& row) { return row.ranks() == base.ranks(); });
+  return "batch size " + std::to_string(base.spec.batch_size) + " on " +
+         (is_one ? ranks_text(base) : "as many nodes");
+}
+
 std::optional<double> serial_share(const ScalingReport& report, const ReportRow& base) {
   std::vector<SpeedupPoint> points;
   for (const ReportRow& row : report.rows) {
@@ -278,13 +326,11 @@ ScalingReport make_report(const ReportInput& input) {
     const jobs::JobSpec& spec = report.rows.front().spec;
     report.model = std::filesystem::path(spec.model).filename();
     report.precision = spec.precision;
+    if (input.kind == "custom") name_settings(report.rows);
     const Comparison comparison(input, report.rows);
     for (ReportRow& row : report.rows) comparison.fill(row);
     if (const ReportRow* base = comparison.base()) {
-      report.baseline =
-          ranks_text(*base) + (input.kind == "batch"
-                                   ? ", batch size " + std::to_string(base->spec.batch_size)
-                                   : std::string(", same settings"));
+      report.baseline = baseline_text(report, *base);
       report.serial_share = serial_share(report, *base);
     }
     if (const ReportRow* best = comparison.best_single()) report.best_single = *best;

@@ -48,10 +48,14 @@ struct Losses {
   double sum() const { return compute + sampling + communication + bubble + output + unattributed; }
 };
 
-// One point. Figures are medians over its runs; nothing where there is none to compare with.
+// One point. Its wall-clock, throughput and what follows from them are those of the usual run,
+// whose wall-clock is the median (of an even number, the shorter of the middle two), so that a
+// row's figures belong together; other figures are medians. Nothing where there is none to compare
+// with.
 struct ReportRow {
   std::string role;
   jobs::JobSpec spec;
+  std::string settings = {};  // in which it differs from others, beside the table's columns
   int wanted = 1;
   std::int64_t ranks() const { return spec.shape.ranks(); }
   bool is_independent() const { return !role.empty(); }
@@ -69,7 +73,7 @@ struct ReportRow {
   std::optional<double> against_best = {};      // efficiency against the best run of one rank
   std::optional<double> prediction_error = {};  // predicted over measured, - 1
   std::optional<Losses> losses = {};
-  std::optional<MeasuredRun> usual = {};  // the run whose wall-clock is nearest to the median
+  std::optional<MeasuredRun> usual = {};  // a run; always there
 };
 
 struct ScalingReport {

@@ -32,6 +32,7 @@ std::string who(const ScalingReport& report, const ReportRow& row) {
     return "Batch size " + std::to_string(row.spec.batch_size) + " on " + text;
   }
   if (report.kind == "custom") text += ", batch size " + std::to_string(row.spec.batch_size);
+  if (!row.settings.empty()) text += ", " + row.settings;
   return text;
 }
 
@@ -85,10 +86,29 @@ void find_scaling(ScalingReport& report, const ReportRow& row) {
   }
 }
 
+// Prompts of one length are answered in rounds, and the last one may not be full: the best batch
+// efficiency there could be, over answering one at a time.
+std::optional<double> bound_of_rounds(const ScalingReport& report, const ReportRow& row) {
+  const auto& spec = row.spec;
+  if (std::ranges::none_of(report.rows,
+                           [](const ReportRow& r) { return r.spec.batch_size == 1; })) {
+    return std::nullopt;
+  }
+  if (row.output_tokens != spec.prompt_count * spec.max_tokens) return std::nullopt;
+  const std::int64_t at_once = std::int64_t{spec.shape.replicas} * spec.batch_size;
+  const std::int64_t rounds = (spec.prompt_count + at_once - 1) / at_once;
+  return static_cast<double>(spec.prompt_count) / static_cast<double>(rounds * at_once);
+}
+
 void find_batch(ScalingReport& report, const ReportRow& row) {
-  report.findings.push_back(who(report, row) + " answers " + fixed(*row.speedup, 2) +
-                            " times as fast as the baseline: batch efficiency " +
-                            fixed(*row.batch_efficiency, 2) + ".");
+  std::string text = who(report, row) + " answers " + fixed(*row.speedup, 2) +
+                     " times as fast as the smallest one there: batch efficiency " +
+                     fixed(*row.batch_efficiency, 2);
+  if (const auto bound = bound_of_rounds(report, row); bound && *bound < kBoundTight) {
+    text += ", of at most " + fixed(*bound, 2) + ", as " + plural(row.spec.prompt_count, "prompt") +
+            " do not fill the last round";
+  }
+  report.findings.push_back(text + ".");
 }
 
 double busy_s(const StageMetrics& stage) { return stage.prefill_s + stage.decode_s; }
@@ -103,6 +123,13 @@ void find_waits(ScalingReport& report, const ReportRow& row) {
   if (wall_s <= 0 || most->bubble_s < kWorthALine * wall_s) return;
   std::string text = who(report, row) + ": stage " + std::to_string(most->stage) + " waits " +
                      percent(most->bubble_s / wall_s) + " of the wall-clock";
+  const auto writer = std::ranges::max_element(stages, {}, &StageMetrics::output_s);
+  if (writer->output_s > 0.5 * most->bubble_s) {
+    text += ", stage " + std::to_string(writer->stage) + " writes answers for " +
+            percent(writer->output_s / wall_s) + " of it: is the job root on a slow disk?";
+    report.findings.push_back(text);
+    return;
+  }
   const double ahead = busy_s(*slowest) - busy_s(*most);
   const bool uneven = slowest != most && ahead > 0.5 * most->bubble_s;
   if (uneven) {
@@ -119,8 +146,12 @@ void find_waits(ScalingReport& report, const ReportRow& row) {
   report.findings.push_back(text + ".");
 }
 
-// An extrapolation, where there is something to extrapolate.
+// An extrapolation, where there is something to extrapolate: through one point goes any curve.
 void find_fit(ScalingReport& report) {
+  const auto points = std::ranges::count_if(report.rows, [](const ReportRow& row) {
+    return row.speedup && *row.speedup != 1 && !row.is_independent();
+  });
+  if (points < 2) return;
   if (!report.serial_share || *report.serial_share < 0.001 || *report.serial_share > 0.5) return;
   const double share = *report.serial_share;
   report.findings.push_back(
@@ -135,10 +166,14 @@ void find_fit(ScalingReport& report) {
 void find_best_single(ScalingReport& report) {
   if (!report.best_single) return;
   const ReportRow& best = *report.best_single;
-  const auto widest = std::ranges::max_element(report.rows, {}, &ReportRow::ranks);
+  // Of the most ranks, the row that does best.
+  const auto widest = std::ranges::max_element(report.rows, {}, [](const ReportRow& row) {
+    return std::pair(row.ranks(), row.against_best.value_or(0));
+  });
   std::string text = "The best run of one rank that is known: batch size " +
                      std::to_string(best.spec.batch_size) + ", " +
-                     fixed(best.output_tokens_per_s, 1) + " tokens/s (job " +
+                     fixed(best.output_tokens_per_s, 1) + " tokens/s (" +
+                     (best.wall_clock_s.count > 1 ? "the median run, job " : "job ") +
                      std::to_string(best.usual->job) + ")";
   if (widest->ranks() > 1 && widest->against_best) {
     text += "; against it " + plural(widest->ranks(), "rank") + " have efficiency " +
@@ -154,10 +189,11 @@ void find_load(ScalingReport& report) {
   const auto widest = std::ranges::max_element(
       report.rows, {}, [](const ReportRow& row) { return row.spec.shape.stages; });
   if (widest->spec.shape.stages < 2) return;
+  const double share = widest->io_s / base->io_s;
   report.findings.push_back("I/O: the slowest of " + plural(widest->spec.shape.stages, "stage") +
                             " loads in " + fixed(widest->io_s, 2) + " s, " +
-                            percent(widest->io_s / base->io_s) +
-                            " of what one node takes for the whole model.");
+                            (share < 1 ? percent(share) + " of what" : "no less than") +
+                            " one node takes for the whole model.");
 }
 
 std::string joined(const std::set<std::string>& words) {

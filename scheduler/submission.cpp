@@ -176,6 +176,9 @@ void remove_leftovers(const db::Store& store, const fs::path& job_root) {
 Staging::Staging(const fs::path& job_root)
     : folder_(job_root / temporary_name(kStagingPrefix)), dir_(folder_ / "job") {
   std::error_code error;
+  for (const fs::path& left : leftovers(job_root, kStagingPrefix)) {
+    if (!fs::exists(left / kMovedFile, error)) fs::remove_all(left, error);
+  }
   fs::create_directories(dir_, error);
   if (error) {
     throw Error(ExitStatus::failure, "make " + dir_.string() + ": " + error.message() +

@@ -1,8 +1,5 @@
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <memory>
 
@@ -13,8 +10,8 @@
 #include "scheduler/cli/commands.h"
 #include "scheduler/cli/export_openai.h"
 #include "scheduler/cli/export_trace.h"
+#include "scheduler/cli/output_file.h"
 #include "scheduler/cli/view.h"
-#include "scheduler/leftovers.h"
 
 namespace sluice::scheduler::cli {
 namespace {
@@ -220,60 +217,6 @@ void write(Session& session, const db::Job& job, const ExportOptions& options, s
   write_events(session, job, options, out);
 }
 
-Error cannot_write(const std::string& path) {
-  return Error(ExitStatus::failure, "write " + path + ": " + std::strerror(errno));
-}
-
-void write_to(const fs::path& path, Session& session, const db::Job& job,
-              const ExportOptions& options) {
-  std::ofstream out(path, std::ios::binary);
-  if (!out) throw cannot_write(path);
-  out.exceptions(std::ios::badbit);  // at once: later errno would be another call's
-  try {
-    write(session, job, options, out);
-    out.flush();
-  } catch (const std::ios_base::failure&) {
-    throw cannot_write(path);
-  }
-}
-
-// Where the bytes will lie in the end: a symlink stays, and what it names is written.
-fs::path behind_links(fs::path path) {
-  constexpr int kLinksMax = 40;  // as the kernel has it
-  for (int i = 0; fs::is_symlink(path); ++i) {
-    if (i == kLinksMax) throw Error(ExitStatus::failure, path.string() + ": links in a circle");
-    path = path.parent_path() / fs::read_symlink(path);
-  }
-  return path;
-}
-
-// A file appears whole or not at all: it is written beside and renamed. A device or a pipe is
-// written as it is.
-void write_file(Session& session, const db::Job& job, const ExportOptions& options) {
-  if (fs::is_directory(options.output)) {
-    throw Error(ExitStatus::failure, options.output + " is a folder; -o takes a file");
-  }
-  if (fs::exists(options.output) && !fs::is_regular_file(options.output)) {
-    return write_to(options.output, session, job, options);
-  }
-  const fs::path target = behind_links(options.output);
-  const fs::path folder = target.has_parent_path() ? target.parent_path() : ".";
-  if (!fs::is_directory(folder)) {
-    throw Error(ExitStatus::failure, "there is no folder " + folder.string());
-  }
-  const std::string prefix = target.filename().string() + ".part-";
-  const fs::path part = folder / temporary_name(prefix);
-  std::error_code ignored;
-  for (const fs::path& left : leftovers(folder, prefix)) fs::remove(left, ignored);
-  try {
-    write_to(part, session, job, options);
-    fs::rename(part, target);
-  } catch (...) {
-    fs::remove(part, ignored);
-    throw;
-  }
-}
-
 void check_choice(const std::string& flag, const std::string& word,
                   const std::vector<std::string>& choices) {
   if (std::ranges::find(choices, word) != choices.end()) return;
@@ -324,7 +267,7 @@ ExitStatus export_job(Session& session, ExportOptions options) {
   if (options.output.empty() || options.output == "-") {
     write(session, job, options, std::cout);
   } else {
-    write_file(session, job, options);
+    write_output(options.output, [&](std::ostream& out) { write(session, job, options, out); });
     if (!session.quiet) {
       const std::string held = answers ? plural(job.prompts_ok, "answer") + ", " +
                                              plural(job.prompts_failed, "failed prompt")

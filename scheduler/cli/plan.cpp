@@ -1,14 +1,17 @@
-#include <unistd.h>
-
 #include <algorithm>
 #include <filesystem>
-#include <iostream>
+#include <map>
 #include <memory>
+#include <set>
+#include <thread>
+#include <tuple>
 
 #include "jobs/layout.h"
 #include "scheduler/cli/commands.h"
 #include "scheduler/cli/interrupt.h"
+#include "scheduler/cli/passing_line.h"
 #include "scheduler/submission.h"
+#include "slurm/launch.h"
 
 namespace sluice::scheduler::cli {
 namespace {
@@ -18,7 +21,7 @@ namespace fs = std::filesystem;
 struct PlanOptions {
   std::string input;
   std::vector<int> nodes;
-  bool all = false;
+  bool all = false, on_node = false;
 };
 
 constexpr std::size_t kShown = 12;  // layouts, of people's table
@@ -26,6 +29,8 @@ constexpr std::size_t kShown = 12;  // layouts, of people's table
 std::string layout_text(const jobs::Shape& shape) {
   return std::to_string(shape.replicas) + " x " + std::to_string(shape.stages);
 }
+
+std::string hours_text(double hours) { return fixed(hours, hours < 0.01 ? 5 : hours < 10 ? 3 : 1); }
 
 std::string busy_text(const std::vector<double>& shares) {
   if (shares.empty()) return "-";
@@ -87,10 +92,10 @@ Table table_of(const std::vector<const LayoutForecast*>& layouts, const LayoutFo
                       number(layout->output_tokens_per_s(), 0),
                       share ? number(*share, 2) : nothing(),
                       word(busy_text(layout->busy_shares)),
-                      number(layout->node_hours(), 3),
+                      number(layout->node_hours(), hours_text(layout->node_hours())),
                       count(bytes),
                       word(suggested_time(*layout)),
-                      word("", ""),
+                      word(layout->note),
                       count(layout->shape.ranks()),
                       count(layout->shape.replicas),
                       count(layout->shape.stages),
@@ -107,10 +112,46 @@ Table table_of(const std::vector<const LayoutForecast*>& layouts, const LayoutFo
   return table;
 }
 
-// What the figures say about replicas and stages, at the most nodes.
+// As slurm::run_command, but that an interrupt ends it.
+slurm::CommandResult run(const std::vector<std::string>& argv,
+                         const slurm::CommandOptions& options) {
+  auto stoppable = options;
+  stoppable.should_stop = interrupted;
+  return slurm::run_command(argv, stoppable);
+}
+
+// `sluice submit` with what this call was given.
+std::string submit_command(const Session& session, const std::string& input) {
+  std::vector<std::string> words = {"sluice", "submit", input};
+  for (const auto& [key, values] : session.flags) {
+    if (key == "input") continue;
+    const bool is_flag = find_key(key)->kind == Kind::boolean;
+    for (const auto& value : values) {
+      words.push_back((is_flag && value == "false" ? "--no-" : "--") + key);
+      if (!is_flag) words.push_back(value);
+    }
+  }
+  return slurm::quote(words);
+}
+
+// What stands in the way of this layout here and now; on paper it is possible.
+std::string note_on(Session& session, const Submission& submission, const jobs::Shape& shape) {
+  jobs::JobSpec spec = submission.spec;
+  spec.shape = shape;
+  if (slurm::on_slurm(spec)) return session.executor(spec.executor).objection(spec).value_or("");
+  const std::int64_t cores = std::thread::hardware_concurrency();
+  const std::int64_t needed = shape.ranks() * spec.threads;
+  if (cores == 0 || needed <= cores) return {};
+  return plural(needed, "core") + " wanted; this machine has " + std::to_string(cores);
+}
+
+// What the figures say about replicas and stages, at the nodes of the best that can be had here.
 void say_findings(Session& session, const std::vector<const LayoutForecast*>& layouts,
                   const std::string& command) {
-  const LayoutForecast& best = *layouts.front();
+  const auto to_be_had = std::ranges::find_if(layouts, [](const LayoutForecast* layout) {
+    return layout->problem.empty() && layout->note.empty();
+  });
+  const LayoutForecast& best = to_be_had == layouts.end() ? *layouts.front() : **to_be_had;
   const LayoutForecast* stages = nullptr;
   const LayoutForecast* replicas = nullptr;
   for (const LayoutForecast* layout : layouts) {
@@ -127,10 +168,10 @@ void say_findings(Session& session, const std::vector<const LayoutForecast*>& la
                           plural(best.shape.nodes, "node"));
   }
   const auto cheapest = std::ranges::min_element(layouts, {}, [](const LayoutForecast* layout) {
-    return std::pair(!layout->problem.empty(), layout->node_hours());
+    return std::tuple(!layout->problem.empty(), !layout->note.empty(), layout->node_hours());
   });
   session.say("fewest node-hours: " + plural((*cheapest)->shape.nodes, "node") + ", " +
-              layout_text((*cheapest)->shape) + " (" + fixed((*cheapest)->node_hours(), 3) + ")");
+              layout_text((*cheapest)->shape) + " (" + hours_text((*cheapest)->node_hours()) + ")");
   session.say(
       "fastest: " + command + " --nodes " + std::to_string(best.shape.nodes) +
       (best.shape.replicas > 1 ? " --replicas " + std::to_string(best.shape.replicas) : "") +
@@ -141,55 +182,83 @@ void say_findings(Session& session, const std::vector<const LayoutForecast*>& la
 }
 
 std::vector<int> nodes_to_plan(const PlanOptions& options) {
-  if (!options.nodes.empty()) return options.nodes;
-  return {1, 2, 4, 8};
+  if (options.nodes.empty()) return {1, 2, 4, 8};
+  const std::set<int> each(options.nodes.begin(), options.nodes.end());
+  return {each.begin(), each.end()};
 }
 
 ExitStatus plan(Session& session, const PlanOptions& options) {
   watch_for_interrupt();
   session.flags.emplace_back("input", std::vector{options.input});
-  const Staging staging(fs::temp_directory_path());
+  const fs::path job_root = session.settings().text("job-root");
+  const Staging staging(options.on_node ? job_root : fs::temp_directory_path());
   CheckOptions checks;
   checks.output = jobs::Layout(staging.dir()).prompts();
   checks.interrupted = interrupted;
   const Submission submission = check_submission(session.settings(), checks);
+  if (options.on_node && !slurm::on_slurm(submission.spec)) {
+    throw Error(ExitStatus::usage, "--on-node: jobs run on this machine; leave it out");
+  }
   std::vector<jobs::Shape> shapes;
-  for (const int nodes : nodes_to_plan(options)) {
+  const std::vector<int> wanted = nodes_to_plan(options);
+  // One rank is what efficiency is over, shown or not.
+  const bool adds_one = std::ranges::find(wanted, 1) == wanted.end();
+  if (adds_one) shapes.push_back({.nodes = 1, .ranks_per_node = 1, .replicas = 1, .stages = 1});
+  for (const int nodes : wanted) {
     const int stages_max = std::max(1, submission.model.layers + 1);
     for (const auto& shape : layouts_of(nodes, submission.spec.shape.ranks_per_node, stages_max)) {
       shapes.push_back(shape);
     }
   }
-  db::Store* store = session.has_database() ? &session.store() : nullptr;
-  const bool tells = terminal_of(STDERR_FILENO).is_terminal && !session.quiet;
-  if (tells)
-    std::cerr << "measuring and simulating " << shapes.size() << " layouts ..." << std::flush;
-  const Forecast found = forecast(slurm::run_command, store, submission, staging.dir(), shapes);
-  if (tells) std::cerr << "\r\x1b[K" << std::flush;
-  const auto layouts = ordered(found);
+  session.makes_database = options.on_node;
+  db::Store* store = options.on_node || session.has_database() ? &session.store() : nullptr;
+  PassingLine line(session.quiet);
+  if (options.on_node) {
+    line.show("measuring on a node, for which there may be a wait of a minute ...");
+    measure_on_node(run, *store, submission, staging.dir(), shapes);
+  }
+  line.show("measuring and simulating " + std::to_string(shapes.size()) + " layouts ...");
+  Forecast found = forecast(run, store, submission, staging.dir(), shapes);
+  line.clear();
+  std::map<int, std::string> notes;  // by nodes
+  for (LayoutForecast& layout : found.layouts) {
+    const auto [note, is_new] = notes.try_emplace(layout.shape.nodes);
+    if (is_new) note->second = note_on(session, submission, layout.shape);
+    layout.note = note->second;
+  }
+  auto layouts = ordered(found);
+  if (adds_one) {
+    std::erase_if(layouts, [](const LayoutForecast* layout) { return layout->shape.nodes == 1; });
+  }
   const auto single = std::ranges::find_if(found.layouts, [](const LayoutForecast& layout) {
     return layout.shape.ranks() == 1 && layout.problem.empty();
   });
   const LayoutForecast* base = single == found.layouts.end() ? nullptr : &*single;
   auto shown = layouts;
   if (session.for_people() && !options.all) shown.resize(std::min(shown.size(), kShown));
-  session.say(
-      fs::path(submission.spec.input).filename().string() + ": " +
-      plural(submission.spec.prompt_count, "prompt") + ", " +
-      with_commas(found.layouts.front().prompt_tokens) + " prompt tokens, " +
-      with_commas(static_cast<std::int64_t>(found.layouts.front().prediction.output_tokens)) +
-      " to generate; batch size " + std::to_string(submission.spec.batch_size) + ", " +
-      submission.spec.precision + "; measured on " + found.cost_scales.cpu + "\n");
+  const auto possible = std::ranges::find_if(
+      found.layouts, [](const LayoutForecast& layout) { return layout.problem.empty(); });
+  const LayoutForecast& any =
+      possible == found.layouts.end() ? found.layouts.front() : *possible;  // they agree
+  session.say(fs::path(submission.spec.input).filename().string() + ": " +
+              plural(submission.spec.prompt_count, "prompt") + ", " +
+              with_commas(any.prompt_tokens) + " prompt tokens, " +
+              with_commas(static_cast<std::int64_t>(any.prediction.output_tokens)) +
+              " to generate; batch size " + std::to_string(submission.spec.batch_size) + ", " +
+              submission.spec.precision + "; measured on " + found.cost_scales.cpu + "\n");
+  if (!found.nodes_cpu.empty() && found.nodes_cpu != found.cost_scales.cpu) {
+    session.warn("the nodes have " + found.nodes_cpu +
+                 ", on which this model was not measured: --on-node");
+  }
   session.print(table_of(shown, base));
   if (const auto hidden = std::ssize(layouts) - std::ssize(shown); hidden > 0) {
     session.say(" ... and " + plural(hidden, "more layout") + ": --all");
   }
   session.say("");
   if (layouts.front()->problem.empty()) {
-    say_findings(session, layouts,
-                 "sluice submit " + options.input + " --model " + submission.spec.model);
+    say_findings(session, layouts, submit_command(session, options.input));
   }
-  return ExitStatus::ok;
+  return possible == found.layouts.end() ? ExitStatus::failure : ExitStatus::ok;
 }
 
 }  // namespace
@@ -205,14 +274,14 @@ std::optional<LayoutForecast> predict(Session& session, Submission& submission,
   try {
     db::Store* store =
         session.makes_database || session.has_database() ? &session.store() : nullptr;
-    const Forecast found = forecast(slurm::run_command, store, submission, folder, shapes);
+    const Forecast found = forecast(run, store, submission, folder, shapes);
     const LayoutForecast* best = fastest(found);
     if (best == nullptr) throw Error(ExitStatus::usage, found.layouts.at(0).problem);
     spec.cost_scales = found.cost_scales;
     spec.shape = best->shape;
     return *best;
   } catch (const std::exception& error) {
-    if (chooses) throw;
+    if (chooses || interrupted()) throw;
     session.warn(std::string("no prediction of what the job will take: ") + error.what());
     return std::nullopt;
   }
@@ -227,8 +296,9 @@ void add_plan(CommandLine& line) {
        .examples =
            "  sluice plan prompts.jsonl --model m.gguf --nodes 1,2,4,8\n"
            "  sluice plan prompts.jsonl --model m.gguf --nodes 64 --mem 8G --format json\n"
+           "  sluice plan prompts.jsonl --model m.gguf -p gpu --on-node   (measures a node first)\n"
            "Simulates the schedule with the prompts' own lengths and a short measurement of this\n"
-           "machine, which is kept; finished jobs of the same model correct it.\n"
+           "machine or of a node, which is kept; finished jobs of the same model correct it.\n"
            "`sluice submit --layout auto` takes the best layout of its nodes.",
        .formats = {"table", "json", "csv", "md"},
        .groups = {Group::job, Group::sampling, Group::spread, Group::cluster, Group::site},
@@ -239,6 +309,8 @@ void add_plan(CommandLine& line) {
       ->delimiter(',')
       ->check(CLI::Range(1, 1'000'000))
       ->type_name("N,N,...");
+  app->add_flag("--on-node", options->on_node,
+                "measure a node that the job would get, not this machine (slurm)");
   app->add_flag("--all", options->all, "every layout, not only the best");
 }
 

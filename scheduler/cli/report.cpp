@@ -2,8 +2,8 @@
 #include <iostream>
 #include <memory>
 
-#include "jobs/files.h"
 #include "scheduler/cli/commands.h"
+#include "scheduler/cli/output_file.h"
 #include "scheduler/cli/report_html.h"
 #include "scheduler/cli/report_tables.h"
 #include "scheduler/report_input.h"
@@ -91,14 +91,16 @@ std::string rendered(Session& session, const std::vector<ScalingReport>& reports
 }
 
 ExitStatus report(Session& session, const ReportOptions& options) {
-  session.tick();
+  const bool to_stdout = options.output.empty() || options.output == "-";
+  if (!to_stdout) check_output(options.output);
+  session.try_database([&] { session.tick(); });  // measured is measured, whatever the disk
   const auto reports = reports_of(session, options.subjects);
   const std::string format = format_of(options);
   const std::string text = rendered(session, reports, format);
-  if (options.output.empty() || options.output == "-") {
+  if (to_stdout) {
     std::cout << text << std::flush;
   } else {
-    jobs::write_file_whole(options.output, text);
+    write_output(options.output, [&](std::ostream& out) { out << text; });
     if (!session.quiet) std::cerr << "report in " << options.output << "\n";
   }
   return ExitStatus::ok;

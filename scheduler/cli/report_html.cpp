@@ -81,7 +81,8 @@ std::vector<Chart> charts_of(const ScalingReport& report, bool has_timeline) {
     charts.push_back({"speedup", "Speedup", "over the baseline"});
     charts.push_back({"efficiency", "Efficiency", "1: nothing is lost"});
   } else if (report.kind == "batch") {
-    charts.push_back({"batch", "Batch size", "throughput, and throughput / (B x that of 1)"});
+    charts.push_back(
+        {"batch", "Batch size", "throughput, and over B x that of the smallest batch"});
   } else {
     charts.push_back({"throughput", "Throughput", "generated tokens"});
   }
@@ -131,8 +132,8 @@ std::string section(const ScalingReport& report, std::size_t number, bool has_ti
         html_table(losses);
   }
   return html +
-         "<h3>Seconds of each stage</h3>\n<p class=\"note\">of the run nearest to its point's "
-         "median; from prefill to other they sum to the wall</p>\n" +
+         "<h3>Seconds of each stage</h3>\n<p class=\"note\">of each row's run; from prefill to "
+         "other they sum to the wall</p>\n" +
          html_table(breakdown_table(report));
 }
 
@@ -196,7 +197,8 @@ Json data_of(const db::Store& store, const ScalingReport& report, Json timeline)
   for (const ReportRow& row : report.rows) {
     if (row.is_independent()) continue;
     latencies.push_back({{"label", plural(row.spec.shape.nodes, "node") + ", batch size " +
-                                       std::to_string(row.spec.batch_size)},
+                                       std::to_string(row.spec.batch_size) +
+                                       (row.settings.empty() ? "" : ", " + row.settings)},
                          {"latencies_s", store.latencies_s(row.usual->job, kLatenciesMax)}});
   }
   data["latencies"] = std::move(latencies);
@@ -204,10 +206,11 @@ Json data_of(const db::Store& store, const ScalingReport& report, Json timeline)
   return data;
 }
 
-// Inside <script>, "</" would end it.
+// Inside <script>, "</" and "<!--" mean something.
 std::string script_safe(std::string json) {
-  for (auto at = json.find("</"); at != std::string::npos; at = json.find("</", at + 3)) {
-    json.replace(at, 2, "<\\/");
+  constexpr std::string_view kLess = "\\u003c";
+  for (auto at = json.find('<'); at != std::string::npos; at = json.find('<', at)) {
+    json.replace(at, 1, kLess);
   }
   return json;
 }

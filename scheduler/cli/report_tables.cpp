@@ -48,6 +48,7 @@ std::string layout_of(const ReportRow& row) {
 // Columns that have nothing to say in this report are left out for people.
 struct Shown {
   bool batch = false, independent = false, bound = false, best = false, predicted = false;
+  bool settings = false;
 
   explicit Shown(const ScalingReport& report) {
     for (const ReportRow& row : report.rows) {
@@ -56,6 +57,7 @@ struct Shown {
       bound = bound || row.bound.has_value();
       best = best || row.against_best.has_value();
       predicted = predicted || row.prediction_error.has_value();
+      settings = settings || !row.settings.empty();
     }
   }
 };
@@ -123,6 +125,7 @@ Table points_table(const ScalingReport& report, bool short_titles) {
       {"layout", title("layout", "Layout")},
       {"num_prompts", title("prompts", "Num Prompts"), true},
       {"batch_size", title("batch", "Batch Size"), true},
+      {"settings", if_shown(shown.settings, title("settings", "Settings"))},
       {"speedup", title("speedup", "Speedup"), true},
       {"wall_clock_s", title("wall (s)", "Wall Clock Time (s)"), true},
       {"output_tokens_per_s", title("tok/s", "Throughput (tokens/sec)"), true},
@@ -135,7 +138,8 @@ Table points_table(const ScalingReport& report, bool short_titles) {
       {"io_s", title("I/O (s)", "I/O Time (s)"), true},
       {"communication_s", title("comm (s)", "Communication Time (s)"), true},
       {"preprocess_s", title("preproc (s)", "Preprocessing Cost (s)"), true},
-      {"prediction_error", if_shown(shown.predicted, title("predicted", "Prediction Error")), true},
+      {"prediction_error", if_shown(shown.predicted, title("pred. error", "Prediction Error")),
+       true},
       {"runs", title("runs", "Runs"), true}};
   const auto programs = hide({{"ranks", "ranks"},
                               {"stages", "stages"},
@@ -159,6 +163,7 @@ Table points_table(const ScalingReport& report, bool short_titles) {
                           word(layout_of(row)),
                           count(row.spec.prompt_count),
                           count(row.spec.batch_size),
+                          word(row.settings),
                           ratio(row.speedup, "x"),
                           with_deviation(wall),
                           number(row.output_tokens_per_s, 2),
@@ -195,6 +200,7 @@ Table breakdown_table(const ScalingReport& report) {
   table.columns = {{"nodes", "nodes", true},
                    {"batch_size", "batch", true},
                    {"layout", "layout"},
+                   {"settings", Shown(report).settings ? "settings" : ""},
                    {"rank", "rank", true},
                    {"host", "host"},
                    {"layers", "layers"},
@@ -215,8 +221,8 @@ Table breakdown_table(const ScalingReport& report) {
       };
       table.rows.push_back(
           {count(row.spec.shape.nodes), count(row.spec.batch_size), word(layout_of(row)),
-           count(stage.rank), word(stage.host), word(layers_of(stage)), part(stage.load_s),
-           part(stage.prefill_s), part(stage.decode_s), part(stage.sampling_s),
+           word(row.settings), count(stage.rank), word(stage.host), word(layers_of(stage)),
+           part(stage.load_s), part(stage.prefill_s), part(stage.decode_s), part(stage.sampling_s),
            part(stage.communication_s), part(stage.bubble_s), part(stage.output_s),
            part(stage.unattributed_s), part(stage.wall_clock_s), count(row.usual->job)});
     }
@@ -226,19 +232,24 @@ Table breakdown_table(const ScalingReport& report) {
 
 Table losses_table(const ScalingReport& report) {
   Table table;
-  table.columns = {{"nodes", "nodes", true},        {"batch_size", "batch", true},
-                   {"compute", "computing", true},  {"bubble", "bubbles", true},
-                   {"communication", "comm", true}, {"sampling", "sampling", true},
-                   {"output", "output", true},      {"unattributed", "other", true},
+  table.columns = {{"nodes", "nodes", true},
+                   {"batch_size", "batch", true},
+                   {"settings", Shown(report).settings ? "settings" : ""},
+                   {"compute", "computing", true},
+                   {"bubble", "bubbles", true},
+                   {"communication", "comm", true},
+                   {"sampling", "sampling", true},
+                   {"output", "output", true},
+                   {"unattributed", "other", true},
                    {"sum", "1 - efficiency", true}};
   for (const ReportRow& row : report.rows) {
     if (!row.losses) continue;
     const auto percent = [](double share) { return number(share, fixed(share * 100, 1) + " %"); };
     const Losses& lost = *row.losses;
     table.rows.push_back({count(row.spec.shape.nodes), count(row.spec.batch_size),
-                          percent(lost.compute), percent(lost.bubble), percent(lost.communication),
-                          percent(lost.sampling), percent(lost.output), percent(lost.unattributed),
-                          percent(lost.sum())});
+                          word(row.settings), percent(lost.compute), percent(lost.bubble),
+                          percent(lost.communication), percent(lost.sampling), percent(lost.output),
+                          percent(lost.unattributed), percent(lost.sum())});
   }
   return table;
 }
@@ -284,11 +295,9 @@ std::string report_text(const ScalingReport& report, Format format) {
     text += std::string(md ? "What was lost" : "  what was lost") +
             ", of ranks x wall-clock (negative: gained):\n\n" + render(losses, format) + "\n";
   }
-  text +=
-      std::string(md ? "Seconds" : "  seconds") +
-      " of each stage, of the run nearest to its point's median; from prefill to other they sum "
-      "to the wall:\n\n" +
-      render(breakdown_table(report), format);
+  text += std::string(md ? "Seconds" : "  seconds") +
+          " of each stage, of each row's run; from prefill to other they sum to the wall:\n\n" +
+          render(breakdown_table(report), format);
   return text;
 }
 

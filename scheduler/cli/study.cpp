@@ -11,6 +11,7 @@
 #include "jobs/prompts.h"
 #include "scheduler/cli/commands.h"
 #include "scheduler/cli/interrupt.h"
+#include "scheduler/cli/passing_line.h"
 #include "scheduler/cli/report_tables.h"
 #include "scheduler/local_executor.h"
 #include "scheduler/report_input.h"
@@ -46,18 +47,14 @@ bool stands(Session& session, jobs::JobId id) {
          (job->state == jobs::JobState::completed && job->prompts_failed == 0);
 }
 
-// What the next run of a chain has to wait for; empty: nothing.
-std::string dependency_on(Session& session, jobs::JobId previous) {
+// What the next run of a chain has to wait for; empty: nothing. Nothing at all: Slurm's number of
+// the one before it is not known yet.
+std::optional<std::string> dependency_on(Session& session, jobs::JobId previous) {
   const auto job = previous > 0 ? session.store().job(previous) : std::nullopt;
-  if (!job || job->executor != "slurm" || jobs::is_final(job->state)) return {};
+  if (!job || job->executor != "slurm" || jobs::is_final(job->state)) return "";
   const auto attempt = session.store().newest_attempt(previous);
-  return attempt && !attempt->cluster_id.empty() ? "afterany:" + attempt->cluster_id : "";
-}
-
-// A line on the terminal that comes and goes.
-void show_count(const Session& session, const std::string& text) {
-  if (session.quiet || !terminal_of(STDERR_FILENO).is_terminal) return;
-  std::cerr << "\r\x1b[K" << text << std::flush;
+  if (!attempt || attempt->cluster_id.empty()) return std::nullopt;
+  return "afterany:" + attempt->cluster_id;
 }
 
 // By point; what could not be predicted is missing, which is told.
@@ -66,10 +63,11 @@ using Forecasts = std::map<int, LayoutForecast>;
 Forecasts forecasts_of(Session& session, std::vector<Submission>& submissions,
                        const fs::path& folder) {
   Forecasts forecasts;
+  PassingLine line(session.quiet);
   for (std::size_t i = 0; i < submissions.size(); ++i) {
     const int point = static_cast<int>(i);
-    show_count(session, "predicting point " + std::to_string(i + 1) + " of " +
-                            std::to_string(submissions.size()));
+    line.show("predicting point " + std::to_string(i + 1) + " of " +
+              std::to_string(submissions.size()));
     const Staging apart(fs::temp_directory_path());
     std::error_code ignored;
     const fs::path prompts = jobs::Layout(apart.dir()).prompts();
@@ -78,42 +76,46 @@ Forecasts forecasts_of(Session& session, std::vector<Submission>& submissions,
       forecasts.emplace(point, *std::move(found));
     }
   }
-  show_count(session, "");
   return forecasts;
+}
+
+std::vector<db::StudyRun> missing_of(Session& session, const db::Study& study) {
+  const auto points = static_cast<int>(session.store().study_points(study.id).size());
+  return missing_runs(study, points, session.store().study_runs(study.id),
+                      [&](jobs::JobId id) { return stands(session, id); });
 }
 
 // Queues what is missing, one after another. Returns how many.
 int queue_missing(Session& session, const db::Study& study, const Forecasts& forecasts) {
   const auto points = session.store().study_points(study.id);
   const auto runs = session.store().study_runs(study.id);
-  const auto missing = missing_runs(study, static_cast<int>(points.size()), runs,
-                                    [&](jobs::JobId id) { return stands(session, id); });
+  const auto missing = missing_of(session, study);
   jobs::JobId previous = 0;
   for (const db::StudyRun& run : runs) previous = std::max(previous, run.job);
   const fs::path job_root = study.directory.parent_path();
   const LocalPause pause(job_root);
+  PassingLine line(session.quiet);
   int queued = 0;
   for (const db::StudyRun& run : missing) {
     const std::string rest = "; the rest: sluice study continue " + name_of(study.id);
     if (interrupted()) throw Error(ExitStatus::interrupted, "interrupted" + rest);
-    show_count(session, name_of(study.id) + ": queued " + std::to_string(queued) + " of " +
-                            plural(static_cast<std::int64_t>(missing.size()), "run"));
-    const std::string dependency = study.chained ? dependency_on(session, previous) : "";
+    line.show(name_of(study.id) + ": queued " + std::to_string(queued) + " of " +
+              plural(static_cast<std::int64_t>(missing.size()), "run"));
+    const auto dependency = study.chained ? dependency_on(session, previous) : "";
+    if (!dependency) {
+      line.clear();
+      session.warn("whether job " + std::to_string(previous) + " arrived is not known yet" + rest);
+      break;
+    }
     previous = queue_run(session.store(), study, points.at(static_cast<std::size_t>(run.point)),
-                         run, dependency, job_root);
+                         run, *dependency, job_root);
     if (const auto found = forecasts.find(run.point); found != forecasts.end()) {
       session.store().put_prediction(previous, found->second.prediction);
     }
     const auto started = start_job(session, previous);
     ++queued;
     if (started) refuse_refused(started->job, "go on: sluice study continue " + name_of(study.id));
-    if (!started || started->job.state == jobs::JobState::submitting) {
-      show_count(session, "");
-      session.warn("whether job " + std::to_string(previous) + " arrived is not known yet" + rest);
-      break;
-    }
   }
-  show_count(session, "");
   return queued;
 }
 
@@ -125,20 +127,42 @@ std::vector<jobs::JobId> jobs_of(Session& session, std::int64_t study) {
 }
 
 ExitStatus wait_for_study(Session& session, std::int64_t id) {
-  const auto status = wait_for_jobs(session, jobs_of(session, id), name_of(id));
+  const auto jobs = jobs_of(session, id);
+  const std::string missing = "; sluice study continue " + name_of(id) + " queues them";
+  if (jobs.empty()) {
+    throw Error(ExitStatus::failure, name_of(id) + " has no run yet" + missing);
+  }
+  auto status = wait_for_jobs(session, jobs, name_of(id));
   if (status == ExitStatus::interrupted) return status;
+  if (const auto more = std::ssize(missing_of(session, *session.store().study(id))); more > 0) {
+    session.warn(plural(more, "run") + " of " + name_of(id) + (more == 1 ? " is" : " are") +
+                 " missing" + missing);
+    if (status == ExitStatus::ok) status = ExitStatus::partial;
+  }
   const ScalingReport report = make_report(input_of_study(session.store(), id));
-  if (!session.quiet) std::cout << "\n" << report_text(report, Format::table) << std::flush;
+  if (session.format == Format::json) {
+    std::cout << report_json(report) << std::endl;
+  } else if (session.format == Format::csv) {
+    session.print(points_table(report, false));
+  } else if (!session.quiet) {
+    std::cout << "\n" << report_text(report, session.format) << std::flush;
+  }
   return status;
 }
 
 Table plan_table(const std::vector<PointPlan>& plans, const std::vector<Submission>& submissions,
                  const Forecasts& forecasts, int repeats) {
   Table table;
-  table.columns = {{"nodes", "nodes", true},         {"replicas", "replicas", true},
-                   {"stages", "stages", true},       {"batch_size", "batch", true},
-                   {"num_prompts", "prompts", true}, {"tokens_max", "tokens, at most", true},
-                   {"runs", "runs", true},           {"role", "compared as"}};
+  table.columns = {{"nodes", "nodes", true},
+                   {"replicas", "replicas", true},
+                   {"stages", "stages", true},
+                   {"batch_size", "batch", true},
+                   {"num_prompts", "prompts", true},
+                   {"tokens_max", "tokens, at most", true},
+                   {"runs", "runs", true},
+                   {"wall_clock_s", "predicted (s)", true},
+                   {"node_hours", "node-hours", true},
+                   {"role", "compared as"}};
   for (std::size_t i = 0; i < submissions.size(); ++i) {
     const jobs::JobSpec& spec = submissions[i].spec;
     const auto found = forecasts.find(static_cast<int>(i));
@@ -186,7 +210,7 @@ StudyOrder order_of(Session& session, const StudyOptions& options) {
 
 ExitStatus make(Session& session, const StudyOptions& options) {
   if (options.kind == "custom") {
-    if (!fs::exists(options.subject)) {
+    if (!fs::is_regular_file(options.subject)) {
       throw Error(ExitStatus::not_found, options.subject + ": there is no such study file");
     }
     session.job_file = options.subject;
@@ -194,12 +218,13 @@ ExitStatus make(Session& session, const StudyOptions& options) {
   } else {
     session.flags.emplace_back("input", std::vector{options.subject});
   }
-  if (session.settings().text("input") == "-") {
+  const auto plans = plan_points(order_of(session, options));
+  for (const PointPlan& point : plans) {
+    if (session.settings_with(point.flags).text("input") != "-") continue;
     throw Error(ExitStatus::usage,
                 "a study reads its prompts more than once, and standard input "
                 "can be read once; give a file");
   }
-  const auto plans = plan_points(order_of(session, options));
   const fs::path job_root = session.settings().text("job-root");
   Staging staging(job_root);
   CheckOptions checks;
@@ -245,10 +270,13 @@ ExitStatus make(Session& session, const StudyOptions& options) {
 ExitStatus go_on(Session& session, const StudyOptions& options) {
   auto study = study_of(session, options.subject);
   session.tick();
-  if (options.repeats > 0) {
-    session.store().set_repeats(study.id, options.repeats);
-    study.repeats = options.repeats;
+  if (options.repeats > 0) study.repeats = options.repeats;
+  if (options.dry_run) {
+    session.say(name_of(study.id) + "  " + plural(std::ssize(missing_of(session, study)), "run") +
+                " would be queued; nothing is: this is a dry run");
+    return ExitStatus::ok;
   }
+  if (options.repeats > 0) session.store().set_repeats(study.id, options.repeats);
   std::vector<Submission> submissions;
   for (const db::StudyPoint& point : session.store().study_points(study.id)) {
     submissions.push_back({.spec = point.spec, .model = {}, .prompts = {}});
@@ -264,24 +292,30 @@ ExitStatus go_on(Session& session, const StudyOptions& options) {
 }
 
 ExitStatus list(Session& session) {
-  session.tick();
+  session.try_database([&] { session.tick(); });
   Table table;
   table.columns = {{"study", "study"},
                    {"name", "name"},
                    {"kind", "kind"},
                    {"points", "points", true},
                    {"runs_ended", "ended", true},
+                   {"runs_failed", "not completed", true},
                    {"runs", "runs", true},
                    {"wanted", "wanted", true},
                    {"created_unix_s", "made"}};
   for (const db::Study& study : session.store().studies()) {
     const auto points = session.store().study_points(study.id);
     const auto ids = jobs_of(session, study.id);
-    const auto ended = std::ranges::count_if(
-        ids, [&](jobs::JobId id) { return jobs::is_final(session.job(id).state); });
+    std::int64_t ended = 0, failed = 0;
+    for (const jobs::JobId id : ids) {
+      const auto state = session.job(id).state;
+      if (!jobs::is_final(state)) continue;
+      ++ended;
+      if (state != jobs::JobState::completed) ++failed;
+    }
     table.rows.push_back({word(name_of(study.id)), word(study.name), word(study.kind),
                           count(static_cast<std::int64_t>(points.size())), count(ended),
-                          count(static_cast<std::int64_t>(ids.size())),
+                          count(failed), count(static_cast<std::int64_t>(ids.size())),
                           count(study.repeats * static_cast<std::int64_t>(points.size())),
                           number(study.created_unix_s, local_date_time(study.created_unix_s))});
   }
@@ -295,7 +329,9 @@ ExitStatus study(Session& session, const StudyOptions& options) {
   const bool known = options.kind == "wait" || options.kind == "continue";
   if (options.subject.empty()) {
     throw Error(ExitStatus::usage, "sluice study " + options.kind + " needs " +
-                                       (known ? "a study: study-3" : "a file"));
+                                       (known                      ? "a study: study-3"
+                                        : options.kind == "custom" ? "a study's file: study.toml"
+                                                                   : "a file of prompts"));
   }
   if (options.kind == "wait") return wait_for_study(session, study_of(session, options.subject).id);
   if (options.kind == "continue") return go_on(session, options);

@@ -7,6 +7,7 @@
 #include "jobs/files.h"
 #include "scheduler/cli/commands.h"
 #include "scheduler/cli/interrupt.h"
+#include "scheduler/cli/passing_line.h"
 #include "scheduler/cli/view.h"
 
 namespace sluice::scheduler::cli {
@@ -38,16 +39,15 @@ std::string progress_line(const JobView& view, bool with_bar) {
 class ProgressDisplay {
  public:
   ProgressDisplay(bool quiet, std::string group)
-      : quiet_(quiet), group_(std::move(group)), terminal_(terminal_of(STDERR_FILENO)) {}
-  ~ProgressDisplay() { clear(); }
+      : quiet_(quiet), group_(std::move(group)), passing_(quiet) {}
 
   void show(const std::vector<JobView>& views) {
     if (quiet_) return;
     const auto active = std::ranges::find_if(
         views, [](const JobView& view) { return !jobs::is_final(view.job.state); });
     if (active == views.end()) return;
-    const std::string line = who(views, *active) + progress_line(*active, terminal_.is_terminal);
-    if (terminal_.is_terminal) return draw(line);
+    const std::string line = who(views, *active) + progress_line(*active, is_terminal_);
+    if (is_terminal_) return passing_.show(line);
     const bool changed = active->job.id != last_job_ || active->job.state != last_state_;
     if (!changed && jobs::steady_time_s() < next_line_s_) return;
     last_job_ = active->job.id;
@@ -56,10 +56,7 @@ class ProgressDisplay {
     std::cerr << line << "\n";
   }
 
-  void clear() {
-    if (drawn_) std::cerr << "\r\x1b[K" << std::flush;
-    drawn_ = false;
-  }
+  void clear() { passing_.clear(); }
 
  private:
   std::string who(const std::vector<JobView>& views, const JobView& active) const {
@@ -71,17 +68,10 @@ class ProgressDisplay {
            plural(static_cast<std::int64_t>(views.size()), "run") + " " + job;
   }
 
-  void draw(const std::string& line) {
-    std::string fitting = line;
-    while (display_width(fitting) >= static_cast<std::size_t>(terminal_.width)) fitting.pop_back();
-    std::cerr << "\r\x1b[K" << fitting << std::flush;
-    drawn_ = true;
-  }
-
   bool quiet_;
   std::string group_;
-  Terminal terminal_;
-  bool drawn_ = false;
+  bool is_terminal_ = terminal_of(STDERR_FILENO).is_terminal;
+  PassingLine passing_;
   jobs::JobId last_job_ = 0;
   jobs::JobState last_state_ = jobs::JobState::completed;
   double next_line_s_ = 0;
@@ -92,7 +82,7 @@ ExitStatus status_of(const db::Job& job) {
   return job.prompts_failed > 0 ? ExitStatus::partial : ExitStatus::ok;
 }
 
-void say_end(Session& session, const JobView& view) {
+void say_end(Session& session, const JobView& view, const std::string& group) {
   const db::Job& job = view.job;
   std::string line = "job " + std::to_string(job.id) + " " + std::string(to_string(job.state)) +
                      ": " + with_commas(job.prompts_ok) +
@@ -108,6 +98,7 @@ void say_end(Session& session, const JobView& view) {
              : "output " + fixed(view.output_tokens_per_s, 1) + " tok/s");
   }
   session.say(line);
+  if (!group.empty()) return session.say("  another in its place: sluice study continue " + group);
   if (job.state != jobs::JobState::completed) return session.say("  " + view.note);
   session.say("see: sluice show " + std::to_string(job.id) + "; answers: sluice export " +
               std::to_string(job.id) + " -o answers.jsonl");
@@ -148,7 +139,7 @@ ExitStatus wait_for_jobs(Session& session, const std::vector<jobs::JobId>& jobs,
     if (all_ended) {
       display.clear();
       for (const JobView& view : views) {
-        if (group.empty() || status_of(view.job) != ExitStatus::ok) say_end(session, view);
+        if (group.empty() || status_of(view.job) != ExitStatus::ok) say_end(session, view, group);
       }
       return worst(views);
     }

@@ -91,7 +91,7 @@ assert report["kind"] == "strong" and [p["runs"] for p in report["points"]] == [
 for point in report["points"]:
     assert point["unattributed_share"] < 0.01 and point["speedup"] > 0, point
 losses = report["losses"][0]
-assert abs(losses["sum"] - (1 - report["points"][1]["parallel_efficiency"])) < 0.5, losses
+assert abs(losses["sum"] - (1 - report["points"][1]["parallel_efficiency"])) < 1e-3, losses
 rows = list(sqlite3.connect("sluice.db").execute(
     "select started_unix_s, ended_unix_s from v_jobs order by job"))
 assert len(rows) == 4
@@ -99,6 +99,15 @@ for before, after in zip(rows, rows[1:]):
     assert before[1] <= after[0] + 1, rows  # to the second in which Slurm saw the end
 predicted = sqlite3.connect("sluice.db").execute("select count(*) from v_predictions").fetchone()[0]
 assert predicted == 4, predicted
+PYTHON
+  sluice plan prompts.jsonl --model "$tiny" --executor slurm --mem 1G --nodes 2,64 --on-node --format json >plan.json
+  python3 - <<'PYTHON'
+import json, sqlite3
+layouts = json.load(open("plan.json"))
+assert all(layout["wall_clock_s"] > 0 and layout["parallel_efficiency"] > 0 for layout in layouts), layouts
+for layout in layouts:
+    assert ("has only" in layout["problem"]) == (layout["nodes"] == 64), layout
+assert sqlite3.connect("sluice.db").execute("select count(*) from calibrations").fetchone()[0] == 1
 PYTHON
 }
 

@@ -6,17 +6,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
 
-#include "jobs/trace.h"
 #include "scheduler/process.h"
-#include "slurm/command.h"
 #include "tests/db/fixture.h"
 #include "tests/jobs/packed.h"
-#include "tests/scheduler/site.h"
+#include "tests/scheduler/cli.h"
 
 namespace sluice::scheduler {
 namespace {
@@ -24,36 +21,6 @@ namespace {
 using Json = nlohmann::json;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-class Cli : public testing::Test {
- protected:
-  slurm::CommandResult sluice(std::vector<std::string> words) {
-    words.insert(words.begin(), SLUICE_PROGRAM);
-    return run(words);
-  }
-  // The same, with its standard input from a file.
-  slurm::CommandResult sluice_reading(const std::string& file, std::vector<std::string> words) {
-    words.insert(words.begin(), {"bash", "-c", "exec \"$@\" <" + file, "bash", SLUICE_PROGRAM});
-    return run(words);
-  }
-  slurm::CommandResult run(const std::vector<std::string>& words) {
-    const auto path = [&](const char* name) { return (site_.dir / name).string(); };
-    return slurm::run_command(
-        words,
-        {.timeout_s = tests::kDeadline_s,
-         .env = {"SLUICE_DB=" + path("sluice.db"), "SLUICE_JOB_ROOT=" + path("jobs"),
-                 "SLUICE_EXECUTOR=local", "SLUICE_WORKER=" SLUICE_FAKE_WORKER,
-                 "SLUICE_LAUNCHER=" SLUICE_FAKE_MPIRUN, "XDG_CONFIG_HOME=" + path("config")}});
-  }
-  slurm::CommandResult submit(std::vector<std::string> more = {}) {
-    std::vector<std::string> words = {"submit", site_.dir / "prompts.txt", "--model",
-                                      site_.dir / "model.gguf"};
-    words.insert(words.end(), more.begin(), more.end());
-    return sluice(words);
-  }
-
-  tests::LocalSite site_;
-};
 
 TEST_F(Cli, SubmitWaitStatusAndExportTellOneStory) {
   const auto submitted = submit({"--wait"});
@@ -195,15 +162,6 @@ TEST_F(Cli, StandardInputAndPackedFilesAreInputsToo) {
               StartsWith("warning: --chat-template is not used"));
 }
 
-constexpr const char* kRequests =
-    R"({"custom_id":"c","method":"POST","url":"/v1/chat/completions","body":{"model":"m","n":2,)"
-    R"("messages":[{"role":"user","content":"Hi"}]}})"
-    "\n"
-    R"({"custom_id":"bad","method":"POST","url":"/v1/embeddings","body":{"model":"m"}})"
-    "\n"
-    R"({"custom_id":"t","method":"POST","url":"/v1/completions","body":{"model":"m","prompt":"a"}})"
-    "\n";
-
 TEST_F(Cli, ABatchFileIsAnsweredLineByLine) {
   const auto file = site_.dir.write("requests.jsonl", kRequests);
   const auto submitted = sluice({"submit", file, "--model", site_.dir / "model.gguf", "--wait"});
@@ -238,26 +196,6 @@ TEST_F(Cli, ABatchFileOfBadLinesOnlyIsRefused) {
     EXPECT_EQ(refused.exit_code, 2);
     EXPECT_THAT(refused.err, HasSubstr("has 1 bad line, nothing was queued\n  line 1: "));
   }
-}
-
-TEST_F(Cli, OnlyWholeRequestsAreExportedOfAPart) {
-  site_.hold();
-  const auto file = site_.dir.write("requests.jsonl", kRequests);
-  EXPECT_EQ(sluice({"submit", file, "--model", site_.dir / "model.gguf"}).exit_code, 0);
-  ASSERT_TRUE(site_.ticks_until(1, [](const db::Job& job) { return job.prompts_ok == 1; }));
-  EXPECT_EQ(sluice({"export", "1", "--format", "openai", "--partial"}).out, "")
-      << "one of two samples is none";
-  site_.release();
-  EXPECT_EQ(sluice({"wait", "1"}).exit_code, 4);
-}
-
-TEST_F(Cli, AJobOfOurOwnLinesIsExportedAsOpenAiToo) {
-  EXPECT_EQ(submit({"--wait"}).exit_code, 0);
-  const auto exported = sluice({"export", "1", "--format", "openai"});
-  const auto first = Json::parse(exported.out.substr(0, exported.out.find('\n')));
-  EXPECT_EQ(first["custom_id"], "1");
-  EXPECT_EQ(first["response"]["body"]["model"], "model.gguf");
-  EXPECT_EQ(first["response"]["body"]["object"], "text_completion");
 }
 
 TEST_F(Cli, AnInterruptEndsTheWaitForStandardInput) {
@@ -356,21 +294,6 @@ TEST_F(Cli, ARetryThatIsRefusedSaysWhy) {
   EXPECT_EQ(refused.out, "");
 }
 
-TEST_F(Cli, AnswersThatCameAfterTheEndAreExported) {
-  site_.hold();
-  EXPECT_EQ(submit().exit_code, 0);
-  ASSERT_TRUE(site_.ticks_until(1, [](const db::Job& job) { return job.prompts_ok == 1; }));
-  EXPECT_EQ(sluice({"cancel", "1"}).exit_code, 0);
-  EXPECT_EQ(sluice({"wait", "1"}).exit_code, 1);
-  jobs::Result late;
-  late.id = "3";
-  late.index = 2;
-  late.job = site_.job(1).uid;
-  jobs::write_file_whole(site_.layout(1).results({.attempt = 1, .restart = 0}, 1),
-                         jobs::to_line(late) + "\n");
-  EXPECT_THAT(sluice({"export", "1"}).out, HasSubstr("\"id\":\"3\""));
-}
-
 TEST_F(Cli, ACancelGoesOnAfterAJobThatHasEnded) {
   EXPECT_EQ(submit({"--wait"}).exit_code, 0);
   site_.hold();
@@ -382,20 +305,6 @@ TEST_F(Cli, ACancelGoesOnAfterAJobThatHasEnded) {
   EXPECT_THAT(cancelled.out, StartsWith("job 2 "));
   EXPECT_TRUE(site_.job(2).cancel_requested);
   EXPECT_EQ(sluice({"wait", "2"}).exit_code, 1);
-}
-
-TEST_F(Cli, AFullDiskUnderStdoutIsAFailure) {
-  const auto full =
-      slurm::run_command({"bash", "-c", SLUICE_PROGRAM " config >/dev/full"}, {.env = {}});
-  EXPECT_EQ(full.exit_code, 1);
-  EXPECT_THAT(full.err, HasSubstr("error: stdout could not be written"));
-}
-
-TEST_F(Cli, AFullDiskUnderAnExportIsNamed) {
-  EXPECT_EQ(submit({"--wait"}).exit_code, 0);
-  const auto full = sluice({"export", "1", "-o", "/dev/full"});
-  EXPECT_EQ(full.exit_code, 1);
-  EXPECT_THAT(full.err, HasSubstr("error: write /dev/full: No space left on device"));
 }
 
 TEST_F(Cli, AnInterruptedWaitLeavesTheJobRunning) {
@@ -414,84 +323,6 @@ TEST_F(Cli, AnInterruptedWaitLeavesTheJobRunning) {
   ::unsetenv("SLUICE_DB");
   site_.release();
   EXPECT_EQ(sluice({"wait", "1"}).exit_code, 0);
-}
-
-TEST_F(Cli, AnExportedFileIsWholeAndInInputOrder) {
-  EXPECT_EQ(submit({"--wait"}).exit_code, 0);
-  const auto file = site_.dir / "out.csv";
-  EXPECT_EQ(sluice({"export", "1", "-o", file}).exit_code, 0);
-  const auto lines = tests::lines_of(file);
-  ASSERT_EQ(lines.size(), 4u);
-  EXPECT_THAT(lines[0], StartsWith("id,index,sample,status,text,"));
-  for (int i = 0; i < 3; ++i)
-    EXPECT_THAT(lines[i + 1], HasSubstr("," + std::to_string(i) + ",0,ok,"));
-  for (const char* what : {"metrics", "stages", "prompts", "events"}) {
-    EXPECT_EQ(sluice({"export", "1", "--what", what}).exit_code, 0) << what;
-  }
-  EXPECT_EQ(sluice({"export", "1", "-o", site_.dir / "no" / "such"}).err,
-            "error: there is no folder " + (site_.dir / "no").string() + "\n");
-  EXPECT_THAT(sluice({"export", "1", "-o", site_.dir.path()}).err, HasSubstr(" is a folder"));
-}
-
-// What is in a timeline: tests/e2e/timeline_test.sh.
-TEST_F(Cli, ATimelineOfARunThatLeftNoneSaysWhy) {
-  site_.hold();
-  EXPECT_EQ(submit().exit_code, 0);
-  EXPECT_EQ(sluice({"export", "1", "--what", "trace"}).exit_code, 3);
-  site_.release();
-  EXPECT_EQ(sluice({"wait", "1"}).exit_code, 0);
-  const auto none = sluice({"export", "1", "--what", "trace"});
-  EXPECT_EQ(none.exit_code, 3);
-  EXPECT_EQ(none.out, "");
-  EXPECT_THAT(none.err, HasSubstr("error: run 1.0 of job 1 left no timeline: "));
-  EXPECT_THAT(sluice({"export", "1", "--what", "trace", "--run", "1.1"}).err,
-              HasSubstr("job 1 has no run 1.1; it has 1.0"));
-  EXPECT_EQ(sluice({"export", "1", "--run", "1.0"}).exit_code, 2) << "results are of all runs";
-}
-
-TEST_F(Cli, ATimelineIsOneValueOfJson) {
-  EXPECT_EQ(submit({"--wait"}).exit_code, 0);
-  jobs::Trace trace;
-  trace.head.ranks = 2;
-  trace.head.host = "a \"host\"";
-  trace.head.began_ns = -1500;
-  trace.head.window_ns = 9000;
-  trace.head.overwritten = 3;
-  trace.spans = {{.kind = jobs::TraceKind::load, .begin_ns = -1500, .end_ns = -500},
-                 {.kind = jobs::TraceKind::wait, .begin_ns = 0, .end_ns = 9000}};
-  jobs::write_file_whole(jobs::Layout(site_.job(1).directory).trace({}, 0), to_text(trace));
-  const auto exported = sluice({"export", "1", "--what", "trace"});
-  EXPECT_EQ(exported.exit_code, 0);
-  EXPECT_EQ(exported.err, "warning: rank 1 of run 1.0 of job 1 left no timeline\n");
-  const Json json = Json::parse(exported.out);
-  EXPECT_EQ(json["otherData"]["run"], "1.0");
-  EXPECT_EQ(json["otherData"]["window_opens_us"], 1.5);
-  EXPECT_EQ(json["otherData"]["ranks"][0]["overwritten"], 3);
-  const Json& events = json["traceEvents"];
-  ASSERT_EQ(events.size(), 6u);
-  EXPECT_EQ(events[0]["args"]["name"], "rank 0: replica 0, stage 0, a \"host\"");
-  EXPECT_EQ(events[2]["args"]["labels"], "clock error 0 us, 3 older events not kept");
-  EXPECT_EQ(events[4]["name"], "load");
-  EXPECT_EQ(events[4]["ts"], 0);
-  EXPECT_EQ(events[4]["dur"], 1);
-  EXPECT_EQ(events[5]["cat"], "bubble");
-  EXPECT_EQ(events[5]["ts"], 1.5);
-}
-
-TEST_F(Cli, AnExportReplacesNothingButFiles) {
-  EXPECT_EQ(submit({"--wait"}).exit_code, 0);
-  const auto fifo = site_.dir / "fifo", link = site_.dir / "link";
-  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
-  const int reader = ::open(fifo.c_str(), O_RDWR);  // so that no side waits for the other
-  EXPECT_EQ(sluice({"export", "1", "-o", fifo}).exit_code, 0);
-  std::array<char, 4096> bytes{};
-  EXPECT_GT(::read(reader, bytes.data(), bytes.size()), 0);
-  ::close(reader);
-  EXPECT_TRUE(std::filesystem::is_fifo(fifo));
-  std::filesystem::create_symlink("target", link);
-  EXPECT_EQ(sluice({"export", "1", "-o", link}).exit_code, 0);
-  EXPECT_TRUE(std::filesystem::is_symlink(link));
-  EXPECT_EQ(tests::lines_of(site_.dir / "target").size(), 3u);
 }
 
 TEST_F(Cli, ConfigShowsEachValuesOrigin) {
@@ -580,79 +411,6 @@ TEST_F(Cli, HelpHasExamplesAndHidesWhatIsForLater) {
     EXPECT_THAT(help.out, HasSubstr("Examples:\n  ")) << command;
     EXPECT_THAT(help.out, Not(HasSubstr("kv-dtype"))) << command;
   }
-}
-
-TEST_F(Cli, AStudyIsRunReportedAndGoneOnWith) {
-  const auto made =
-      sluice({"study", "strong", site_.dir / "prompts.txt", "--model", site_.dir / "model.gguf",
-              "--nodes", "1,2", "--repeats", "2", "--wait"});
-  EXPECT_EQ(made.exit_code, 0) << made.err;
-  EXPECT_THAT(made.out, StartsWith("study-1  4 runs of 2 points queued"));
-  EXPECT_THAT(made.out, HasSubstr("Strong scaling   study-1 prompts: model.gguf, fast, 3 prompts"));
-  EXPECT_EQ(sluice({"study", "continue", "study-1", "--repeats", "3", "--wait"}).exit_code, 0);
-  const auto json = Json::parse(sluice({"report", "study-1", "--format", "json"}).out);
-  EXPECT_EQ(json["kind"], "strong");
-  EXPECT_EQ(json["points"][1]["runs"], 3);
-  EXPECT_THAT(sluice({"study", "list"}).out, HasSubstr("study-1  prompts  strong"));
-  EXPECT_EQ(sluice({"report", "study-2"}).exit_code, 3);
-  EXPECT_EQ(sluice({"report", "study"}).exit_code, 2);
-}
-
-TEST_F(Cli, AStudysFileHasPointsOfItsOwn) {
-  site_.dir.write("study.toml",
-                  "input = \"prompts.txt\"\nmodel = \"model.gguf\"\nname = \"mine\"\n"
-                  "[[point]]\nbatch-size = 1\n[[point]]\nbatch-size = 4\nnodes = 2\n");
-  const auto plan =
-      sluice({"study", "custom", site_.dir / "study.toml", "--dry-run", "--format", "json"});
-  EXPECT_EQ(plan.exit_code, 0) << plan.err;
-  EXPECT_EQ(Json::parse(plan.out)[1]["batch_size"], 4);
-  EXPECT_EQ(Json::parse(plan.out)[1]["stages"], 2);
-  EXPECT_FALSE(std::filesystem::exists(site_.dir / "sluice.db"));
-  site_.dir.write("wrong.toml", "input = \"prompts.txt\"\n[[point]]\nbacth-size = 1\n");
-  const auto wrong =
-      sluice({"study", "custom", site_.dir / "wrong.toml", "--model", site_.dir / "model.gguf"});
-  EXPECT_EQ(wrong.exit_code, 2);
-  EXPECT_THAT(wrong.err, HasSubstr("wrong.toml:3: unknown key 'bacth-size'; did you mean"));
-  EXPECT_THAT(sluice({"submit", site_.dir / "study.toml"}).err, HasSubstr("unknown key 'point'"));
-}
-
-TEST_F(Cli, AReportsPageNeedsNothingElse) {
-  ASSERT_EQ(submit({"--wait", "--name", "</script><b>"}).exit_code, 0);
-  ASSERT_EQ(sluice({"report", "1", "-o", site_.dir / "r.html"}).exit_code, 0);
-  const std::string page = jobs::read_file(site_.dir / "r.html");
-  EXPECT_THAT(page, StartsWith("<!DOCTYPE html>"));
-  for (const char* elsewhere : {"src=", "<link", "@import", "fetch(", "@body@", "@data@"}) {
-    EXPECT_EQ(page.find(elsewhere), std::string::npos) << elsewhere;
-  }
-  EXPECT_THAT(page, HasSubstr("Chart.js v3"));  // and its licence
-  const auto from = page.find("id=\"reports\">") + 13;
-  const auto data = Json::parse(page.substr(from, page.find("</script>", from) - from));
-  EXPECT_EQ(data[0]["points"][0]["num_prompts"], 3);
-}
-
-TEST_F(Cli, PlanRanksLayoutsAndChangesNothing) {
-  const auto plan = sluice({"plan", site_.dir / "prompts.txt", "--model", site_.dir / "model.gguf",
-                            "--nodes", "1,2", "--format", "json"});
-  EXPECT_EQ(plan.exit_code, 0) << plan.err;
-  const auto rows = Json::parse(plan.out);
-  ASSERT_EQ(rows.size(), 3u);
-  EXPECT_EQ(rows[0]["stages"], 1);  // the fake takes a second for each stage
-  EXPECT_EQ(rows[2]["stages"], 2);
-  EXPECT_EQ(rows[2]["parallel_efficiency"], 0.25);
-  EXPECT_FALSE(std::filesystem::exists(site_.dir / "sluice.db"));
-}
-
-TEST_F(Cli, LayoutAutoTakesTheFastestAndTheJobKeepsItsPrediction) {
-  ASSERT_EQ(submit({"--nodes", "2", "--layout", "auto", "--ignore-eos", "--wait"}).exit_code, 0);
-  const auto shown = Json::parse(sluice({"show", "1", "--format", "json"}).out);
-  EXPECT_EQ(shown["spec"]["shape"]["replicas"], 2);
-  EXPECT_EQ(shown["spec"]["cost_scales"]["cpu"], "a fake");
-  EXPECT_EQ(shown["prediction"]["wall_clock_s"], 1);
-  EXPECT_EQ(shown["prediction"]["is_at_most"], false);
-  EXPECT_THAT(sluice({"show", "1"}).out, HasSubstr("wall     predicted 1.00 s (0.0 %)"));
-  const auto both = submit({"--nodes", "2", "--layout", "auto", "--stages", "2"});
-  EXPECT_EQ(both.exit_code, 2);
-  EXPECT_THAT(both.err, HasSubstr("stages (flag) and layout auto (flag) contradict each other"));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 namespace sluice::scheduler {
 namespace {
 
+using testing::AllOf;
 using testing::DoubleNear;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -80,6 +81,29 @@ TEST_F(ForecastAtSite, FinishedJobsCorrectWhatIsSimulated) {
   EXPECT_THAT(found.layouts[0].prediction.correction, DoubleNear(2, 1e-9));
   EXPECT_THAT(found.layouts[0].prediction.wall_clock_s, DoubleNear(2, 1e-9));
   EXPECT_EQ(of(layouts_of(2, 1, 1), &store).layouts[0].prediction.correction, 1);  // two ranks
+}
+
+TEST_F(ForecastAtSite, ANodeIsMeasuredWhereJobsWouldRun) {
+  auto store = site_.open();
+  Staging staging(site_.dir / "jobs");
+  CheckOptions checks;
+  checks.output = jobs::Layout(staging.dir()).prompts();
+  const auto submission = check_submission(
+      site_.settings({{"executor", {"slurm"}}, {"launcher", {"srun"}}, {"partition", {"big"}}}),
+      checks);
+  std::string asked;
+  const slurm::RunCommand run = [&](const auto& argv, const auto&) {
+    asked = slurm::quote(argv);
+    slurm::CommandResult result;
+    result.exit_code = 0;
+    result.out = "Loading module x\n{\"ok\": true, \"calibration\": {\"cpu\": \"theirs\"}}\n";
+    return result;
+  };
+  measure_on_node(run, store, submission, staging.dir(), layouts_of(8, 2, 4));
+  EXPECT_THAT(asked, AllOf(HasSubstr("--partition=big"), HasSubstr("--nodes=1"),
+                           HasSubstr("--beside 2"), HasSubstr(" plan ")));
+  EXPECT_TRUE(store.calibration(
+      {.model_fingerprint = "00112233aabbccdd", .precision = "fast", .beside = 2}, "theirs"));
 }
 
 }  // namespace

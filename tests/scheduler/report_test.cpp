@@ -11,7 +11,9 @@ namespace {
 
 using testing::Contains;
 using testing::DoubleNear;
+using testing::Each;
 using testing::ElementsAre;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
 using testing::Optional;
@@ -95,6 +97,20 @@ TEST(Report, GivesTheReferencesBatchSweep) {
   EXPECT_EQ(report.rows[1].efficiency, std::nullopt);  // it is not the batch efficiency
 }
 
+TEST(Report, SaysWhenPromptsDoNotFillTheLastRound) {
+  auto sweep = input("batch", {point({.batch_size = 1, .prompts = 10}, {{10, 500}}),
+                               point({.batch_size = 2, .prompts = 10}, {{6, 500}}),
+                               point({.batch_size = 4, .prompts = 10}, {{4, 500}})});
+  for (MeasuredPoint& point : sweep.points) point.spec.max_tokens = 50;
+  const auto report = make_report(sweep);
+  EXPECT_THAT(report.findings, Contains(EndsWith("batch efficiency 0.83.")));
+  EXPECT_THAT(report.findings,
+              Contains(EndsWith("batch efficiency 0.62, of at most 0.83, as 10 prompts do not fill "
+                                "the last round.")));
+  for (MeasuredPoint& point : sweep.points) point.spec.max_tokens = 60;  // some ended by themselves
+  EXPECT_THAT(make_report(sweep).findings, Each(Not(HasSubstr("at most"))));
+}
+
 TEST(Report, ABatchSizeIsComparedOnAsManyNodesAndNodesOfOneBatchSize) {
   const auto report = make_report(input("batch", {point({.nodes = 1, .batch_size = 1}, {{8}}),
                                                   point({.nodes = 1, .batch_size = 2}, {{5}}),
@@ -124,6 +140,29 @@ TEST(Report, ComparesMediansAndShowsTheRunNearestToTheMedian) {
   EXPECT_EQ(report.rows[0].usual->run.wall_clock_s, 10);
   EXPECT_THAT(report.rows[1].speedup, Optional(DoubleNear(10 / 5.5, 1e-12)));
   EXPECT_THAT(report.warnings, Contains(HasSubstr("the repeats differ by")));
+}
+
+// Of two, the shorter: a row's figures are one run's.
+TEST(Report, RowsOfEvenlyManyRunsAreConsistent) {
+  const auto report =
+      make_report(input("strong", {point({.nodes = 1}, {{.wall_s = 8, .tokens = 240}, {12, 240}}),
+                                   point({.nodes = 2}, {{.wall_s = 7, .tokens = 240}, {5, 240}})}));
+  const ReportRow& two = report.rows[1];
+  EXPECT_EQ(two.wall_clock_s.median, 5);
+  EXPECT_EQ(two.output_tokens_per_s, 48);
+  EXPECT_THAT(two.efficiency, Optional(DoubleNear(8.0 / 5 / 2, 1e-12)));
+  EXPECT_NEAR(two.losses->sum(), 1 - *two.efficiency, 1e-12);
+}
+
+TEST(Report, AComparisonSaysWhatItsRowsDifferIn) {
+  auto split = point({.nodes = 2}, {{.wall_s = 4}});
+  split.spec.head_split = "on";
+  split.spec.name = "another";
+  split.spec.cluster.time = "1:00";
+  const auto report = make_report(input("custom", {point({.nodes = 2}, {{.wall_s = 5}}), split}));
+  EXPECT_EQ(report.rows[0].settings, "head-split auto");
+  EXPECT_EQ(report.rows[1].settings, "head-split on");
+  EXPECT_THAT(cli::report_text(report, cli::Format::md), HasSubstr("| head-split on |"));
 }
 
 TEST(Report, BoundsTheSpeedupByTheLongestPrompt) {

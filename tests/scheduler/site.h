@@ -49,7 +49,8 @@ class LocalSite {
     prompts(3);
   }
   ~LocalSite() {
-    for (const char* name : {"FAKE_HOLD", "FAKE_STOP_AFTER", "FAKE_DIE_AFTER", "FAKE_FAIL_BELOW"}) ::unsetenv(name);
+    for (const char* name : {"FAKE_HOLD", "FAKE_STOP_AFTER", "FAKE_DIE_AFTER", "FAKE_FAIL_BELOW"})
+      ::unsetenv(name);
   }
 
   void prompts(int count) {

@@ -189,7 +189,7 @@ TEST(Leftovers, OfKilledSubmissionsAreRemovedByTheNext) {
   std::filesystem::create_directories(jobs::Layout(begun).claims_dir());
   const auto elsewhere = ".staging-" + std::to_string(1 << 30) + "-0a-elsewhere";
   std::filesystem::create_directory(root / elsewhere);
-  EXPECT_EQ(names_in(root).size(), 8u);
+  EXPECT_EQ(names_in(root).size(), 7u);  // the first one went with the second's beginning
 
   const auto id = site.queue();
   const auto names = names_in(root);

@@ -18,6 +18,8 @@ const axis = (text, more = {}) => ({ beginAtZero: true, title: { display: true, 
 const scatter = (label, data, tint, more = {}) =>
   ({ label, data, borderColor: tint, backgroundColor: tint, borderWidth: 2, pointRadius: 4, ...more });
 const dashed = { borderDash: [6, 4], pointRadius: 0, borderWidth: 1.5 };
+const nodesText = (nodes) => `${nodes} node${nodes === 1 ? '' : 's'}`;
+const settings = (row) => (row.settings === '' ? '' : `, ${row.settings}`);
 const scaling = (report) => report.points.filter((p) => p.role === '');
 
 function speedup(report) {
@@ -51,28 +53,35 @@ function efficiency(report) {
     ['of_best_single', 'against the best run of one rank', colour.orange]]) {
     if (points.some((p) => p[key] !== null)) datasets.push(bar(label, key, tint));
   }
-  return { type: 'bar', data: { labels: points.map((p) => `${p.nodes} node${p.nodes === 1 ? '' : 's'}`), datasets },
+  return { type: 'bar', data: { labels: points.map((p) => nodesText(p.nodes)), datasets },
     options: { scales: { x: { grid: { display: false } }, y: axis('efficiency', { suggestedMax: 1 }) } } };
 }
 
+// For each number of nodes, bars of the throughput and a line of the batch efficiency.
 function batch(report) {
   const points = scaling(report);
-  return { data: { labels: points.map((p) => `batch size ${p.batch_size}`), datasets: [
-    { type: 'bar', label: 'tokens/s', data: points.map((p) => p.output_tokens_per_s), backgroundColor: colour.blue, yAxisID: 'y' },
-    { type: 'line', label: 'batch efficiency', data: points.map((p) => p.batch_efficiency), borderColor: colour.orange,
-      backgroundColor: colour.orange, borderWidth: 2, pointRadius: 4, yAxisID: 'share' }] },
+  const sizes = [...new Set(points.map((p) => p.batch_size))].sort((a, b) => a - b);
+  const datasets = [...new Set(points.map((p) => p.nodes))].flatMap((nodes, i) => {
+    const at = (key) => sizes.map((size) => points.find((p) => p.nodes === nodes && p.batch_size === size)?.[key] ?? null);
+    const tint = byPoint[i % byPoint.length];
+    return [
+      { type: 'line', label: `batch efficiency, ${nodesText(nodes)}`, data: at('batch_efficiency'), borderColor: tint,
+        backgroundColor: '#fff', borderWidth: 2, pointRadius: 4, yAxisID: 'share' },
+      { type: 'bar', label: `tokens/s, ${nodesText(nodes)}`, data: at('output_tokens_per_s'), backgroundColor: tint, yAxisID: 'y' }];
+  });
+  return { data: { labels: sizes.map((size) => `batch size ${size}`), datasets },
     options: { scales: { x: { grid: { display: false } }, y: axis('tokens/s'),
       share: axis('batch efficiency', { position: 'right', suggestedMax: 1, grid: { display: false } }) } } };
 }
 
 function throughput(report) {
-  return { type: 'bar', data: { labels: report.points.map((p) => `${p.nodes} node${p.nodes === 1 ? '' : 's'}, ${p.layout}, batch ${p.batch_size}`),
+  return { type: 'bar', data: { labels: report.points.map((p) => `${nodesText(p.nodes)}, ${p.layout}, batch ${p.batch_size}${settings(p)}`),
     datasets: [{ label: 'tokens/s', data: report.points.map((p) => p.output_tokens_per_s), backgroundColor: colour.blue }] },
     options: { indexAxis: 'y', scales: { x: axis('tokens/s'), y: { grid: { display: false } } } } };
 }
 
 function stages(report) {
-  const label = (s) => `${s.layout}, batch ${s.batch_size}: rank ${s.rank}`;
+  const label = (s) => `${s.layout}, batch ${s.batch_size}${settings(s)}: rank ${s.rank}`;
   return { type: 'bar', data: { labels: report.stages.map(label), datasets: parts.map(([key, name, tint]) =>
     ({ label: name, data: report.stages.map((s) => s[key]), backgroundColor: tint })) },
     options: { indexAxis: 'y', scales: { x: axis('seconds', { stacked: true }), y: { stacked: true, grid: { display: false } } } } };
