@@ -45,7 +45,7 @@ struct StageMetrics {
   std::string cpu;                       // its model and the kernels' instruction set
   std::string cores;                     // "3": what the rank was pinned to; empty: not pinned
   int first_layer = 0, last_layer = -1;  // inclusive
-  bool has_embedding = false, has_head = false;
+  bool has_embedding = false, has_head = false;  // has_head: rows of it, whole or a share
   double elapsed_s = 0, launch_s = 0, load_s = 0, preprocess_s = 0, wall_clock_s = 0,
          teardown_s = 0, elapsed_unattributed_s = 0;
   double prefill_s = 0, decode_s = 0, sampling_s = 0, communication_s = 0, bubble_s = 0,

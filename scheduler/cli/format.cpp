@@ -60,6 +60,8 @@ std::string short_span(double seconds) {
   return seconds < 1 ? print("%.1f ms", seconds * 1e3) : print("%.2f s", seconds);
 }
 
+std::string hours_text(double hours) { return fixed(hours, hours < 0.01 ? 5 : hours < 10 ? 3 : 1); }
+
 std::string bytes_size(std::int64_t bytes) {
   const auto value = static_cast<double>(bytes);
   if (bytes >= 10'000'000'000) return print("%.0f GB", value / 1e9);

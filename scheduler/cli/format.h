@@ -13,6 +13,7 @@ std::string fixed(double value, int digits);                       // 1,498.0
 std::string clock_span(double seconds);                            // 1:52, 11:20, 1:02:03
 std::string spoken_span(double seconds);                           // 12 s, 1 min 04 s, 2 h 05 min
 std::string short_span(double seconds);                    // 5.1 ms, 1.90 s; -: not measured
+std::string hours_text(double hours);                      // 0.00042, 0.123, 35.1
 std::string bytes_size(std::int64_t bytes);                // 96 MB
 std::string local_time(double unix_s, double now_unix_s);  // 14:20:05; with the date when not today
 std::string local_date_time(double unix_s);                // 2026-01-31 14:20:05

@@ -30,8 +30,6 @@ std::string layout_text(const jobs::Shape& shape) {
   return std::to_string(shape.replicas) + " x " + std::to_string(shape.stages);
 }
 
-std::string hours_text(double hours) { return fixed(hours, hours < 0.01 ? 5 : hours < 10 ? 3 : 1); }
-
 std::string busy_text(const std::vector<double>& shares) {
   if (shares.empty()) return "-";
   const auto [least, most] = std::ranges::minmax(shares);

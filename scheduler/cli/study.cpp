@@ -98,13 +98,16 @@ int queue_missing(Session& session, const db::Study& study, const Forecasts& for
   int queued = 0;
   for (const db::StudyRun& run : missing) {
     const std::string rest = "; the rest: sluice study continue " + name_of(study.id);
+    const auto not_known = [&] {
+      line.clear();
+      session.warn("whether job " + std::to_string(previous) + " arrived is not known yet" + rest);
+    };
     if (interrupted()) throw Error(ExitStatus::interrupted, "interrupted" + rest);
     line.show(name_of(study.id) + ": queued " + std::to_string(queued) + " of " +
               plural(static_cast<std::int64_t>(missing.size()), "run"));
     const auto dependency = study.chained ? dependency_on(session, previous) : "";
     if (!dependency) {
-      line.clear();
-      session.warn("whether job " + std::to_string(previous) + " arrived is not known yet" + rest);
+      not_known();
       break;
     }
     previous = queue_run(session.store(), study, points.at(static_cast<std::size_t>(run.point)),
@@ -115,6 +118,10 @@ int queue_missing(Session& session, const db::Study& study, const Forecasts& for
     const auto started = start_job(session, previous);
     ++queued;
     if (started) refuse_refused(started->job, "go on: sluice study continue " + name_of(study.id));
+    if (!started || started->job.state == jobs::JobState::submitting) {
+      not_known();
+      break;
+    }
   }
   return queued;
 }
@@ -174,7 +181,7 @@ Table plan_table(const std::vector<PointPlan>& plans, const std::vector<Submissi
          count(spec.batch_size), count(spec.prompt_count),
          count(submissions[i].prompts.output_tokens_max), count(repeats),
          is_known ? number(wall_s, wall_s < 10 ? 2 : 0) : nothing(),
-         is_known ? number(hours, 3) : nothing(),
+         is_known ? number(hours, hours_text(hours)) : nothing(),
          word(plans[i].role, plans[i].role.empty() ? "" : "ranks that share nothing")});
   }
   return table;
@@ -188,7 +195,7 @@ std::string cost_text(const Forecasts& forecasts, int repeats) {
     elapsed_s += repeats * forecast.prediction.elapsed_s;
   }
   if (forecasts.empty()) return {};
-  return "some " + fixed(hours, hours < 1 ? 3 : 1) + " node-hours; one run after another, " +
+  return "some " + hours_text(hours) + " node-hours; one run after another, " +
          spoken_span(elapsed_s) + "; ";
 }
 

@@ -17,7 +17,9 @@ class Vocabulary {
  public:
   Vocabulary() = default;
   // By id; an empty text: there is no such token. Requires: fewer than 2^31.
-  explicit Vocabulary(std::vector<std::string> texts) : texts_(std::move(texts)) {}
+  explicit Vocabulary(std::vector<std::string> texts) : texts_(std::move(texts)) {
+    ids_.reserve(texts_.size());
+  }
   Vocabulary(Vocabulary&&) = default;
   Vocabulary& operator=(Vocabulary&&) = default;
 
