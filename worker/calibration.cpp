@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "kernels/cpu.h"
 #include "worker/error.h"
@@ -16,7 +17,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Of the two samples of layers: beyond the nearest caches, and, of small models, all of it.
+// Of the two samples of layers: with the head beyond the nearest caches, and, of small models, all
+// of it.
 constexpr std::uint64_t kFewBytes = std::uint64_t{16} << 20, kManyBytes = std::uint64_t{96} << 20;
 
 // The same on so many threads at once; the mean of what they found.
@@ -146,16 +148,17 @@ Calibration measure_calibration(const model::Model& model, const MeasuringSetup&
                           .beside = beside,
                           .layers = {},
                           .head_s = {}};
+  model::StageRange sample = head_sample(model);
+  calibration.head_rows = sample.shard.count();
   const int few = layers_of(model, kFewBytes), many = layers_of(model, kManyBytes);
   for (const int count : {few, many}) {
     if (count == few && count != many && many < 2 * few) continue;  // tells nothing more
     if (!calibration.layers.empty() && calibration.layers.back().count == count) continue;
-    StageTimes times = measure_beside(model, {.end = count}, setup, beside);
+    sample.end = count;
+    StageTimes times = measure_beside(model, sample, setup, beside);
+    calibration.head_s = std::exchange(times.head_s, StageTimes{}.head_s);
     calibration.layers.push_back({.count = count, .times = std::move(times)});
   }
-  const model::StageRange head = head_sample(model);
-  calibration.head_rows = head.shard.count();
-  calibration.head_s = measure_beside(model, head, setup, beside).head_s;
   calibration.load_bytes_per_s = loading_rate(model, {.end = many}, setup);
   return calibration;
 }

@@ -30,8 +30,10 @@ double positions_seen(const batch::Segment& segment) {
 }
 
 // The least of repeats: whoever shares the machine only ever adds time. But what a run will take on
-// that machine is what repeats usually take.
-double measured_s(bool quick, const std::function<void()>& work) {
+// that machine is what repeats usually take. `between`: what a run does between them, which is not
+// counted; its weights take the place of the others in the caches.
+double measured_s(
+    bool quick, const std::function<void()>& work, const std::function<void()>& between = [] {}) {
   const double enough_s = quick ? 0.02 : 0.1;
   const int repeats_min = quick ? 2 : 3;
   constexpr int repeats_max = 15;
@@ -39,6 +41,7 @@ double measured_s(bool quick, const std::function<void()>& work) {
   LeastTime time;
   while (time.repeats() < repeats_min ||
          (time.repeats() < repeats_max && time.sum_s() < enough_s)) {
+    between();
     time.take(work);
   }
   return quick ? time.sum_s() / time.repeats() : time.least_s();
@@ -72,10 +75,18 @@ StageTimes measure_stage(const model::Model& model, const model::StageRange& ran
                    .sequences = setup.batch_size,
                    .positions = kFar + setup.token_budget});
   Pass pass;
+  const int batch = std::min(setup.batch_size, setup.token_budget), budget = setup.token_budget;
+  std::vector<kernels::Candidate> best(static_cast<std::size_t>(batch));
+  const bool has_head = head_rows(range, model.config().vocab).count() > 0;
+  const auto head = [&] {
+    if (has_head) stage.head(pass, std::span(best).first(pass.wanting.size()));
+  };
   const auto decode_s = [&](int rows, int seen) {
     pass.clear();
     for (int i = 0; i < rows; ++i) pass.add(i, seen - 1, i, true);
-    return measured_s(setup.quick, [&] { stage.layers(pass); });
+    stage.layers(pass);
+    return measured_s(
+        setup.quick, [&] { stage.layers(pass); }, head);
   };
   const auto prefill_s = [&](int rows, int first) {
     pass.clear();
@@ -87,7 +98,6 @@ StageTimes measure_stage(const model::Model& model, const model::StageRange& ran
   };
 
   StageTimes times;
-  const int batch = std::min(setup.batch_size, setup.token_budget), budget = setup.token_budget;
   prefill_s(budget, 0);  // memory that nobody has written yet is slow
   // Noise may have it the other way.
   times.decode_position_s =
@@ -99,15 +109,11 @@ StageTimes measure_stage(const model::Model& model, const model::StageRange& ran
                                ? decode_s(rows, kNear) - rows * kNear * times.decode_position_s
                                : prefill_s(rows, 0) - seen(rows, 0) * times.prefill_position_s;
   }
-  if (head_rows(range, model.config().vocab).count() > 0) {
-    std::vector<kernels::Candidate> best(static_cast<std::size_t>(batch));
-    for (const int tokens : rows_to_measure(batch, setup.quick)) {
-      pass.clear();
-      for (int i = 0; i < tokens; ++i) pass.add(i, kNear, i, true);
-      stage.layers(pass);
-      times.head_s[tokens] = measured_s(
-          setup.quick, [&] { stage.head(pass, std::span(best).first(pass.wanting.size())); });
-    }
+  for (const int tokens : has_head ? rows_to_measure(batch, setup.quick) : std::vector<int>{}) {
+    pass.clear();
+    for (int i = 0; i < tokens; ++i) pass.add(i, kNear, i, true);
+    stage.layers(pass);
+    times.head_s[tokens] = measured_s(setup.quick, head, [&] { stage.layers(pass); });
   }
   return times;
 }

@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+"""The README's scaling figures, from the report of scripts/scaling-study.sh.
+
+    scaling-summary.py REPORT.json     prints a table in Markdown
+"""
+import json
+import sys
+
+reports = {report["title"].split(" ", 1)[1]: report for report in json.load(open(sys.argv[1]))}
+
+
+def points(study):
+    return [p for p in reports.get(study, {"points": []})["points"] if p["role"] == ""]
+
+
+def figure(study, key, where, form="{:.2f}"):
+    found = [p[key] for p in points(study) if where(p) and p.get(key) is not None]
+    return form.format(found[0]) if found else "-"
+
+
+def two_nodes(p):
+    return p["nodes"] == 2
+
+
+def batch(size):
+    return lambda p: p["nodes"] == 1 and p["batch_size"] == size
+
+
+def row(name, exact, fast, apart, reference):
+    print(f"| {name} | {exact} | {fast} | {apart} | {reference} |")
+
+
+runs = {p["runs"] for name in reports for p in points(name)}
+print(f"| two nodes of one core, SmolLM2, answers of 50 tokens; medians of {min(runs)} to {max(runs)} runs | `exact` | `fast` "
+      "| `fast`, of ranks apart | reference |")
+print("|---|---:|---:|---:|---:|")
+for kind, count, reference in (("strong", 5, "0.67"), ("weak", 5, "0.68"), ("strong", 64, "-"), ("weak", 64, "-")):
+    name = f"{kind} scaling, {count} prompts" + (" a node" if kind == "weak" else "")
+    row(name + ": parallel efficiency", figure(f"exact-{count}-{kind}", "parallel_efficiency", two_nodes),
+        figure(f"fast-{count}-{kind}", "parallel_efficiency", two_nodes),
+        figure(f"fast-{count}-{kind}", "of_independent_ranks", two_nodes), reference)
+for size, reference in ((2, "0.79"), (4, "0.42")):
+    row(f"batch efficiency at {size}, 10 prompts, one node", *(figure(f"{precision}-5-batch", "batch_efficiency", batch(size))
+        for precision in ("exact", "fast")), "-", reference)
+row("communication, share of the wall-clock (strong, 5)",
+    *(figure(f"{precision}-5-strong", "communication_share", two_nodes, "{:.1%}") for precision in ("exact", "fast")), "-", "15 %")
+row("preprocessing (s)", *(figure(f"{precision}-5-strong", "preprocess_s", two_nodes, "{:.3f}") for precision in ("exact", "fast")),
+    "-", "0.68")
