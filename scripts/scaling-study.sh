@@ -2,7 +2,8 @@
 # The studies of docs/scaling-report.md: strong scaling, weak scaling and batch sizes of a real model,
 # as a real Slurm of two virtual nodes runs them, each node held to one core of this machine.
 #   scripts/scaling-study.sh [OUT_DIR] [REPEATS] [SET...]
-# OUT_DIR (build/scaling) gets report.md, .html, .json and the database; what is there is gone on with.
+# OUT_DIR (build/scaling) gets report.md, .html, .json and the database; what is there is added to. Last
+# comes the README's table.
 # Sets: exact-5 fast-5 exact-64 fast-64 gemma (default: all; an hour with 10 repeats).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -55,3 +56,4 @@ mapfile -t studies < <("$SLUICE" study list --format json | python3 -c '
 import json, sys
 for row in reversed(json.load(sys.stdin)): print(row["study"])')
 for format in md html json; do "$SLUICE" report "${studies[@]}" -o "$out/report.$format"; done
+scripts/scaling-summary.py "$out/report.json"
