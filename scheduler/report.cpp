@@ -266,24 +266,21 @@ std::string ranks_text(const ReportRow& row) {
 // on, token-budget 64".
 void name_settings(std::vector<ReportRow>& rows) {
   using Json = nlohmann::ordered_json;
-  static const std::set<std::string> kOfNoMatter = {
-      "/job",          "/uid",          "/name",   "/input",      "/submitted_unix_s",
-      "/prompt_count", "/executor",     "/worker", "/launcher",   "/fsync",
-      "/batch_size",   "/max_attempts", "/origin", "/model_bytes"};
-  static const std::vector<std::string> kGroups = {"/shape/", "/submit_env/", "/cost_scales/"};
   std::vector<Json> all;
   std::map<std::string, std::set<std::string>> values;
   for (const ReportRow& row : rows) {
-    all.push_back(Json::parse(jobs::to_json(row.spec)).flatten());
+    jobs::JobSpec spec = comparable(row.spec);
+    spec.shape = {};
+    spec.batch_size = 0;
+    spec.prompt_count = spec.model_bytes = 0;
+    spec.cost_scales = {};
+    spec.cluster.partition = row.spec.cluster.partition;
+    spec.chat_template = row.spec.chat_template;
+    all.push_back(Json::parse(jobs::to_json(spec)).flatten());
     for (const auto& [key, value] : all.back().items()) values[key].insert(value.dump());
   }
   for (const auto& [key, different] : values) {
-    const bool is_cluster = key.starts_with("/cluster/") && key != "/cluster/partition";
-    const auto in_group = [&](const std::string& group) { return key.starts_with(group); };
-    if (different.size() < 2 || is_cluster || kOfNoMatter.contains(key) ||
-        std::ranges::any_of(kGroups, in_group)) {
-      continue;
-    }
+    if (different.size() < 2) continue;
     std::string name = key.substr(key.find_last_of('/') + 1);
     std::ranges::replace(name, '_', '-');
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -316,6 +313,19 @@ std::optional<double> serial_share(const ScalingReport& report, const ReportRow&
 }
 
 }  // namespace
+
+jobs::JobSpec comparable(const jobs::JobSpec& spec) {
+  jobs::JobSpec plain = spec;
+  plain.job = 0;
+  plain.uid = plain.name = plain.input = plain.worker = plain.executor = plain.launcher = {};
+  plain.submitted_unix_s = 0;
+  plain.cluster = {};
+  plain.submit_env.clear();
+  plain.origin.clear();
+  plain.max_attempts = 0;
+  plain.fsync = plain.chat_template = {};
+  return plain;
+}
 
 ScalingReport make_report(const ReportInput& input) {
   ScalingReport report{.title = input.title, .kind = input.kind};

@@ -86,6 +86,9 @@ struct ScalingReport {
   std::vector<std::string> findings = {}, warnings = {};
 };
 
+// The spec without what a report does not compare: who, when, where, by which program.
+jobs::JobSpec comparable(const jobs::JobSpec& spec);
+
 ScalingReport make_report(const ReportInput& input);
 
 // report_findings.cpp: sentences, from the figures.

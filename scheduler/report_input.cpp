@@ -63,15 +63,7 @@ void add(MeasuredPoint& point, Look look, int repeat) {
 
 // Words that are equal for jobs that differ in nothing that a report compares but in repeats.
 std::string settings_of(const jobs::JobSpec& spec, bool with_batch_size = true) {
-  jobs::JobSpec plain = spec;
-  plain.job = 0;
-  plain.uid = plain.name = plain.input = plain.worker = plain.executor = plain.launcher = {};
-  plain.submitted_unix_s = 0;
-  plain.cluster = {};
-  plain.submit_env.clear();
-  plain.origin.clear();
-  plain.max_attempts = 0;
-  plain.fsync = plain.chat_template = {};
+  jobs::JobSpec plain = comparable(spec);
   if (!with_batch_size) plain.batch_size = 0;
   return jobs::to_json(plain);
 }

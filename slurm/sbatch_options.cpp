@@ -68,6 +68,21 @@ std::string output_path(const ScriptInput& input) {
 
 }  // namespace
 
+std::vector<std::pair<std::string, std::string>> placement(const jobs::ClusterOptions& cluster,
+                                                           const std::string& time) {
+  return {{"partition", cluster.partition},
+          {"account", cluster.account},
+          {"qos", cluster.qos},
+          {"time", time},
+          {"mem", cluster.mem},
+          {"gres", cluster.gres},
+          {"gpus-per-node", cluster.gpus_per_node},
+          {"constraint", cluster.constraint},
+          {"nodelist", cluster.nodelist},
+          {"exclude", cluster.exclude},
+          {"reservation", cluster.reservation}};
+}
+
 int cpus_per_task(const jobs::JobSpec& spec) {
   return std::max({1, spec.threads, spec.cluster.cpus_per_task});
 }
@@ -88,17 +103,7 @@ std::vector<std::string> sbatch_options(const ScriptInput& input) {
   add("nodes", std::to_string(spec.shape.nodes));
   add("ntasks-per-node", std::to_string(spec.shape.ranks_per_node));
   add("cpus-per-task", std::to_string(cpus_per_task(spec)));
-  add("partition", cluster.partition);
-  add("account", cluster.account);
-  add("qos", cluster.qos);
-  add("time", cluster.time);
-  add("mem", cluster.mem);
-  add("gres", cluster.gres);
-  add("gpus-per-node", cluster.gpus_per_node);
-  add("constraint", cluster.constraint);
-  add("nodelist", cluster.nodelist);
-  add("exclude", cluster.exclude);
-  add("reservation", cluster.reservation);
+  for (const auto& [name, value] : placement(cluster, cluster.time)) add(name, value);
   add("dependency", cluster.dependency);
   add("mail-type", cluster.mail_type);
   add("output", output_path(input));

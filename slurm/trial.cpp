@@ -14,26 +14,15 @@ constexpr const char* kMinutes = "5";
 // Of what sbatch is asked for, what srun and salloc take too.
 std::vector<std::string> allocation_options(const Trial& trial) {
   const jobs::JobSpec& spec = trial.spec;
-  const jobs::ClusterOptions& cluster = spec.cluster;
   std::vector<std::string> options;
   const auto add = [&](const std::string& name, const std::string& value) {
     if (!value.empty()) options.push_back("--" + name + "=" + checked(name, value));
   };
   add("job-name", trial.name);
   add("immediate", std::to_string(trial.wait_s));
-  add("time", kMinutes);
   add("nodes", std::to_string(spec.shape.nodes));
   add("ntasks-per-node", std::to_string(spec.shape.ranks_per_node));
-  add("partition", cluster.partition);
-  add("account", cluster.account);
-  add("qos", cluster.qos);
-  add("mem", cluster.mem);
-  add("gres", cluster.gres);
-  add("gpus-per-node", cluster.gpus_per_node);
-  add("constraint", cluster.constraint);
-  add("nodelist", cluster.nodelist);
-  add("exclude", cluster.exclude);
-  add("reservation", cluster.reservation);
+  for (const auto& [name, value] : placement(spec.cluster, kMinutes)) add(name, value);
   return options;
 }
 
