@@ -17,6 +17,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// Of measuring: what another one found is measured again. 2: layers and head in turns.
+constexpr int kMethod = 2;
+
 // Of the two samples of layers: with the head beyond the nearest caches, and, of small models, all
 // of it.
 constexpr std::uint64_t kFewBytes = std::uint64_t{16} << 20, kManyBytes = std::uint64_t{96} << 20;
@@ -197,7 +200,8 @@ std::string to_json(const Calibration& calibration) {
                       {"decode_position_s", times.decode_position_s},
                       {"prefill_position_s", times.prefill_position_s}});
   }
-  return Json{{"cpu", calibration.cpu},
+  return Json{{"method", kMethod},
+              {"cpu", calibration.cpu},
               {"precision", calibration.precision},
               {"threads", calibration.threads},
               {"batch_size", calibration.batch_size},
@@ -213,6 +217,7 @@ std::string to_json(const Calibration& calibration) {
 Calibration parse_calibration(std::string_view text) {
   try {
     const Json json = Json::parse(text);
+    if (json.at("method") != kMethod) throw Error("a calibration of another method");
     Calibration calibration{.cpu = json.at("cpu"),
                             .precision = json.at("precision"),
                             .threads = json.at("threads"),

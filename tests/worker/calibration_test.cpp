@@ -69,6 +69,7 @@ TEST(Calibration, ADamagedOneIsRefused) {
   refused(whole, "[1,20.0]", "[1,-20.0]");
   refused(whole, "[1,20.0]", "[1]");
   refused(whole, "exact", "exacter");
+  refused(whole, "\"method\":2", "\"method\":1");
   EXPECT_THROW(parse_calibration("{"), Error);
   EXPECT_THROW(parse_calibration("[]"), Error);
 }
