@@ -5,12 +5,12 @@
 // Sources: Hugging Face tokenizers, models/bpe; for the byte tokens also SentencePiece.
 #pragma once
 
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "worker/text/join_neighbours.h"
@@ -34,7 +34,7 @@ class MergeTable {
     std::uint32_t rank = 0;
     std::int32_t joined = 0;
   };
-  std::unordered_map<std::uint64_t, Ranked> merges_;  // by pair of ids
+  boost::unordered_flat_map<std::uint64_t, Ranked> merges_;  // by pair of ids
 };
 
 class Bpe {

@@ -1,4 +1,5 @@
 // Tokenizers from GGUF metadata (ggml, docs/gguf.md; llama.cpp, llama-vocab.cpp).
+#include <algorithm>
 #include <array>
 #include <map>
 #include <span>
@@ -148,12 +149,14 @@ MergeTable read_merges(const model::Gguf& file, const Vocabulary& vocabulary) {
       *required(file, "tokenizer.ggml.merges", file.strings("tokenizer.ggml.merges"));
   std::vector<MergeTable::Merge> merges;
   merges.reserve(lines.size());
+  std::string joined;
   for (const std::string& line : lines) {
-    const auto space = line.find(' ');
-    const std::string left = line.substr(0, space);
-    const std::string right = space == std::string::npos ? "" : line.substr(space + 1);
+    const std::size_t space = std::min(line.find(' '), line.size());
+    const auto left = std::string_view(line).substr(0, space);
+    const auto right = std::string_view(line).substr(std::min(space + 1, line.size()));
+    joined.assign(left).append(right);
     const MergeTable::Merge merge = {vocabulary.find(left), vocabulary.find(right),
-                                     vocabulary.find(left + right)};
+                                     vocabulary.find(joined)};
     if (merge.left == kNoToken || merge.right == kNoToken || merge.joined == kNoToken) {
       fail(file, "merge " + std::to_string(merges.size()) + " " + model::printable(line) +
                      " is not of tokens in the vocabulary; convert the model again");

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <array>
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 namespace sluice::worker::text {
@@ -34,7 +34,7 @@ class Vocabulary {
 
  private:
   std::vector<std::string> texts_;
-  std::unordered_map<std::string_view, std::int32_t> ids_;
+  boost::unordered_flat_map<std::string_view, std::int32_t> ids_;
 };
 
 // Ids of the tokens that stand for single bytes, spelled <0x00> to <0xFF>; kNoToken: there is none.
