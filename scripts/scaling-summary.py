@@ -31,7 +31,8 @@ def row(name, exact, fast, apart, reference):
 
 
 runs = {p["runs"] for name in reports for p in points(name)}
-print(f"| two nodes of one core, SmolLM2, answers of 50 tokens; medians of {min(runs)} to {max(runs)} runs | `exact` | `fast` "
+counts = str(max(runs)) if len(runs) == 1 else f"{min(runs)} to {max(runs)}"
+print(f"| two nodes of one core, SmolLM2, answers of 50 tokens; medians of {counts} runs | `exact` | `fast` "
       "| `fast`, of ranks apart | reference |")
 print("|---|---:|---:|---:|---:|")
 for kind, count, reference in (("strong", 5, "0.67"), ("weak", 5, "0.68"), ("strong", 64, "-"), ("weak", 64, "-")):
@@ -44,5 +45,5 @@ for size, reference in ((2, "0.79"), (4, "0.42")):
         for precision in ("exact", "fast")), "-", reference)
 row("communication, share of the wall-clock (strong, 5)",
     *(figure(f"{precision}-5-strong", "communication_share", two_nodes, "{:.1%}") for precision in ("exact", "fast")), "-", "15 %")
-row("preprocessing (s)", *(figure(f"{precision}-5-strong", "preprocess_s", two_nodes, "{:.3f}") for precision in ("exact", "fast")),
-    "-", "0.68")
+row("preprocessing (s), 64 prompts",
+    *(figure(f"{precision}-64-strong", "preprocess_s", two_nodes, "{:.3f}") for precision in ("exact", "fast")), "-", "0.68")
