@@ -37,6 +37,8 @@ class Executor {
   // Why such a job could never run there, with the fix; empty when nothing speaks against it. Asked
   // before the job is queued.
   virtual std::optional<std::string> objection(const jobs::JobSpec&) { return std::nullopt; }
+  // What it would run there with too little of; empty: nothing of that is known.
+  virtual std::optional<std::string> shortage(const jobs::JobSpec&) { return std::nullopt; }
 
   // Starts the script of an attempt whose intent is already in the database. The token makes a
   // second call with the same attempt harmless: the later twin finds the claim and leaves.

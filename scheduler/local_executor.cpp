@@ -119,6 +119,13 @@ class LocalExecutor final : public Executor {
  public:
   explicit LocalExecutor(std::filesystem::path sluice) : sluice_(std::move(sluice)) {}
 
+  std::optional<std::string> shortage(const jobs::JobSpec& spec) override {
+    const std::int64_t cores = std::thread::hardware_concurrency();
+    const std::int64_t wanted = std::int64_t{spec.shape.ranks()} * spec.threads;
+    if (cores == 0 || wanted <= cores) return std::nullopt;
+    return std::to_string(wanted) + " cores wanted; this machine has " + std::to_string(cores);
+  }
+
   slurm::SubmitAnswer submit(const jobs::JobSpec& spec, const Watch& watch) override {
     using Kind = slurm::SubmitAnswer::Kind;
     const int attempt = watch.attempt.attempt;

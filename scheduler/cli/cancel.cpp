@@ -69,7 +69,7 @@ ExitStatus cancel_all(Session& session, const std::vector<jobs::JobId>& ids) {
     try {
       worst = std::max(worst, cancel(session, id));
     } catch (const Error& error) {
-      std::cerr << "error: " << error.what() << "\n";
+      std::cerr << "error: " << visible(error.what()) << "\n";
       worst = std::max(worst, error.status());
     }
   }

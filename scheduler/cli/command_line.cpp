@@ -91,7 +91,7 @@ int fail(const Session& session, ExitStatus status, const std::string& message) 
                                                          nlohmann::json::error_handler_t::replace)
               << "\n";
   }
-  std::cerr << "error: " << message << "\n";
+  std::cerr << "error: " << visible(message) << "\n";
   return static_cast<int>(status);
 }
 

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,6 +52,10 @@ CLI::App* add_command(CommandLine& line, const CommandText& text, std::function<
 
 // JOB...: one positional list of job numbers.
 void add_jobs_argument(CLI::App* app, std::vector<jobs::JobId>& jobs, bool required);
+
+// Throws Error when the place where one of them is to run would never have it; warns of what the
+// last of those that lack something will lack there.
+void admit(Session& session, std::span<const Submission> submissions);
 
 // A job that is queued, and what came of it so far.
 struct Queued {

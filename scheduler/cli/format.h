@@ -19,6 +19,9 @@ std::string local_time(double unix_s, double now_unix_s);  // 14:20:05; with the
 std::string local_date_time(double unix_s);                // 2026-01-31 14:20:05
 std::string bar(double share, int width);                  // ██████░░░░
 
+// Control characters (C0 but for newlines, DEL, C1) as ?: a name is shown, a terminal obeys none.
+std::string visible(std::string_view utf8);
+
 std::size_t display_width(std::string_view utf8);  // code points; our own text has no wide ones
 
 struct Terminal {

@@ -1,5 +1,5 @@
-// What a command is at, on the terminal, while it is at it. Where standard error is no terminal, or
-// with --quiet, nothing is shown.
+// What a command is at, on the terminal, while it is at it. Where standard error is no terminal, a
+// line of it every ten seconds. With --quiet nothing is shown.
 #pragma once
 
 #include <string>
@@ -22,6 +22,7 @@ class PassingLine {
   const Terminal terminal_;
   const bool is_shown_;
   bool drawn_ = false;
+  double last_line_s_;  // where standard error is no terminal
 };
 
 }  // namespace sluice::scheduler::cli

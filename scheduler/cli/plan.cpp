@@ -3,7 +3,6 @@
 #include <map>
 #include <memory>
 #include <set>
-#include <thread>
 #include <tuple>
 
 #include "jobs/layout.h"
@@ -136,11 +135,9 @@ std::string submit_command(const Session& session, const std::string& input) {
 std::string note_on(Session& session, const Submission& submission, const jobs::Shape& shape) {
   jobs::JobSpec spec = submission.spec;
   spec.shape = shape;
-  if (slurm::on_slurm(spec)) return session.executor(spec.executor).objection(spec).value_or("");
-  const std::int64_t cores = std::thread::hardware_concurrency();
-  const std::int64_t needed = shape.ranks() * spec.threads;
-  if (cores == 0 || needed <= cores) return {};
-  return plural(needed, "core") + " wanted; this machine has " + std::to_string(cores);
+  Executor& executor = session.executor(spec.executor);
+  if (const auto why = executor.objection(spec)) return *why;
+  return executor.shortage(spec).value_or("");
 }
 
 // What the figures say about replicas and stages, at the nodes of the best that can be had here.

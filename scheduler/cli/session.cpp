@@ -112,7 +112,7 @@ void Session::print(const Table& table) {
 }
 
 void Session::say(const std::string& line) {
-  if (!quiet && for_people()) std::cout << line << "\n" << std::flush;
+  if (!quiet && for_people()) std::cout << visible(line) << "\n" << std::flush;
 }
 
 void Session::warn(const std::string& line) { tell(line, quiet); }
@@ -120,7 +120,7 @@ void Session::warn(const std::string& line) { tell(line, quiet); }
 void Session::tell(const std::string& line, bool silent) {
   if (silent || std::ranges::count(warned_, line) > 0) return;
   warned_.push_back(line);
-  std::cerr << "warning: " << line << "\n";
+  std::cerr << "warning: " << visible(line) << "\n";
 }
 
 }  // namespace sluice::scheduler::cli

@@ -239,10 +239,7 @@ ExitStatus make(Session& session, const StudyOptions& options) {
   auto submissions = check_points(
       plans, [&](const Flags& flags) { return session.settings_with(flags); }, staging.dir(),
       checks);
-  for (const Submission& submission : submissions) {
-    auto& executor = session.executor(submission.spec.executor);
-    if (const auto why = executor.objection(submission.spec)) throw Error(ExitStatus::usage, *why);
-  }
+  admit(session, submissions);
   const int repeats = options.repeats > 0 ? options.repeats : kRepeats;
   session.makes_database = !options.dry_run;
   const Forecasts forecasts = forecasts_of(session, submissions, staging.dir());

@@ -80,8 +80,7 @@ std::string answered_with_errors(const jobs::PromptSummary& prompts) {
 // Checks all there is to check before anything is queued.
 Submission check(Session& session, const CheckOptions& options) {
   auto submission = check_submission(session.settings(), options);
-  auto& executor = session.executor(submission.spec.executor);
-  if (const auto why = executor.objection(submission.spec)) throw Error(ExitStatus::usage, *why);
+  admit(session, {&submission, 1});
   if (submission.prompts.looks_like_jsonl) {
     session.warn(submission.spec.input +
                  " looks like JSONL, but its name ends in .txt: each line is "
@@ -204,6 +203,19 @@ ExitStatus submit(Session& session, const SubmitOptions& options) {
 }
 
 }  // namespace
+
+void admit(Session& session, std::span<const Submission> submissions) {
+  std::string shortage;
+  for (const Submission& submission : submissions) {
+    Executor& executor = session.executor(submission.spec.executor);
+    if (const auto why = executor.objection(submission.spec)) throw Error(ExitStatus::usage, *why);
+    if (const auto what = executor.shortage(submission.spec)) shortage = *what;
+  }
+  if (!shortage.empty()) {
+    session.warn(shortage +
+                 ": ranks share cores and wait for each other, which no prediction knows");
+  }
+}
 
 std::optional<Queued> start_job(Session& session, jobs::JobId id) {
   constexpr int kLooksMax = 50;  // 10 s

@@ -147,9 +147,9 @@ std::string render_md(const Table& table) {
 }  // namespace
 
 Cell nothing() { return {.value = {}, .text = "-"}; }
-Cell word(std::string value) { return {.value = value, .text = value}; }
+Cell word(std::string value) { return {.value = value, .text = visible(value)}; }
 Cell word(std::string value, std::string text) {
-  return {.value = std::move(value), .text = std::move(text)};
+  return {.value = std::move(value), .text = visible(text)};
 }
 Cell flag(bool value) { return {.value = value, .text = value ? "yes" : "no"}; }
 Cell count(std::int64_t value) { return {.value = value, .text = with_commas(value)}; }

@@ -69,6 +69,14 @@ TEST(Table, BytesThatAreNotUtf8DoNotBreakJson) {
   EXPECT_EQ(render(table, Format::jsonl), "{\"t\":\"\xEF\xBF\xBD\"}\n");
 }
 
+TEST(Table, ATerminalObeysNoNameButProgramsGetItWhole) {
+  const Table table{.columns = {{"model", "model"}},
+                    .rows = {{word("a\x1b[31m\xc2\x9b\x7f.gguf")}}};
+  EXPECT_EQ(render(table, Format::table), " model\n a?[31m??.gguf\n");
+  EXPECT_EQ(render(table, Format::csv), "model\na\x1b[31m\xc2\x9b\x7f.gguf\n");
+  EXPECT_EQ(visible("two\nlines, é"), "two\nlines, é");
+}
+
 TEST(Format, NumbersReadAsPeopleWriteThem) {
   EXPECT_EQ(with_commas(0), "0");
   EXPECT_EQ(with_commas(999), "999");
