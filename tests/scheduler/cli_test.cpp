@@ -224,6 +224,12 @@ TEST_F(Cli, ReplicasAreAccepted) {
   EXPECT_THAT(sluice({"show", "1"}).out, HasSubstr("2 replicas x 2 stages  "));
 }
 
+TEST_F(Cli, TooFewCoresHereAreToldBeforeAJobIsQueued) {
+  const auto dry = submit({"--dry-run", "--threads", "4000"});
+  EXPECT_EQ(dry.exit_code, 0);
+  EXPECT_THAT(dry.err, HasSubstr("warning: 4000 cores wanted; this machine has"));
+}
+
 TEST_F(Cli, ADryRunPrintsTheScriptAndChangesNothing) {
   const auto dry = submit({"--dry-run"});
   EXPECT_EQ(dry.exit_code, 0) << dry.err;
