@@ -4,7 +4,7 @@
 #   scripts/scaling-study.sh [OUT_DIR] [REPEATS] [SET...]
 # OUT_DIR (build/scaling) gets report.md, .html, .json and the database; what is there is added to. Last
 # comes the README's table.
-# Sets: exact-5 fast-5 exact-64 fast-64 gemma (default: all; an hour with 10 repeats).
+# Sets: exact-5 fast-5 exact-64 fast-64 gemma (default: all; an hour and a half with 10 repeats).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$(realpath -m "${1:-build/scaling}") repeats=${2:-10}
@@ -44,11 +44,10 @@ for set in "${sets[@]}"; do
     done
     continue
   fi
-  common=(--model "$smollm2" --nodes 1,2 --precision "$precision")
-  # One sequence is bound by memory in `fast`, which virtual nodes share: what the machine takes of that.
-  apart=() && [ "$set" = exact-64 ] || apart=(--independent)
-  study "$set-strong" strong "${common[@]}" --batch-size 1 --limit "$count" "${apart[@]}"
-  study "$set-weak" weak "${common[@]}" --batch-size 1 --prompts-per-node "$count" "${apart[@]}"
+  common=(--model "$smollm2" --nodes "1,2" --precision "$precision")
+  # Virtual nodes share caches and memory: what the machine takes of ranks that share nothing else.
+  study "$set-strong" strong "${common[@]}" --batch-size 1 --limit "$count" --independent
+  study "$set-weak" weak "${common[@]}" --batch-size 1 --prompts-per-node "$count" --independent
   [ "$count" = 64 ] || study "$set-batch" batch "${common[@]}" --batch-size 1,2,4 --limit 10
 done
 
