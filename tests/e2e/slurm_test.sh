@@ -78,8 +78,8 @@ PYTHON
 case_study_runs_in_turn() {
   prompts_of 40 50
   sluice study strong prompts.jsonl --nodes 1,2 --repeats 2 --model "$tiny" --executor slurm --mem 1G \
-    --ignore-eos --quiet >study
-  [ "$(cat study)" = study-1 ] || fail "the study is $(cat study)"
+    --ignore-eos --quiet >study-name
+  [ "$(cat study-name)" = study-1 ] || fail "the study is $(cat study-name)"
   timeout 180 "$SLUICE" study wait study-1 --quiet || fail "sluice study wait ended with $?"
   sluice report study-1 --format json >report.json
   sluice export "$(python3 -c 'import json; print(json.load(open("report.json"))["points"][1]["usual_job"])')" \
