@@ -10,7 +10,8 @@
 namespace sluice::scheduler {
 
 // `sluice`: the program that has the `supervise` command. Local jobs of one job root run one after
-// the other: they share the lock JOB_ROOT/.local.lock.
+// the other, in the order of their arrival (local_turn.h): they share the lock
+// JOB_ROOT/.local.lock.
 std::unique_ptr<Executor> make_local_executor(std::filesystem::path sluice);
 
 // While this lives no further local job of that root begins, if it was free of them: so that the

@@ -16,12 +16,14 @@
 #include "scheduler/cancel_request.h"
 #include "scheduler/error.h"
 #include "scheduler/local_record.h"
+#include "scheduler/local_turn.h"
 
 extern char** environ;
 
 namespace sluice::scheduler {
 namespace {
 
+constexpr const char* kTurnFolder = ".local.queue";
 constexpr double kLockPoll_s = 0.1;
 constexpr double kKillPoll_s = 0.01;
 constexpr double kKillMax_s = 10;  // a process that waits for a dead disk does not die
@@ -90,7 +92,9 @@ class LauncherWatch {
 class Supervisor {
  public:
   explicit Supervisor(const SuperviseOptions& options)
-      : options_(options), layout_(options.job_dir) {}
+      : options_(options),
+        layout_(options.job_dir),
+        turn_(options.lock.parent_path() / kTurnFolder) {}
 
   void run() {
     record_ = {.host = host_name(),
@@ -126,15 +130,24 @@ class Supervisor {
     return lock;
   }
 
+  bool try_lock(int lock) const {
+    if (::flock(lock, LOCK_EX | LOCK_NB) == 0) return true;
+    if (errno != EWOULDBLOCK && errno != EINTR) throw failure("lock", options_.lock);
+    return false;
+  }
+
   bool wait_for_turn(int lock) {
-    while (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
-      if (errno != EWOULDBLOCK && errno != EINTR) throw failure("lock", options_.lock);
+    while (!turn_.has_come() || !try_lock(lock)) {
       if (!record_.queued) {
         record_.queued = true;
         published_ = publish();
       }
-      if (signals_.asked_to_end(kLockPoll_s) || folder_is_gone()) return false;
+      if (signals_.asked_to_end(kLockPoll_s) || folder_is_gone()) {
+        turn_.give_up();
+        return false;
+      }
     }
+    turn_.give_up();
     return !folder_is_gone();
   }
 
@@ -250,6 +263,7 @@ class Supervisor {
 
   SuperviseOptions options_;
   jobs::Layout layout_;
+  LocalTurn turn_;
   jobs::io::Fd room_for_record_;
   Signals signals_;
   LocalRecord record_;

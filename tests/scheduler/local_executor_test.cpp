@@ -77,6 +77,25 @@ TEST_F(LocalExecutorTest, RecordsTheExitStatusAndHandsTheIdToTheScript) {
   EXPECT_EQ(jobs::read_file(local_log(watch.layout, 1, id)), "id " + id + "\n");
 }
 
+TEST_F(LocalExecutorTest, AttemptsRunInTheOrderOfTheirArrivalThoughOneOfThemIsKilled) {
+  const auto first = attempt("first", patient_script());
+  submit(first);
+  ASSERT_TRUE(started());
+  std::vector<Watch> waiting;
+  for (const char* name : {"e", "c", "a", "d", "b", "f"}) {
+    waiting.push_back(
+        attempt(name, "echo -n " + std::string(name) + " >> " + (dir_ / "order").string() + "\n"));
+    submit(waiting.back());
+    ASSERT_TRUE(eventually([&] { return record(waiting.back()).queued; }));
+  }
+  ::kill(static_cast<pid_t>(record(waiting[2]).supervisor.pid), SIGKILL);
+  ASSERT_TRUE(reaches(waiting[2], Phase::failed));
+  jobs::write_file_whole(dir_ / "release", "");
+  ASSERT_TRUE(reaches(waiting.back(), Phase::succeeded));
+  EXPECT_EQ(jobs::read_file(dir_ / "order"), "ecdbf");
+  EXPECT_TRUE(std::filesystem::is_empty(dir_ / ".local.queue"));
+}
+
 TEST_F(LocalExecutorTest, TheScriptSeesThePathOfTheUserNotOfWhoeverTicks) {
   const auto watch = attempt("a", "[ \"$PATH\" = /its/bin:/usr/bin:/bin ]\n");
   jobs::JobSpec spec;
