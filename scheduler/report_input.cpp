@@ -115,6 +115,7 @@ std::string kind_of(const std::vector<MeasuredPoint>& points) {
   if (points.size() < 2) return "custom";
   std::set<std::string> but_shape, but_batch, but_shape_and_prompts;
   std::set<std::int64_t> prompts_a_rank;
+  std::set<int> rank_counts;
   bool divides = true;
   for (const MeasuredPoint& point : points) {
     jobs::JobSpec spec = point.spec;
@@ -126,8 +127,10 @@ std::string kind_of(const std::vector<MeasuredPoint>& points) {
     const auto ranks = point.spec.shape.ranks();
     divides = divides && point.spec.prompt_count % ranks == 0;
     prompts_a_rank.insert(point.spec.prompt_count / ranks);
+    rank_counts.insert(ranks);
   }
   if (but_batch.size() == 1) return "batch";
+  if (rank_counts.size() < points.size()) return "custom";  // layouts of the same ranks
   if (but_shape.size() == 1) return "strong";
   if (but_shape_and_prompts.size() == 1 && divides && prompts_a_rank.size() == 1) return "weak";
   return "custom";

@@ -8,6 +8,7 @@
 
 #include "jobs/prompts.h"
 #include "scheduler/error.h"
+#include "scheduler/report.h"
 #include "scheduler/report_input.h"
 #include "tests/scheduler/site.h"
 
@@ -171,6 +172,14 @@ TEST_F(StudyAtSite, WeakScalingWantsEnoughPrompts) {
   EXPECT_EQ(points[1].spec.prompt_count, 3);
 }
 
+TEST(Comparable, AreSpecsThatDifferInWhatWasMeasuredForThem) {
+  jobs::JobSpec spec, other;
+  other.cost_scales = {.cpu = "a CPU", .prefill = 2, .decode = 3, .head = 4, .scoring_head = 5};
+  EXPECT_EQ(jobs::to_json(comparable(spec)), jobs::to_json(comparable(other)));
+  other.batch_size = spec.batch_size + 1;
+  EXPECT_NE(jobs::to_json(comparable(spec)), jobs::to_json(comparable(other)));
+}
+
 TEST_F(StudyAtSite, JobsSideBySideAreComparedByWhatTheyDifferIn) {
   const auto one = site_.queue(), again = site_.queue();
   const auto two = site_.queue({{"nodes", {"2"}}}), batched = site_.queue({{"batch-size", {"2"}}});
@@ -183,6 +192,9 @@ TEST_F(StudyAtSite, JobsSideBySideAreComparedByWhatTheyDifferIn) {
   EXPECT_EQ(strong.elsewhere.size(), 1u);  // the other batch size, on one rank
   EXPECT_EQ(input_of_jobs(store, {batched, one}).kind, "batch");
   EXPECT_EQ(input_of_jobs(store, {batched, two}).kind, "custom");
+  const auto apart = site_.queue({{"nodes", {"2"}}, {"replicas", {"2"}}});
+  ASSERT_TRUE(site_.ends(apart));
+  EXPECT_EQ(input_of_jobs(site_.open(), {two, apart}).kind, "custom");  // 2 ranks each
   EXPECT_THAT([&] { input_of_jobs(store, {99}); },
               ThrowsMessage<Error>(HasSubstr("job 99 is not in")));
 }
