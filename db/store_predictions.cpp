@@ -145,6 +145,7 @@ std::optional<double> Store::answer_share(const jobs::JobSpec& like) const {
         "          FROM predictions JOIN jobs ON jobs.id = predictions.job "
         "         WHERE state = 'completed' AND prompts_failed = 0 AND model_fingerprint = ?1 "
         "           AND max_tokens = ?2 AND predictions.output_tokens > 0 AND answer_share > 0 "
+        "           AND coalesce(json_extract(spec, '$.ignore_eos'), 0) = 0 "
         "         ORDER BY id DESC LIMIT 5) AS recent "
         "  JOIN metrics ON metrics.job = recent.id");
     statement.bind(like.model_fingerprint, like.max_tokens);

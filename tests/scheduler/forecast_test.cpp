@@ -83,6 +83,16 @@ TEST_F(ForecastAtSite, FinishedJobsCorrectWhatIsSimulated) {
   EXPECT_EQ(of(layouts_of(2, 1, 1), &store).layouts[0].prediction.correction, 1);  // two ranks
 }
 
+TEST_F(ForecastAtSite, HowLongAnswersGetIsLearntOfJobsWhoseAnswersMayEnd) {
+  auto store = site_.open();
+  for (const char* ignores : {"true", "false"}) {
+    const auto id = site_.queue({{"ignore-eos", {ignores}}});
+    store.put_prediction(id, of(layouts_of(1, 1, 4), &store).layouts[0].prediction);
+    ASSERT_TRUE(site_.ends(id));
+    EXPECT_EQ(store.answer_share(*store.spec(id)).has_value(), std::string(ignores) == "false");
+  }
+}
+
 TEST_F(ForecastAtSite, ANodeIsMeasuredWhereJobsWouldRun) {
   auto store = site_.open();
   Staging staging(site_.dir / "jobs");
