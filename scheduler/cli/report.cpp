@@ -33,7 +33,7 @@ std::vector<ScalingReport> reports_of(Session& session, const std::vector<std::s
     if (const auto study = parse_study_name(subject)) {
       inputs.push_back(input_of_study(session.store(), *study));
     } else if (const auto job = parse_job(subject)) {
-      jobs.push_back(*job);
+      if (std::ranges::find(jobs, *job) == jobs.end()) jobs.push_back(*job);
     } else {
       throw Error(ExitStatus::usage,
                   "'" + subject +

@@ -134,7 +134,11 @@ std::vector<jobs::JobId> jobs_of(Session& session, std::int64_t study) {
 }
 
 ExitStatus wait_for_study(Session& session, std::int64_t id) {
-  const auto jobs = jobs_of(session, id);
+  auto jobs = jobs_of(session, id);
+  // One that went wrong, and has had another in its place since, is history.
+  if (missing_of(session, *session.store().study(id)).empty()) {
+    std::erase_if(jobs, [&](jobs::JobId job) { return !stands(session, job); });
+  }
   const std::string missing = "; sluice study continue " + name_of(id) + " queues them";
   if (jobs.empty()) {
     throw Error(ExitStatus::failure, name_of(id) + " has no run yet" + missing);
@@ -206,6 +210,11 @@ StudyOrder order_of(Session& session, const StudyOptions& options) {
                    .prompts_per_node = options.prompts_per_node,
                    .independent = options.independent,
                    .points = {}};
+  if (options.kind == "weak" && session.settings().value("limit").origin == "flag") {
+    throw Error(ExitStatus::usage,
+                "a weak study takes as many prompts as its nodes want: --prompts-per-node, not "
+                "--limit");
+  }
   if (options.kind == "custom") {
     order.points = study_points(options.subject);
   } else {

@@ -10,6 +10,7 @@ namespace {
 
 using Json = nlohmann::json;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::StartsWith;
 
 TEST_F(Cli, AStudyIsRunReportedAndGoneOnWith) {
@@ -103,7 +104,7 @@ TEST_F(Cli, AStudyWithoutItsRunsSaysHowToGetThem) {
   EXPECT_THAT(sluice({"report", "study-1"}).err, HasSubstr("of a point that it has not"));
 }
 
-TEST_F(Cli, PlanRanksLayoutsAndChangesNothing) {
+TEST_F(Cli, PlanRanksLayoutsAndKeepsItsMeasurementOnly) {
   const auto plan = sluice({"plan", site_.dir / "prompts.txt", "--model", site_.dir / "model.gguf",
                             "--nodes", "1,2", "--format", "json"});
   EXPECT_EQ(plan.exit_code, 0) << plan.err;
@@ -112,7 +113,7 @@ TEST_F(Cli, PlanRanksLayoutsAndChangesNothing) {
   EXPECT_EQ(rows[0]["stages"], 1);  // the fake takes a second for each stage
   EXPECT_EQ(rows[2]["stages"], 2);
   EXPECT_EQ(rows[2]["parallel_efficiency"], 0.25);
-  EXPECT_FALSE(std::filesystem::exists(site_.dir / "sluice.db"));
+  EXPECT_THAT(site_.open().all_jobs(), IsEmpty());
 }
 
 TEST_F(Cli, PlanNamesTheCommandThatItIsAbout) {
