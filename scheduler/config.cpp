@@ -473,6 +473,16 @@ std::vector<Flags> study_points(const fs::path& file) {
   return points;
 }
 
+namespace {
+
+// What cannot be looked at, as a folder that is closed to this user, is none.
+bool is_program(const fs::path& path) {
+  std::error_code unknown;
+  return fs::is_regular_file(path, unknown) && ::access(path.c_str(), X_OK) == 0;
+}
+
+}  // namespace
+
 std::optional<fs::path> find_program(const Environment& environment, const std::string& name) {
   if (name.find('/') != std::string::npos) {
     return ::access(name.c_str(), X_OK) == 0 ? std::optional<fs::path>(name) : std::nullopt;
@@ -480,7 +490,7 @@ std::optional<fs::path> find_program(const Environment& environment, const std::
   const std::string path = environment("PATH").value_or("/usr/bin:/bin");
   for (const auto folder : split(path, ':')) {
     const fs::path candidate = fs::path(folder) / name;
-    if (fs::is_regular_file(candidate) && ::access(candidate.c_str(), X_OK) == 0) return candidate;
+    if (is_program(candidate)) return candidate;
   }
   return std::nullopt;
 }
@@ -490,7 +500,7 @@ std::optional<fs::path> find_worker(const fs::path& sluice) {
   for (const char* relative : {"sluice-worker", "../libexec/sluice-worker",
                                "../libexec/sluice/sluice-worker", "../worker/sluice-worker"}) {
     const fs::path candidate = (folder / relative).lexically_normal();
-    if (fs::is_regular_file(candidate) && ::access(candidate.c_str(), X_OK) == 0) return candidate;
+    if (is_program(candidate)) return candidate;
   }
   return std::nullopt;
 }

@@ -57,7 +57,8 @@ void LocalTurn::give_up() {
 bool LocalTurn::look_ahead() {
   std::string nearest;
   std::error_code unknown;
-  for (fs::directory_iterator i(folder_, unknown), end; !unknown && i != end; i.increment(unknown)) {
+  for (fs::directory_iterator i(folder_, unknown), end; !unknown && i != end;
+       i.increment(unknown)) {
     std::string name = i->path().filename();
     if (name[0] != '.' && name < name_ && name > nearest) nearest = std::move(name);
   }

@@ -273,7 +273,6 @@ void name_settings(std::vector<ReportRow>& rows) {
     spec.shape = {};
     spec.batch_size = 0;
     spec.prompt_count = spec.model_bytes = 0;
-    spec.cost_scales = {};
     spec.cluster.partition = row.spec.cluster.partition;
     spec.chat_template = row.spec.chat_template;
     all.push_back(Json::parse(jobs::to_json(spec)).flatten());
@@ -324,7 +323,8 @@ jobs::JobSpec comparable(const jobs::JobSpec& spec) {
   plain.origin.clear();
   plain.max_attempts = 0;
   plain.fsync = plain.chat_template = {};
-  plain.cost_scales = jobs::CostScales();  // measured, a little different for each mix and layout
+  const jobs::CostScales none;
+  plain.cost_scales = none;  // measured, a little different for each mix and layout
   return plain;
 }
 
@@ -337,6 +337,11 @@ ScalingReport make_report(const ReportInput& input) {
     const jobs::JobSpec& spec = report.rows.front().spec;
     report.model = std::filesystem::path(spec.model).filename();
     report.precision = spec.precision;
+    for (const ReportRow& row : report.rows) {
+      for (const StageMetrics& stage : row.usual->stages) {
+        if (!stage.cpu.empty()) report.processors.insert(stage.cpu);
+      }
+    }
     if (input.kind == "custom") name_settings(report.rows);
     const Comparison comparison(input, report.rows);
     for (ReportRow& row : report.rows) comparison.fill(row);

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -80,6 +81,7 @@ struct ScalingReport {
   std::string title, kind;
   std::string baseline = {};  // what speedups are over; empty: nothing to compare with
   std::string model = {}, precision = {};
+  std::set<std::string> processors = {};  // of all nodes
   std::vector<ReportRow> rows = {};  // those with measurements
   std::optional<ReportRow> best_single = {};
   std::optional<double> serial_share = {};  // Amdahl's of strong studies, Gustafson's of weak ones

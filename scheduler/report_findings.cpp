@@ -203,13 +203,9 @@ std::string joined(const std::set<std::string>& words) {
 }
 
 void warn_of_rows(ScalingReport& report) {
-  std::set<std::string> hardware;
   for (const ReportRow& row : report.rows) {
     const std::string name =
         who(report, row) + (row.is_independent() ? " (independent ranks)" : "");
-    for (const StageMetrics& stage : row.usual->stages) {
-      if (!stage.cpu.empty()) hardware.insert(stage.cpu);
-    }
     if (row.efficiency && *row.efficiency > kSuperlinear && row.ranks() > 1) {
       report.warnings.push_back(
           name + ": parallel efficiency " + fixed(*row.efficiency, 2) +
@@ -236,8 +232,8 @@ void warn_of_rows(ScalingReport& report) {
                                 " of the wall-clock is in no category");
     }
   }
-  if (hardware.size() > 1) {
-    report.warnings.push_back("different hardware in one table: " + joined(hardware));
+  if (report.processors.size() > 1) {
+    report.warnings.push_back("different hardware in one table: " + joined(report.processors));
   }
 }
 

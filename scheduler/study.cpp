@@ -132,8 +132,9 @@ void link_or_copy(const fs::path& from, const fs::path& to) {
 
 std::vector<PointPlan> plan_points(const StudyOrder& order) {
   if (order.independent && order.kind != "strong" && order.kind != "weak") {
-    throw usage("--independent is of strong and weak studies; in a custom one a [[point]] has "
-                "replicas and stages of its own");
+    throw usage(
+        "--independent is of strong and weak studies; in a custom one a [[point]] has "
+        "replicas and stages of its own");
   }
   if (order.kind == "strong" || order.kind == "weak") return scaling_points(order);
   if (order.kind == "batch") return batch_points(order);

@@ -45,9 +45,9 @@ void check_launcher(const jobs::JobSpec& spec, const Environment& environment) {
                   ", or name another with --launcher");
 }
 
-void check_against_model(const jobs::JobSpec& spec, const ModelFacts& model) {
+void check_against_model(const jobs::JobSpec& spec, const ModelFacts& model, bool any_layout) {
   const int stages_max = model.layers + 1;  // the head can be a stage of its own
-  if (model.layers > 0 && spec.shape.stages > stages_max) {
+  if (!any_layout && model.layers > 0 && spec.shape.stages > stages_max) {
     throw usage(spec.model + " has " + std::to_string(model.layers) + " layers, too few for " +
                 std::to_string(spec.shape.stages) + " stages; use at most " +
                 std::to_string(stages_max) + " ranks, or more --replicas");
@@ -231,7 +231,7 @@ Submission check_submission(const Settings& settings, const CheckOptions& option
   spec.worker = settings.text("worker").empty() ? worker.string() : settings.text("worker");
   check_script(spec);
   submission.model = check_model(options.run, worker, spec.model, spec.chat_template);
-  check_against_model(spec, submission.model);
+  check_against_model(spec, submission.model, options.any_layout);
   spec.model_bytes = submission.model.file_bytes;
   spec.model_fingerprint = submission.model.fingerprint;
 

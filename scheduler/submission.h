@@ -47,6 +47,7 @@ std::filesystem::path worker_here(const Settings& settings);
 
 struct CheckOptions {
   bool skip_bad = false;              // bad lines are left out instead of refused
+  bool any_layout = false;            // the shape is not the one that the job will have
   std::filesystem::path output;       // the normalised prompts; empty: only checks
   std::function<bool()> interrupted;  // polled while prompts are read
   slurm::RunCommand run = slurm::run_command;

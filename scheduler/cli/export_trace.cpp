@@ -50,6 +50,10 @@ const db::Run& chosen(const std::vector<db::Run>& runs, const db::Job& job,
 // Why there is none, and which run has one.
 Error no_timeline(const std::vector<db::Run>& runs, const db::Job& job, const db::Run& run) {
   std::string why = name_of(job, run.run);
+  if (!std::filesystem::exists(job.directory)) {
+    return {ExitStatus::not_found, why + " has no timeline any more: the job's folder is gone, " +
+                                       job.directory};
+  }
   if (run.outcome.empty() && !jobs::is_final(job.state)) {
     why += " has no timeline yet: each rank writes its own when the run ends";
   } else if (run.outcome.empty()) {

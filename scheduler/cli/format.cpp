@@ -38,7 +38,9 @@ std::string plural(std::int64_t count, const std::string& thing) {
 }
 
 std::string fixed(double value, int digits) {
-  return group_thousands(print("%.*f", digits, value));
+  const std::string text = print("%.*f", digits, value);
+  const bool is_zero = text.find_first_not_of("-0.") == std::string::npos;  // never -0.0
+  return group_thousands(is_zero && text[0] == '-' ? text.substr(1) : text);
 }
 
 std::string clock_span(double seconds) {

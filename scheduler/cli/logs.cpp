@@ -71,7 +71,10 @@ ExitStatus logs(Session& session, jobs::JobId id, bool follow) {
   Printer printer;
   const auto paths = logs_of(session, session.job(id));
   if (paths.empty()) {
-    session.warn("job " + std::to_string(id) + " has written no log yet");
+    const fs::path folder = session.job(id).directory;
+    session.warn(jobs::is_final(session.job(id).state) && !fs::exists(folder)
+                     ? "the folder of job " + std::to_string(id) + " is gone: " + folder.string()
+                     : "job " + std::to_string(id) + " has written no log yet");
   }
   for (const auto& path : paths) printer.print_new(path);
   if (!follow) return ExitStatus::ok;

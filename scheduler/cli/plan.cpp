@@ -5,6 +5,7 @@
 #include <set>
 #include <tuple>
 
+#include "db/error.h"
 #include "jobs/layout.h"
 #include "scheduler/cli/commands.h"
 #include "scheduler/cli/interrupt.h"
@@ -190,6 +191,7 @@ ExitStatus plan(Session& session, const PlanOptions& options) {
   CheckOptions checks;
   checks.output = jobs::Layout(staging.dir()).prompts();
   checks.interrupted = interrupted;
+  checks.any_layout = true;
   const Submission submission = check_submission(session.settings(), checks);
   if (options.on_node && !slurm::on_slurm(submission.spec)) {
     throw Error(ExitStatus::usage, "--on-node: jobs run on this machine; leave it out");
@@ -237,9 +239,12 @@ ExitStatus plan(Session& session, const PlanOptions& options) {
       possible == found.layouts.end() ? found.layouts.front() : *possible;  // they agree
   session.say(fs::path(submission.spec.input).filename().string() + ": " +
               plural(submission.spec.prompt_count, "prompt") + ", " +
-              with_commas(any.prompt_tokens) + " prompt tokens, " +
-              with_commas(static_cast<std::int64_t>(any.prediction.output_tokens)) +
-              " to generate; batch size " + std::to_string(submission.spec.batch_size) + ", " +
+              (possible == found.layouts.end()
+                   ? "which fit no layout"
+                   : with_commas(any.prompt_tokens) + " prompt tokens, " +
+                         with_commas(static_cast<std::int64_t>(any.prediction.output_tokens)) +
+                         " to generate") +
+              "; batch size " + std::to_string(submission.spec.batch_size) + ", " +
               submission.spec.precision + "; measured on " + found.cost_scales.cpu + "\n");
   if (!found.nodes_cpu.empty() && found.nodes_cpu != found.cost_scales.cpu) {
     session.warn("the nodes have " + found.nodes_cpu +
@@ -279,6 +284,14 @@ std::optional<LayoutForecast> predict(Session& session, Submission& submission,
     if (chooses || interrupted()) throw;
     session.warn(std::string("no prediction of what the job will take: ") + error.what());
     return std::nullopt;
+  }
+}
+
+void keep_prediction(Session& session, jobs::JobId job, const LayoutForecast& forecast) {
+  try {
+    session.store().put_prediction(job, forecast.prediction);
+  } catch (const db::Error& error) {
+    session.warn("job " + std::to_string(job) + " goes on without its prediction: " + error.what());
   }
 }
 

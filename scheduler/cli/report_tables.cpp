@@ -108,6 +108,7 @@ std::string conditions(const ScalingReport& report) {
     text += *repeats.begin() == 1 ? ", one run each"
                                   : ", medians of " + std::to_string(*repeats.begin()) + " runs";
   }
+  if (report.processors.size() == 1) text += ", on " + *report.processors.begin();
   return text + "; baseline: " + report.baseline;
 }
 
@@ -260,6 +261,7 @@ std::string report_json(const ScalingReport& report) {
             {"kind", report.kind},
             {"model", report.model},
             {"precision", report.precision},
+            {"processors", report.processors},
             {"baseline", report.baseline},
             {"points", rows(points_table(report, false))},
             {"stages", rows(breakdown_table(report))},

@@ -85,7 +85,8 @@ std::vector<db::StudyRun> missing_of(Session& session, const db::Study& study) {
                       [&](jobs::JobId id) { return stands(session, id); });
 }
 
-// Queues what is missing, one after another. Returns how many.
+// Queues what is missing, one after another. Returns how many. Throws Error (unavailable) where it
+// is not known whether the last one arrived, so that the next cannot wait for it.
 int queue_missing(Session& session, const db::Study& study, const Forecasts& forecasts) {
   const auto points = session.store().study_points(study.id);
   const auto runs = session.store().study_runs(study.id);
@@ -95,33 +96,30 @@ int queue_missing(Session& session, const db::Study& study, const Forecasts& for
   const fs::path job_root = study.directory.parent_path();
   const LocalPause pause(job_root);
   PassingLine line(session.quiet);
+  const std::string rest = ": sluice study continue " + name_of(study.id);
   int queued = 0;
   for (const db::StudyRun& run : missing) {
-    const std::string rest = "; the rest: sluice study continue " + name_of(study.id);
     const auto not_known = [&] {
-      line.clear();
-      session.warn("whether job " + std::to_string(previous) + " arrived is not known yet" + rest);
+      const auto left = std::ssize(missing) - queued;
+      return Error(ExitStatus::unavailable,
+                   "whether job " + std::to_string(previous) + " of " + name_of(study.id) +
+                       " arrived is not known yet" +
+                       (left == 0 ? "" : "; " + plural(left, "run") + " more to be queued" + rest));
     };
-    if (interrupted()) throw Error(ExitStatus::interrupted, "interrupted" + rest);
+    if (interrupted()) throw Error(ExitStatus::interrupted, "interrupted; the rest" + rest);
     line.show(name_of(study.id) + ": queued " + std::to_string(queued) + " of " +
               plural(static_cast<std::int64_t>(missing.size()), "run"));
     const auto dependency = study.chained ? dependency_on(session, previous) : "";
-    if (!dependency) {
-      not_known();
-      break;
-    }
+    if (!dependency) throw not_known();
     previous = queue_run(session.store(), study, points.at(static_cast<std::size_t>(run.point)),
                          run, *dependency, job_root);
     if (const auto found = forecasts.find(run.point); found != forecasts.end()) {
-      session.store().put_prediction(previous, found->second.prediction);
+      keep_prediction(session, previous, found->second);
     }
     const auto started = start_job(session, previous);
     ++queued;
-    if (started) refuse_refused(started->job, "go on: sluice study continue " + name_of(study.id));
-    if (!started || started->job.state == jobs::JobState::submitting) {
-      not_known();
-      break;
-    }
+    if (started) refuse_refused(started->job, "go on" + rest);
+    if (!started || started->job.state == jobs::JobState::submitting) throw not_known();
   }
   return queued;
 }
@@ -161,8 +159,19 @@ ExitStatus wait_for_study(Session& session, std::int64_t id) {
   return status;
 }
 
-Table plan_table(const std::vector<PointPlan>& plans, const std::vector<Submission>& submissions,
-                 const Forecasts& forecasts, int repeats) {
+// "nodes 2, head-split on"
+std::string settings_text(const Flags& flags) {
+  std::string text;
+  for (const auto& [key, words] : flags) {
+    text += (text.empty() ? "" : ", ") + key;
+    for (const std::string& word : words) text += " " + word;
+  }
+  return text;
+}
+
+Table plan_table(const std::string& kind, const std::vector<PointPlan>& plans,
+                 const std::vector<Submission>& submissions, const Forecasts& forecasts,
+                 int repeats) {
   Table table;
   table.columns = {{"nodes", "nodes", true},
                    {"replicas", "replicas", true},
@@ -174,6 +183,7 @@ Table plan_table(const std::vector<PointPlan>& plans, const std::vector<Submissi
                    {"wall_clock_s", "predicted (s)", true},
                    {"node_hours", "node-hours", true},
                    {"role", "compared as"}};
+  if (kind == "custom") table.columns.push_back({"settings", "settings of its own"});
   for (std::size_t i = 0; i < submissions.size(); ++i) {
     const jobs::JobSpec& spec = submissions[i].spec;
     const auto found = forecasts.find(static_cast<int>(i));
@@ -187,6 +197,7 @@ Table plan_table(const std::vector<PointPlan>& plans, const std::vector<Submissi
          is_known ? number(wall_s, wall_s < 10 ? 2 : 0) : nothing(),
          is_known ? number(hours, hours_text(hours)) : nothing(),
          word(plans[i].role, plans[i].role.empty() ? "" : "ranks that share nothing")});
+    if (kind == "custom") table.rows.back().push_back(word(settings_text(plans[i].flags)));
   }
   return table;
 }
@@ -253,7 +264,7 @@ ExitStatus make(Session& session, const StudyOptions& options) {
   session.makes_database = !options.dry_run;
   const Forecasts forecasts = forecasts_of(session, submissions, staging.dir());
   if (options.dry_run) {
-    session.print(plan_table(plans, submissions, forecasts, repeats));
+    session.print(plan_table(options.kind, plans, submissions, forecasts, repeats));
     session.say(cost_text(forecasts, repeats) + "nothing is queued: this is a dry run");
     return ExitStatus::ok;
   }
@@ -267,11 +278,10 @@ ExitStatus make(Session& session, const StudyOptions& options) {
       .repeats = repeats,
       .chained = options.chain};
   study.id = keep_study(session.store(), study, plans, submissions, staging, job_root);
-  const int queued = queue_missing(session, *session.store().study(study.id), forecasts);
   const std::string name = name_of(study.id);
-  if (session.quiet) {
-    std::cout << name << std::endl;
-  } else {
+  if (session.quiet) std::cout << name << std::endl;
+  const int queued = queue_missing(session, *session.store().study(study.id), forecasts);
+  if (!session.quiet) {
     session.say(name + "  " + plural(queued, "run") + " of " +
                 plural(static_cast<std::int64_t>(plans.size()), "point") + " queued");
   }
@@ -288,6 +298,10 @@ ExitStatus go_on(Session& session, const StudyOptions& options) {
     session.say(name_of(study.id) + "  " + plural(std::ssize(missing_of(session, study)), "run") +
                 " would be queued; nothing is: this is a dry run");
     return ExitStatus::ok;
+  }
+  if (!fs::is_directory(study.directory)) {
+    throw Error(ExitStatus::not_found, "the prompts of " + name_of(study.id) + " are gone: " +
+                                           study.directory.string() + "; make another study");
   }
   if (options.repeats > 0) session.store().set_repeats(study.id, options.repeats);
   std::vector<Submission> submissions;

@@ -187,7 +187,7 @@ ExitStatus submit(Session& session, const SubmitOptions& options) {
   if (interrupted()) throw Error(ExitStatus::interrupted, "interrupted; nothing was queued");
   const auto forecast = predict(session, submission, staging.dir());
   const auto id = queue_submission(session.store(), submission, staging, job_root);
-  if (forecast) session.store().put_prediction(id, forecast->prediction);
+  if (forecast) keep_prediction(session, id, *forecast);
   const auto started = start_job(session, id);
   Queued queued = started.value_or(Queued{});
   if (!started) {

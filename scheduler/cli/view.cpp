@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "db/error.h"
 #include "jobs/error.h"
 #include "jobs/exit_status.h"
 #include "jobs/files.h"
@@ -21,6 +22,8 @@ auto try_read(Read read) -> std::optional<decltype(read())> {
   try {
     return read();
   } catch (const jobs::Error&) {
+    return std::nullopt;
+  } catch (const db::Error&) {
     return std::nullopt;
   }
 }
@@ -196,6 +199,8 @@ JobView view_of(const db::Store& store, const db::Job& job) {
   if (const auto spec =
           try_read([&] { return jobs::load_spec(jobs::Layout(job.directory).spec()); })) {
     view.spec = *spec;
+  } else if (const auto kept = try_read([&] { return store.spec(job.id).value(); })) {
+    view.spec = *kept;  // the folder is gone
   }
   view.prompts_done = job.prompts_ok + job.prompts_failed;
   sum_runs(view, store);

@@ -32,6 +32,68 @@ TEST_F(Cli, AStudyIsRunReportedAndGoneOnWith) {
   EXPECT_EQ(sluice({"report", "study"}).exit_code, 2);
 }
 
+TEST_F(Cli, AStudyIsWellWhenWhatWentWrongHasBeenRunAgain) {
+  ASSERT_EQ(sluice({"study", "batch", site_.dir / "prompts.txt", "--model",
+                    site_.dir / "model.gguf", "--batch-size", "1,2", "--repeats", "1", "--wait"})
+                .exit_code,
+            0);
+  tests::execute(site_.dir / "sluice.db", "UPDATE jobs SET state = 'cancelled' WHERE id = 1");
+  EXPECT_EQ(sluice({"study", "wait", "study-1"}).exit_code, 1);
+  const auto mended = sluice({"study", "continue", "study-1", "--wait"});
+  EXPECT_EQ(mended.exit_code, 0) << mended.err;
+  EXPECT_THAT(mended.out, HasSubstr("1 run queued"));
+  EXPECT_EQ(sluice({"study", "wait", "study-1"}).exit_code, 0);
+}
+
+TEST_F(Cli, WhatAStudyDoesNotLookAtIsRefused) {
+  const auto refused = [&](std::vector<std::string> words) {
+    words.insert(words.begin() + 2,
+                 {site_.dir / "prompts.txt", "--model", site_.dir / "model.gguf"});
+    const auto result = sluice(words);
+    EXPECT_EQ(result.exit_code, 2);
+    return result.err;
+  };
+  EXPECT_THAT(refused({"study", "batch", "--batch-size", "1,2", "--independent"}),
+              HasSubstr("--independent is of strong and weak studies"));
+  EXPECT_THAT(
+      refused({"study", "weak", "--nodes", "1,2", "--prompts-per-node", "1", "--limit", "1"}),
+      HasSubstr("not --limit"));
+}
+
+TEST_F(Cli, AJobNamedTwiceIsReportedOnce) {
+  ASSERT_EQ(submit({"--wait"}).exit_code, 0);
+  const auto report = Json::parse(sluice({"report", "1", "1", "--format", "json"}).out);
+  EXPECT_EQ(report["points"][0]["runs"], 1);
+}
+
+TEST_F(Cli, AJobWhosePredictionCannotBeKeptIsSubmittedAllTheSame) {
+  ASSERT_EQ(submit({"--wait"}).exit_code, 0);
+  tests::execute(site_.dir / "sluice.db",
+                 "CREATE TRIGGER full BEFORE INSERT ON predictions "
+                 "BEGIN SELECT RAISE(ABORT, 'no room'); END");
+  const auto second = submit({"--wait"});
+  EXPECT_EQ(second.exit_code, 0);
+  EXPECT_THAT(second.err, HasSubstr("job 2 goes on without its prediction"));
+}
+
+TEST_F(Cli, AJobWhoseFolderIsGoneKeepsItsSettings) {
+  ASSERT_EQ(submit({"--wait", "--nodes", "2", "--max-tokens", "7"}).exit_code, 0);
+  const auto folder = site_.job(1).directory;
+  std::filesystem::remove_all(folder);
+  const auto shown = Json::parse(sluice({"show", "1", "--format", "json"}).out);
+  EXPECT_EQ(shown["spec"]["max_tokens"], 7);
+  EXPECT_EQ(shown["spec"]["shape"]["nodes"], 2);
+  EXPECT_THAT(sluice({"logs", "1"}).err, HasSubstr("the folder of job 1 is gone"));
+  EXPECT_THAT(sluice({"export", "1", "--what", "trace"}).err,
+              HasSubstr("the job's folder is gone"));
+}
+
+TEST_F(Cli, PlanTakesMoreRanksANodeThanTheModelHasStages) {
+  const auto plan = sluice({"plan", site_.dir / "prompts.txt", "--model", site_.dir / "model.gguf",
+                            "--ranks-per-node", "64", "--format", "json"});
+  EXPECT_EQ(plan.exit_code, 0) << plan.err;
+}
+
 TEST_F(Cli, AStudysFileHasPointsOfItsOwn) {
   site_.dir.write("study.toml",
                   "input = \"prompts.txt\"\nmodel = \"model.gguf\"\nname = \"mine\"\n"

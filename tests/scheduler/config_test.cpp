@@ -359,5 +359,14 @@ TEST(JobSpec, TakesTheChatSettingsFromEveryLayer) {
                   testing::StartsWith("chat (flag) and raw (SLUICE_RAW) contradict each other")));
 }
 
+// A name too long for any file is what the superuser can make of a folder that is closed to others.
+TEST(FindProgram, PassesOverFoldersThatCannotBeLookedInto) {
+  const auto path = [](const std::string& value) {
+    return [value](const std::string&) { return std::optional(value); };
+  };
+  EXPECT_EQ(find_program(path("/" + std::string(300, 'x') + ":/bin"), "bash"), "/bin/bash");
+  EXPECT_EQ(find_program(path("/" + std::string(300, 'x')), "bash"), std::nullopt);
+}
+
 }  // namespace
 }  // namespace sluice::scheduler

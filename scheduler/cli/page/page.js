@@ -66,7 +66,7 @@ function batch(report) {
     const tint = byPoint[i % byPoint.length];
     return [
       { type: 'line', label: `batch efficiency, ${nodesText(nodes)}`, data: at('batch_efficiency'), borderColor: tint,
-        backgroundColor: '#fff', borderWidth: 2, pointRadius: 4, yAxisID: 'share' },
+        backgroundColor: '#fff', borderWidth: 2, pointRadius: 4, yAxisID: 'share', order: -1 },
       { type: 'bar', label: `tokens/s, ${nodesText(nodes)}`, data: at('output_tokens_per_s'), backgroundColor: tint, yAxisID: 'y' }];
   });
   return { data: { labels: sizes.map((size) => `batch size ${size}`), datasets },
