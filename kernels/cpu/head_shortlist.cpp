@@ -15,8 +15,10 @@ bool comes_first(const Listed& a, const Listed& b) {
   return ranks_before({a.id, a.logit}, {b.id, b.logit});
 }
 
-// One list as its blocks go by: some multiple of what it will hold at most.
-class Gathering {
+}  // namespace
+
+// One list.
+class Shortlists::Gathering {
  public:
   Gathering(const Operations& operations, float softcap, const ShortlistSpec& spec, Shortlist& out)
       : operations_(operations),
@@ -111,22 +113,34 @@ class Gathering {
   float largest_ = -std::numeric_limits<float>::infinity();
 };
 
-}  // namespace
+Shortlists::Shortlists(const Operations& operations, float softcap, std::size_t rows,
+                       std::span<const ShortlistSpec> specs, std::span<Shortlist> out)
+    : first_(rows + 1) {
+  gatherings_.reserve(specs.size());
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    gatherings_.emplace_back(operations, softcap, specs[i], out[i]);
+    ++first_[specs[i].row + 1];
+  }
+  for (std::size_t r = 0; r < rows; ++r) first_[r + 1] += first_[r];
+}
+
+Shortlists::~Shortlists() = default;
+
+void Shortlists::take(const LogitBlock& block) {
+  for (std::size_t i = first_[block.row]; i < first_[block.row + 1]; ++i) {
+    gatherings_[i].take(block);
+  }
+}
+
+void Shortlists::finish() {
+  for (Gathering& gathering : gatherings_) gathering.finish();
+}
 
 void head_shortlist(const HeadInput& input, float softcap, std::span<const ShortlistSpec> specs,
                     std::span<Shortlist> out) {
-  std::vector<Gathering> gatherings;
-  gatherings.reserve(specs.size());
-  std::vector<std::size_t> first(input.rows + 1);  // of each row's lists
-  for (std::size_t i = 0; i < specs.size(); ++i) {
-    gatherings.emplace_back(input.arithmetic.operations, softcap, specs[i], out[i]);
-    ++first[specs[i].row + 1];
-  }
-  for (std::size_t r = 0; r < input.rows; ++r) first[r + 1] += first[r];
-  for_each_logit_block(input, [&](const LogitBlock& block) {
-    for (std::size_t i = first[block.row]; i < first[block.row + 1]; ++i) gatherings[i].take(block);
-  });
-  for (Gathering& gathering : gatherings) gathering.finish();
+  Shortlists lists(input.arithmetic.operations, softcap, input.rows, specs, out);
+  for_each_logit_block(input, [&](const LogitBlock& block) { lists.take(block); });
+  lists.finish();
 }
 
 }  // namespace sluice::kernels::cpu

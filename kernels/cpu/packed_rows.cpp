@@ -4,84 +4,14 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/coded_numbers.h"
 #include "kernels/cpu/packing.h"
 #include "kernels/quant_formats.h"
 
 namespace sluice::kernels::cpu {
 namespace {
 
-constexpr int kColumnsMax = 256;  // of a file's block
 constexpr int kWords = kBlockColumns / 4;
-
-// The numbers of a file's block, in order of columns, parts (16 or 32 columns) and headers.
-struct Numbers {
-  std::array<std::uint8_t, kColumnsMax> code;
-  std::array<std::uint8_t, kColumnsMax / 16> scale_code, minimum_code;
-  std::array<std::uint16_t, kColumnsMax / kBlockColumns> scale, minimum;  // halves
-};
-
-// A block of a file, of which expand() of quant_formats.h takes the numbers instead of the values:
-// each step of the arithmetic keeps what it was given.
-struct NumberBlock {
-  struct Half {
-    std::uint16_t bits = 0;
-  };
-  struct Float {  // half * code
-    Half half;
-    int code = 0;
-  };
-  struct Value {
-    Float scale;
-    int code = 0;
-    Float minimum;
-  };
-  struct Picked {
-    int index;
-  };
-  const std::byte* at;
-
-  int byte(int offset) const { return std::to_integer<int>(at[offset]); }
-  int signed_byte(int offset) const { return std::to_integer<std::int8_t>(at[offset]); }
-  Half half(int offset) const {
-    Half value;
-    std::memcpy(&value.bits, at + offset, sizeof value.bits);
-    return value;
-  }
-
-  static Float times(Half scale, int code) { return {scale, code}; }
-  static Float times(Half scale, Picked code) { return {scale, code.index}; }
-  static Value times(Float scale, int code) { return {scale, code, {}}; }
-  static Value times_plus(Half scale, int code, Half minimum) { return {{scale}, code, {minimum}}; }
-  static Value times_minus(Float scale, int code, Float minimum) { return {scale, code, minimum}; }
-  static Picked pick(const std::int32_t*, int index) { return {index}; }
-};
-
-template <WeightType Type>
-void read_numbers(const std::byte* block, Numbers& into) {
-  using File = Format<Type>;
-  constexpr Packing packing = kPacking<Type>;
-  // Looked-up codes come as their index, others less their offset.
-  constexpr int offset = packing.bits == packing.stored_bits ? packing.offset() : 0;
-  struct Put {
-    Numbers& into;
-    int first;
-    void operator()(int column, const NumberBlock::Float& value) const {
-      (*this)(column, NumberBlock::Value{{value.half}, value.code, {}});
-    }
-    void operator()(int column, const NumberBlock::Value& value) const {
-      const int at = first + column;
-      into.code[at] = static_cast<std::uint8_t>(value.code + offset);
-      if (at % 16 != 0) return;
-      into.scale[at / kBlockColumns] = value.scale.half.bits;
-      into.minimum[at / kBlockColumns] = value.minimum.half.bits;
-      into.scale_code[at / 16] = static_cast<std::uint8_t>(value.scale.code);
-      into.minimum_code[at / 16] = static_cast<std::uint8_t>(value.minimum.code);
-    }
-  };
-  for (int first = 0; first < File::kBlock.values; first += File::kStep) {
-    File::expand(NumberBlock{block}, first, Put{into, first});
-  }
-}
 
 // One row's share of a vector: the codes of four columns.
 using Word = std::uint32_t;
@@ -171,9 +101,11 @@ void pack_coded_row(std::span<const std::byte> row, int lane, std::byte* group) 
   const auto put_half = [lane](std::byte* sixteen, std::uint16_t half) {
     std::memcpy(sixteen + lane * sizeof half, &half, sizeof half);
   };
-  Numbers numbers{};
+  // Looked-up codes come as their index.
+  constexpr int offset = packing.bits == packing.stored_bits ? packing.offset() : 0;
+  CodedNumbers numbers{};
   for (std::size_t at = 0; at < row.size(); at += Format<Type>::kBlock.bytes) {
-    read_numbers<Type>(row.data() + at, numbers);
+    read_numbers<Type, offset>(row.data() + at, numbers);
     const Blocks<packing, std::byte> to{group};
     for (int block = 0; block < packing.blocks_per_header(); ++block) {
       std::array<Word, kWords> words;
