@@ -9,7 +9,7 @@ build=(g++ cmake ninja-build pkg-config ca-certificates python3 python3-pip
   openmpi-bin libopenmpi-dev libsqlite3-dev libsqlitecpp-dev libboost1.81-dev
   libtomlplusplus-dev libcli11-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev
   libspdlog-dev libfmt-dev zlib1g-dev libzstd-dev libjs-chart.js)
-test=(git zstd libgtest-dev libgmock-dev libbenchmark-dev sqlite3 clang-tidy clang-format shellcheck
+test=(git zstd libgtest-dev libgmock-dev libbenchmark-dev libboost-context1.81-dev sqlite3 clang-tidy clang-format shellcheck
   slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge
   slurmdbd slurm-wlm-mysql-plugin mariadb-server-core
   iproute2 util-linux procps)

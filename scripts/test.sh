@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# All tests: installs what is missing, builds, runs. The unit tests run sanitized (ASan, UBSan), the
-# mpi and slurm ones optimised, on real MPI ranks and a real Slurm of virtual nodes.
+# All tests: installs what is missing, builds, runs. The unit tests run sanitized (ASan, UBSan); the
+# mpi and slurm ones optimised, on real MPI ranks and a real Slurm of virtual nodes, as do those of
+# the CUDA backend, on an emulated GPU, where there are CUDA's headers (sanitized: check-full.sh).
 # Every label named in `required` must run: a test of theirs that is skipped fails the run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -40,7 +41,8 @@ run() { # PRESET LABEL JOBS
 
 build dev all
 run dev unit "$jobs"
-build test sluice sluice-worker worker_job_test
+build test sluice sluice-worker worker_job_test cuda_tests
+run test cuda "$jobs"
 run test mpi 1
 run test slurm 1
 

@@ -5,9 +5,6 @@
 #include <numeric>
 #include <utility>
 
-#include "kernels/cpu.h"
-#include "tests/fakes/deferred_backend.h"
-
 namespace sluice::kernels {
 namespace {
 
@@ -23,20 +20,6 @@ std::uint16_t random_bfloat16(Random& random) {
 }
 
 }  // namespace
-
-std::vector<BackendCase> all_backends() {
-  std::vector<BackendCase> cases;
-  for (const auto isa : supported_isas()) {
-    cases.push_back(
-        {to_string(isa), [isa] { return make_cpu_backend(Precision::exact, {.isa = isa}); }});
-  }
-  cases.push_back(
-      {"three_threads", [] { return make_cpu_backend(Precision::exact, {.threads = 3}); }});
-  cases.push_back({"deferred", [] {
-                     return fakes::make_deferred_backend(make_cpu_backend(Precision::exact));
-                   }});
-  return cases;
-}
 
 std::vector<float> Random::floats(std::size_t n, float scale) {
   std::vector<float> values(n);

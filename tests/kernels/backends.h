@@ -1,4 +1,4 @@
-// Every backend that this machine can run, and the little that tests need to use one.
+// Every backend that a test program has, and the little that tests need to use one.
 #pragma once
 
 #include <gtest/gtest.h>

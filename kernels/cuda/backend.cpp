@@ -1,0 +1,472 @@
+// Glues the operations to Backend: finds the memory behind the handles and enqueues on one stream.
+#include "kernels/cuda/backend.h"
+
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <cstring>
+#include <deque>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "kernels/cpu/head_shortlist.h"
+#include "kernels/cpu/isa.h"
+#include "kernels/cuda/check.h"
+#include "kernels/cuda/memory.h"
+#include "kernels/cuda/operations.h"
+#include "kernels/cuda/packing.h"
+#include "kernels/cuda/weight.h"
+#include "kernels/error.h"
+
+namespace sluice::kernels::cuda {
+namespace {
+
+// Logits that are there at a time: of so many tokens of the vocabulary.
+constexpr std::size_t kSlabTokens = 32 * kHeadBlockRows;
+
+class CudaBuffer final : public Buffer {
+ public:
+  explicit CudaBuffer(std::size_t floats)
+      : floats_(floats), data_(allocate_device(floats * sizeof(float))) {}
+  std::size_t floats() const override { return floats_; }
+  float* data() const { return reinterpret_cast<float*>(data_.get()); }
+
+ private:
+  std::size_t floats_;
+  DeviceBytes data_;
+};
+
+class CudaKvCache final : public KvCache {
+ public:
+  explicit CudaKvCache(const KvShape& shape)
+      : shape_(shape),
+        data_(allocate_device(layer_bytes() * static_cast<std::size_t>(shape.layers))) {}
+  const KvShape& shape() const override { return shape_; }
+  KvLayer layer(int layer) const {
+    return {.data = data_.get() + static_cast<std::size_t>(layer) * layer_bytes(),
+            .half = shape_.type == KvType::f16,
+            .kv_heads = shape_.kv_heads,
+            .head_dim = shape_.head_dim};
+  }
+  std::byte* page(int layer, int page) const {
+    return data_.get() + static_cast<std::size_t>(layer) * layer_bytes() +
+           static_cast<std::size_t>(page) * page_bytes();
+  }
+  std::size_t page_bytes() const {  // of one layer
+    KvShape one = shape_;
+    one.layers = 1;
+    return kv_bytes_per_page(one);
+  }
+
+ private:
+  std::size_t layer_bytes() const { return page_bytes() * static_cast<std::size_t>(shape_.pages); }
+
+  KvShape shape_;
+  DeviceBytes data_;
+};
+
+class CudaRows final : public Rows {
+ public:
+  CudaRows(std::span<const Row> rows, std::span<const std::span<const std::int32_t>> page_tables,
+           Staging& staging) {
+    std::vector<std::int32_t> pages;
+    std::vector<int> pages_at;
+    for (const auto& table : page_tables) {
+      pages_at.push_back(static_cast<int>(pages.size()));
+      pages.insert(pages.end(), table.begin(), table.end());
+    }
+    std::vector<RowPlace> places;
+    for (std::size_t first = 0, end = 0; first < rows.size(); first = end) {
+      const int sequence = rows[first].sequence;
+      while (end < rows.size() && rows[end].sequence == sequence) ++end;
+      const auto& table = page_tables[static_cast<std::size_t>(sequence)];
+      const int page_count = static_cast<int>(table.size());
+      for (std::size_t row = first; row < end; ++row) {
+        places.push_back({.position = rows[row].position,
+                          .pages_at = pages_at[static_cast<std::size_t>(sequence)],
+                          .page_count = page_count,
+                          .run_index = static_cast<int>(row - first),
+                          .run_rest = static_cast<int>(end - row)});
+      }
+      const int last = rows[end - 1].position;
+      run_max_ = std::max(run_max_, static_cast<int>(end - first));
+      sequences_.push_back(
+          {.sequence = sequence, .first = rows[first].position, .last = last, .pages = page_count});
+      positions_end_ = std::max(positions_end_, last + 1);
+      for (int i = 0; i <= std::min(last / kKvPageTokens, page_count - 1); ++i) {
+        pages_end_ = std::max(pages_end_, table[static_cast<std::size_t>(i)] + 1);
+      }
+    }
+    count_ = rows.size();
+    const std::size_t place_bytes = places.size() * sizeof(RowPlace);
+    const std::size_t page_bytes = pages.size() * sizeof(std::int32_t);
+    data_ = allocate_device(place_bytes + page_bytes);
+    staging.upload(places.data(), data_.get(), place_bytes);
+    staging.upload(pages.data(), data_.get() + place_bytes, page_bytes);
+    places_ = {.rows = reinterpret_cast<const RowPlace*>(data_.get()),
+               .pages = reinterpret_cast<const std::int32_t*>(data_.get() + place_bytes)};
+  }
+  std::size_t count() const override { return count_; }
+  std::span<const SequenceRows> sequences() const override { return sequences_; }
+  int positions_end() const override { return positions_end_; }
+  int pages_end() const override { return pages_end_; }
+  int run_max() const { return run_max_; }
+  const Places& places() const { return places_; }
+
+ private:
+  std::size_t count_ = 0;
+  std::vector<SequenceRows> sequences_;
+  int positions_end_ = 0, pages_end_ = 0, run_max_ = 0;
+  DeviceBytes data_;
+  Places places_{};
+};
+
+float* data(const Tensor& t) { return static_cast<CudaBuffer*>(t.buffer)->data() + t.offset; }
+const CudaRows& own(const Rows& rows) { return static_cast<const CudaRows&>(rows); }
+const CudaWeight& own(const Weight& weight) { return static_cast<const CudaWeight&>(weight); }
+const CudaKvCache& own(const KvCache& cache) { return static_cast<const CudaKvCache&>(cache); }
+
+const CudaWeight& own(const Weight& weight, WeightUse use, const char* operation) {
+  const auto& cuda_weight = own(weight);
+  if (cuda_weight.use() != use) {
+    throw Error("kernels: " + std::string(operation) + ": the weight was loaded for another use");
+  }
+  return cuda_weight;
+}
+
+class CudaBackend final : public Backend {
+ public:
+  explicit CudaBackend(Precision precision) : precision_(precision) {}
+  ~CudaBackend() override { cudaStreamSynchronize(stream_.get()); }
+  const char* name() const override { return "cuda"; }
+  Precision precision() const override { return precision_; }
+
+ private:
+  std::unique_ptr<Weight> do_load(const WeightSpec& spec, const RowReader& reader) override {
+    return std::make_unique<CudaWeight>(spec, in_halves(), reader, stream_.get());
+  }
+  std::unique_ptr<Buffer> do_allocate(std::size_t floats) override {
+    return std::make_unique<CudaBuffer>(floats);
+  }
+  std::unique_ptr<KvCache> do_make_kv(const KvShape& shape) override {
+    return std::make_unique<CudaKvCache>(shape);
+  }
+  std::unique_ptr<Rows> do_make_rows(
+      std::span<const Row> rows,
+      std::span<const std::span<const std::int32_t>> page_tables) override {
+    return std::make_unique<CudaRows>(rows, page_tables, staging_);
+  }
+
+  void do_upload(std::span<const float> from, const Tensor& to) override {
+    staging_.upload(from.data(), reinterpret_cast<std::byte*>(data(to)), from.size_bytes());
+  }
+  void do_download(const Tensor& from, std::span<float> to) override {
+    download(data(from), std::as_writable_bytes(to));
+  }
+
+  Event do_record() override {
+    EventHandle event = make_event();
+    check(cudaEventRecord(event.get(), stream_.get()), "cudaEventRecord");
+    events_.push_back({++recorded_, std::move(event)});
+    return {.number = recorded_};
+  }
+  bool do_completed(Event event) override {
+    while (!events_.empty() && events_.front().number <= event.number) {
+      const cudaError_t state = cudaEventQuery(events_.front().handle.get());
+      if (state == cudaErrorNotReady) {
+        cudaGetLastError();
+        return false;
+      }
+      check(state, "cudaEventQuery");
+      complete(events_.front().number);
+    }
+    return true;
+  }
+  void do_wait(Event event) override {
+    while (!events_.empty() && events_.front().number <= event.number) {
+      check(cudaEventSynchronize(events_.front().handle.get()), "cudaEventSynchronize");
+      complete(events_.front().number);
+    }
+  }
+
+  void do_embed(const Weight& table, std::span<const std::int32_t> tokens, float scale,
+                const Tensor& out) override {
+    const auto& weight = own(table);
+    auto* const ids = tokens_.floor<std::int32_t>(tokens.size());
+    staging_.upload(tokens.data(), reinterpret_cast<std::byte*>(ids), tokens.size_bytes());
+    cuda::embed({.table = weight.packed(),
+                 .floats = weight.is_packed() ? nullptr : weight.floats(),
+                 .tokens = ids,
+                 .count = tokens.size(),
+                 .scale = scale,
+                 .out = data(out)},
+                stream_.get());
+  }
+
+  void do_rms_norm(const Tensor& x, const Weight& gain, const NormSpec& spec,
+                   const Tensor& out) override {
+    cuda::rms_norm({.x = data(x),
+                    .gain = own(gain, WeightUse::vector, "rms_norm").floats(),
+                    .eps = spec.eps,
+                    .add = spec.add,
+                    .out = data(out),
+                    .rows = x.rows,
+                    .cols = x.cols},
+                   stream_.get());
+  }
+
+  void do_matmul(const Tensor& x, std::span<const Product> products) override {
+    prepare(x);
+    for (const auto& product : products) {
+      multiply(x, own(*product.weight, WeightUse::product, "matmul").packed(),
+               product.bias == nullptr ? nullptr
+                                       : own(*product.bias, WeightUse::vector, "matmul").floats(),
+               product.add, data(product.out), product.out.cols);
+    }
+  }
+
+  void do_rope(const Tensor& x, const Weight& angles, const RopeSpec& spec,
+               const Rows& rows) override {
+    cuda::rope({.x = data(x),
+                .angles = own(angles, WeightUse::lookup, "rope").floats(),
+                .places = own(rows).places(),
+                .rows = x.rows,
+                .heads = spec.heads,
+                .head_dim = spec.head_dim,
+                .neighbours = spec.pairs == RopePairs::neighbours},
+               stream_.get());
+  }
+
+  void do_kv_write(KvCache& cache, int layer, const Tensor& k, const Tensor& v,
+                   const Rows& rows) override {
+    cuda::kv_write({.k = data(k),
+                    .v = data(v),
+                    .kv = own(cache).layer(layer),
+                    .places = own(rows).places(),
+                    .rows = k.rows},
+                   stream_.get());
+  }
+
+  void do_kv_copy(KvCache& cache, std::span<const std::int32_t> from,
+                  std::span<const std::int32_t> to) override {
+    const auto& kv = own(cache);
+    for (int layer = 0; layer < cache.shape().layers; ++layer) {
+      for (std::size_t i = 0; i < from.size(); ++i) {
+        check(cudaMemcpyAsync(kv.page(layer, to[i]), kv.page(layer, from[i]), kv.page_bytes(),
+                              cudaMemcpyDeviceToDevice, stream_.get()),
+              "cudaMemcpyAsync");
+      }
+    }
+  }
+
+  void do_attention(const Tensor& q, const KvCache& cache, int layer, const AttentionSpec& spec,
+                    const Rows& rows, const Tensor& out) override {
+    const int positions_end = rows.positions_end();
+    cuda::attention({.q = data(q),
+                     .kv = own(cache).layer(layer),
+                     .places = own(rows).places(),
+                     .rows = q.rows,
+                     .run_max = own(rows).run_max(),
+                     .positions_end = positions_end,
+                     .heads = spec.heads,
+                     .scale = spec.scale,
+                     .softcap = spec.softcap,
+                     .window = spec.window,
+                     .partial = partial_.floor<float>(
+                         attention_scratch(q.rows, positions_end, spec.heads, spec.head_dim)),
+                     .out = data(out)},
+                    stream_.get());
+  }
+
+  void do_gated_activation(const Tensor& gate, const Tensor& up, Activation activation,
+                           const Tensor& out) override {
+    cuda::gated_activation({.gate = data(gate),
+                            .up = data(up),
+                            .out = data(out),
+                            .count = gate.rows * gate.cols,
+                            .gelu = activation == Activation::gelu_tanh},
+                           stream_.get());
+  }
+
+  // Calls use(first token, count, slab number) for each slab of logits, (rows, kSlabTokens).
+  template <class Use>
+  void for_each_slab(const Tensor& x, const Weight& head, const HeadSpec& spec,
+                     const char* operation, Use use) {
+    const auto& weight = own(head, WeightUse::product, operation);
+    const std::size_t end = spec.row_count > 0 ? spec.first_row + spec.row_count : head.rows();
+    if (end > weight.product_rows()) {
+      throw Error("kernels: " + std::string(operation) + ": of the weight only the first " +
+                  std::to_string(weight.product_rows()) + " rows take part in products");
+    }
+    auto* const logits = logits_.floor<float>(x.rows * kSlabTokens);
+    prepare(x);
+    std::size_t slab = 0;
+    for (std::size_t first = spec.first_row; first < end; first += kSlabTokens, ++slab) {
+      const std::size_t count = std::min(kSlabTokens, end - first);
+      multiply(x, weight.packed(first, count), nullptr, false, logits, kSlabTokens);
+      use(first, count, slab);
+    }
+  }
+
+  // For more candidates than a device's block looks for one by one.
+  void select_on_host(const Tensor& x, const Weight& head, const HeadSpec& spec,
+                      std::span<Candidate> out) {
+    const auto k = static_cast<std::size_t>(spec.k);
+    const auto& host = cpu::operations(supported_isas().back());
+    std::vector<float> logits(x.rows * kSlabTokens);
+    std::vector<std::vector<Candidate>> best(x.rows);
+    for_each_slab(x, head, spec, "head_select",
+                  [&](std::size_t first, std::size_t count, std::size_t) {
+                    download(logits_.floor<float>(0), std::as_writable_bytes(std::span(logits)));
+                    do_wait(do_record());
+                    for (std::size_t row = 0; row < x.rows; ++row) {
+                      auto& of_row = best[row];
+                      for (std::size_t i = 0; i < count; ++i) {
+                        of_row.push_back({.id = static_cast<std::int32_t>(first + i),
+                                          .logit = logits[row * kSlabTokens + i]});
+                      }
+                      std::ranges::sort(of_row, ranks_before);
+                      of_row.resize(std::min(of_row.size(), k));
+                    }
+                  });
+    for (std::size_t row = 0; row < x.rows; ++row) {
+      std::ranges::copy(best[row], out.begin() + static_cast<std::ptrdiff_t>(row * k));
+    }
+    if (spec.softcap == 0) return;
+    for (Candidate& candidate : out) {
+      host.soft_cap({.x = &candidate.logit, .count = 1, .cap = spec.softcap});
+    }
+  }
+
+  void do_head_select(const Tensor& x, const Weight& head, const HeadSpec& spec,
+                      std::span<Candidate> out) override {
+    if (spec.k > kSelectedMax) return select_on_host(x, head, spec, out);
+    const std::size_t end = spec.row_count > 0 ? spec.first_row + spec.row_count : head.rows();
+    const std::size_t slabs = (end - spec.first_row + kSlabTokens - 1) / kSlabTokens;
+    const auto k = static_cast<std::size_t>(spec.k);
+    auto* const of_slabs = of_slabs_.floor<std::uint64_t>(x.rows * slabs * k);
+    auto* const selected = selected_.floor<Candidate>(x.rows * k);
+    for_each_slab(x, head, spec, "head_select",
+                  [&](std::size_t first, std::size_t count, std::size_t slab) {
+                    select_of_slab({.logits = logits_.floor<float>(0),
+                                    .rows = x.rows,
+                                    .stride = kSlabTokens,
+                                    .count = count,
+                                    .first_id = static_cast<std::int32_t>(first),
+                                    .k = spec.k,
+                                    .slab = slab,
+                                    .slabs = slabs,
+                                    .of_slabs = of_slabs},
+                                   stream_.get());
+                  });
+    select_of_slabs({.of_slabs = of_slabs,
+                     .rows = x.rows,
+                     .slabs = slabs,
+                     .k = spec.k,
+                     .softcap = spec.softcap,
+                     .out = selected},
+                    stream_.get());
+    download(selected, std::as_writable_bytes(out));
+  }
+
+  // Lists are made by the host, as on the CPU, of each slab as it comes.
+  void do_head_shortlist(const Tensor& x, const Weight& head, const HeadSpec& spec,
+                         std::span<const ShortlistSpec> specs, std::span<Shortlist> out) override {
+    cpu::Shortlists lists(cpu::operations(supported_isas().back()), spec.softcap, x.rows, specs,
+                          out);
+    std::vector<float> logits(x.rows * kSlabTokens);
+    for_each_slab(x, head, spec, "head_shortlist",
+                  [&](std::size_t first, std::size_t count, std::size_t) {
+                    download(logits_.floor<float>(0), std::as_writable_bytes(std::span(logits)));
+                    do_wait(do_record());
+                    for (std::size_t at = 0; at < count; at += kHeadBlockRows) {
+                      for (std::size_t row = 0; row < x.rows; ++row) {
+                        lists.take({.row = row,
+                                    .first_id = first + at,
+                                    .count = std::min(kHeadBlockRows, count - at),
+                                    .logits = logits.data() + row * kSlabTokens + at});
+                      }
+                    }
+                  });
+    lists.finish();
+  }
+
+  bool in_halves() const { return precision_ != Precision::exact; }
+  int planes() const { return precision_ == Precision::high ? 2 : 1; }
+
+  // x as halves, for the products that follow.
+  void prepare(const Tensor& x) {
+    if (!in_halves()) return;
+    const std::size_t rows = (x.rows + kRowTile - 1) / kRowTile * kRowTile;
+    const std::size_t cols = (x.cols + kTileColumns - 1) / kTileColumns * kTileColumns;
+    input_ = {.halves = halves_.floor<__half>(static_cast<std::size_t>(planes()) * rows * cols),
+              .sums = sums_.floor<float>(rows * cols / 16),
+              .scale = scales_.floor<float>(rows)};
+    product_input({.x = data(x),
+                   .rows = x.rows,
+                   .cols = x.cols,
+                   .padded_cols = cols,
+                   .planes = planes(),
+                   .out = input_},
+                  stream_.get());
+  }
+
+  void multiply(const Tensor& x, const PackedRows& weight, const float* bias, bool add, float* out,
+                std::size_t out_stride) {
+    const ProductArgs args{.weight = weight,
+                           .tokens = x.rows,
+                           .input = input_,
+                           .planes = planes(),
+                           .x = data(x),
+                           .bias = bias,
+                           .add = add,
+                           .out = out,
+                           .out_stride = out_stride};
+    in_halves() ? product(args, stream_.get()) : product_fp32(args, stream_.get());
+  }
+
+  // Bytes on their way to the host, at the next event.
+  struct Arriving {
+    std::uint64_t event;
+    PinnedBytes staged;
+    std::span<std::byte> to;
+  };
+  struct Recorded {
+    std::uint64_t number;
+    EventHandle handle;
+  };
+
+  void download(const void* from, std::span<std::byte> to) {
+    if (to.empty()) return;
+    PinnedBytes staged = allocate_pinned(to.size());
+    check(cudaMemcpyAsync(staged.get(), from, to.size(), cudaMemcpyDeviceToHost, stream_.get()),
+          "cudaMemcpyAsync");
+    arriving_.push_back({recorded_ + 1, std::move(staged), to});
+  }
+  void complete(std::uint64_t number) {
+    while (!arriving_.empty() && arriving_.front().event <= number) {
+      const Arriving& first = arriving_.front();
+      std::memcpy(first.to.data(), first.staged.get(), first.to.size());
+      arriving_.pop_front();
+    }
+    events_.pop_front();
+  }
+
+  const Precision precision_;
+  const StreamHandle stream_ = make_stream();
+  Staging staging_{stream_.get()};
+  Scratch tokens_, halves_, sums_, scales_, partial_, logits_, of_slabs_, selected_;
+  ProductInput input_{};
+  std::uint64_t recorded_ = 0;
+  std::deque<Recorded> events_;
+  std::deque<Arriving> arriving_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cuda_backend(Precision precision) {
+  return std::make_unique<CudaBackend>(precision);
+}
+
+}  // namespace sluice::kernels::cuda

@@ -1,0 +1,102 @@
+#include "kernels/cuda/weight.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "kernels/cuda/packed_rows.h"
+#include "kernels/cuda/packing.h"
+#include "kernels/error.h"
+
+namespace sluice::kernels::cuda {
+namespace {
+
+constexpr std::size_t kPieceBytes = std::size_t{4} << 20;  // suits a disk
+
+}  // namespace
+
+CudaWeight::CudaWeight(const WeightSpec& spec, bool halves, const RowReader& reader,
+                       cudaStream_t stream)
+    : spec_(spec), halves_(halves) {
+  const bool coded = packing_of(spec.type, halves).is_coded();
+  if (spec.use == WeightUse::product || (spec.use == WeightUse::lookup && coded)) {
+    load_packed(reader, stream);
+  } else {
+    load_rows(reader, stream);
+  }
+}
+
+void CudaWeight::load_packed(const RowReader& reader, cudaStream_t stream) {
+  const Packing packing = packing_of(spec_.type, halves_);
+  group_bytes_ = packing.group_bytes(spec_.cols);
+  const std::size_t groups = (spec_.rows + kGroupRows - 1) / kGroupRows;
+  bytes_ = groups * group_bytes_;
+  data_ = allocate_device(bytes_);
+  std::vector<float> row_scale;
+  const std::size_t row_bytes = bytes_of(spec_.type, spec_.cols);
+  const std::size_t piece_groups =
+      std::clamp<std::size_t>(kPieceBytes / (row_bytes * kGroupRows), 1, groups);
+  std::vector<std::byte> file(piece_groups * kGroupRows * row_bytes);
+  std::vector<std::byte> packed(piece_groups * group_bytes_);
+  Staging staging(stream);
+  for (std::size_t first = 0; first < groups; first += piece_groups) {
+    const std::size_t count = std::min(piece_groups, groups - first);
+    const std::size_t first_row = first * kGroupRows;
+    const std::size_t rows = std::min(count * kGroupRows, spec_.rows - first_row);
+    reader(first_row, rows, std::span(file).first(rows * row_bytes));
+    std::ranges::fill(packed, std::byte{});
+    for (std::size_t row = 0; row < rows; ++row) {
+      row_scale.push_back(pack_row(
+          spec_.type, halves_, std::span(file).subspan(row * row_bytes, row_bytes),
+          static_cast<int>(row % kGroupRows), packed.data() + row / kGroupRows * group_bytes_));
+    }
+    staging.upload(packed.data(), data_.get() + first * group_bytes_, count * group_bytes_);
+  }
+  if (std::ranges::any_of(row_scale, [](float scale) { return scale != 1; })) {
+    row_scale_ = allocate_device(row_scale.size() * sizeof(float));
+    bytes_ += row_scale.size() * sizeof(float);
+    staging.upload(row_scale.data(), row_scale_.get(), row_scale.size() * sizeof(float));
+  }
+  staging.wait();
+}
+
+void CudaWeight::load_rows(const RowReader& reader, cudaStream_t stream) {
+  const std::size_t row_bytes = bytes_of(spec_.type, spec_.cols);
+  bytes_ = spec_.rows * spec_.cols * sizeof(float);
+  data_ = allocate_device(bytes_);
+  const std::size_t piece_rows = std::clamp<std::size_t>(kPieceBytes / row_bytes, 1, spec_.rows);
+  std::vector<std::byte> file(piece_rows * row_bytes);
+  std::vector<float> values(piece_rows * spec_.cols);
+  Staging staging(stream);
+  for (std::size_t row = 0; row < spec_.rows; row += piece_rows) {
+    const std::size_t count = std::min(piece_rows, spec_.rows - row);
+    const auto bytes = std::span(file).first(count * row_bytes);
+    const auto floats = std::span(values).first(count * spec_.cols);
+    reader(row, count, bytes);
+    expand(spec_.type, bytes, floats);
+    staging.upload(floats.data(), data_.get() + row * spec_.cols * sizeof(float),
+                   floats.size_bytes());
+  }
+  staging.wait();
+}
+
+PackedRows CudaWeight::packed(std::size_t first_row, std::size_t rows) const {
+  const auto* row_scale = reinterpret_cast<const float*>(row_scale_.get());
+  return {.type = spec_.type,
+          .halves = halves_,
+          .groups = data_.get() + first_row / kGroupRows * group_bytes_,
+          .group_bytes = group_bytes_,
+          .row_scale = row_scale == nullptr ? nullptr : row_scale + first_row,
+          .rows = rows > 0 ? rows : spec_.rows - first_row,
+          .cols = spec_.cols};
+}
+
+const float* CudaWeight::floats() const {
+  if (is_packed()) {
+    throw Error("kernels: a vector or a lookup of floats is needed, not of " +
+                std::string(block_format(spec_.type).name));
+  }
+  return reinterpret_cast<const float*>(data_.get());
+}
+
+}  // namespace sluice::kernels::cuda

@@ -1,0 +1,21 @@
+// The backends of this program: the CUDA one, in orders of threads, blocks and streams that nobody
+// would think of first.
+#include "kernels/cuda/backend.h"
+#include "tests/cuda_emulation/emulation.h"
+#include "tests/kernels/backends.h"
+
+namespace sluice::kernels {
+
+std::vector<BackendCase> all_backends() {
+  std::vector<BackendCase> cases;
+  for (const auto& [name, order] : {std::pair{"descending", emulation::Order::descending},
+                                    {"random", emulation::Order::random}}) {
+    cases.push_back({name, [order] {
+                       emulation::settings() = {.order = order, .seed = 7};
+                       return cuda::make_cuda_backend(Precision::exact);
+                     }});
+  }
+  return cases;
+}
+
+}  // namespace sluice::kernels

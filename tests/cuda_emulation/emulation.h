@@ -1,0 +1,85 @@
+// A GPU that is not there: what the device headers (device/) ask of the emulation, and what tests
+// may set and read. One thread of a block is one fiber; a kernel is plain C++. README.md says what
+// this can show and what it cannot.
+#pragma once
+
+#include <driver_types.h>
+#include <vector_types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <source_location>
+#include <string>
+
+namespace emulation {
+
+// In which order threads of a block run, and blocks of a grid, and streams: a result that depends
+// on it is a bug of the kernel, or of who forgot an event.
+enum class Order { ascending, descending, random };
+
+struct Settings {
+  int compute_capability = 75;  // one of limits.h
+  Order order = Order::ascending;
+  std::uint64_t seed = 1;
+  std::size_t memory_bytes = std::size_t{16} << 30;
+  // A device's error ends the program, with a message; else it is kept and returned, as CUDA does.
+  bool abort_on_error = true;
+  bool present = true;  // false: no driver, every call says so
+};
+Settings& settings();
+
+struct Counters {
+  std::uint64_t launches = 0, blocks = 0, threads = 0, barriers = 0, warp_operations = 0;
+};
+Counters& counters();
+
+std::string last_message();  // of the device's last error; empty: none
+void clear_error();          // a real device wants a new process for that
+
+// The nth next call of the CUDA function of that name returns `error` and does nothing.
+void fail_call(const std::string& function, int nth, cudaError_t error);
+
+// ---- what the device headers call ------------------------------------------------------------
+
+using Site = std::source_location;
+
+enum class BarrierKind { plain, count, all, any };
+int barrier(BarrierKind kind, int predicate, Site site);
+
+enum class WarpKind { sync, shuffle_from, shuffle_up, shuffle_down, shuffle_xor, ballot, mma };
+// What a lane brings to an operation of its warp and gets from it.
+struct WarpRequest {
+  WarpKind kind = WarpKind::sync;
+  unsigned mask = ~0u;
+  std::uint64_t value = 0;  // in, and out
+  int argument = 0;         // the lane, the distance or the lanes' xor
+  int width = 32;
+  // mma: an m16n8kK tile, K = 8 * k_groups, of f16 with fp32 sums; fragments as PTX lays them out.
+  int k_groups = 0;
+  const unsigned* a = nullptr;  // 2 * k_groups
+  const unsigned* b = nullptr;  // k_groups
+  float* c = nullptr;           // 4, added to
+};
+void warp(WarpRequest& request, Site site);
+
+void fence();
+
+// The block's shared memory: one layout a kernel. Not initialised, as on a device: all NaN.
+void* shared_memory(std::size_t bytes, std::size_t align);
+
+struct Launch {
+  const char* kernel = "";
+  dim3 grid, block;
+  cudaStream_t stream = nullptr;
+};
+// Refused where an argument that was checked before held a pointer into the host's memory.
+cudaError_t launch(const Launch& launch, std::function<void()> thread);
+void check_argument(const void* argument, std::size_t bytes);
+template <class T>
+void check_argument(T& argument) {
+  __builtin_clear_padding(&argument);
+  check_argument(&argument, sizeof argument);
+}
+
+}  // namespace emulation
