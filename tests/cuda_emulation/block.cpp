@@ -141,6 +141,8 @@ class Block {
  public:
   void begin_grid(const Launch& launch, const std::function<void()>& body);
   bool run(std::uint64_t number);
+  // What all blocks did happened before what comes now; not one block's before the next one's.
+  void end_grid() { acquire(&end_token_); }
 
   int barrier(BarrierKind kind, int predicate, Site site);
   void warp(WarpRequest& request, Site site);
@@ -247,7 +249,6 @@ bool Block::run(std::uint64_t number) {
   prepare_fresh(first);
   enter(first);
   switch_fiber(program_, first.fiber);
-  acquire(&end_token_);
   if (!failed_ && shared_.slack_was_written()) {
     report_error(cudaErrorIllegalAddress, "write past the end of shared memory" + where());
     failed_ = true;
@@ -577,11 +578,12 @@ bool run_grid(const Launch& launch, const std::function<void()>& thread) {
   const std::uint64_t blocks = static_cast<std::uint64_t>(grid.x) * grid.y * grid.z;
   const Order order = settings().order;
   const std::uint64_t shift = order == Order::random ? settings().seed * 2654435761u % blocks : 0;
-  for (std::uint64_t i = 0; i < blocks; ++i) {
-    if (!runner.run(order == Order::descending ? blocks - 1 - i : (i + shift) % blocks))
-      return false;
+  bool well = true;
+  for (std::uint64_t i = 0; well && i < blocks; ++i) {
+    well = runner.run(order == Order::descending ? blocks - 1 - i : (i + shift) % blocks);
   }
-  return true;
+  runner.end_grid();
+  return well;
 }
 
 bool in_kernel() { return this_block != nullptr && this_block->running(); }
