@@ -22,6 +22,17 @@ std::string ticket_name() {
   return text + jobs::new_token();
 }
 
+// Of the tickets that came before that one; empty: there is none.
+std::string last_before(const fs::path& folder, const std::string& ticket) {
+  std::string nearest;
+  std::error_code unknown;
+  for (fs::directory_iterator i(folder, unknown), end; !unknown && i != end; i.increment(unknown)) {
+    std::string name = i->path().filename();
+    if (name[0] != '.' && name < ticket && name > nearest) nearest = std::move(name);
+  }
+  return nearest;
+}
+
 }  // namespace
 
 LocalTurn::LocalTurn(const fs::path& folder) : folder_(folder) {
@@ -33,17 +44,26 @@ LocalTurn::LocalTurn(const fs::path& folder) : folder_(folder) {
   if (ticket_ < 0) return;
   ::flock(ticket_, LOCK_EX | LOCK_NB);
   fs::rename(hidden, folder / name, failed);
-  if (!failed) name_ = name;
+  if (!failed) name_ = before_ = name;
 }
 
 LocalTurn::~LocalTurn() { give_up(); }
 
+// From the nearest ticket down: one that was passed, as its holder is gone or it cannot be looked
+// at, is not met again, though it could not be removed.
 bool LocalTurn::has_come() {
-  while (!name_.empty()) {
-    if (ahead_ >= 0 && !ahead_is_gone()) return false;
-    if (!look_ahead()) return true;
+  while (true) {
+    if (ahead_ >= 0) {
+      if (::flock(ahead_, LOCK_SH | LOCK_NB) != 0) return false;
+      std::error_code gone;
+      fs::remove(folder_ / before_, gone);  // killed, its holder could not
+      ::close(std::exchange(ahead_, -1));
+    }
+    std::string nearest = last_before(folder_, before_);
+    if (nearest.empty()) return true;
+    before_ = std::move(nearest);
+    ahead_ = ::open((folder_ / before_).c_str(), O_RDONLY | O_CLOEXEC);
   }
-  return true;
 }
 
 void LocalTurn::give_up() {
@@ -52,28 +72,6 @@ void LocalTurn::give_up() {
   for (int* file : {&ticket_, &ahead_}) {
     if (*file >= 0) ::close(std::exchange(*file, -1));
   }
-}
-
-bool LocalTurn::look_ahead() {
-  std::string nearest;
-  std::error_code unknown;
-  for (fs::directory_iterator i(folder_, unknown), end; !unknown && i != end;
-       i.increment(unknown)) {
-    std::string name = i->path().filename();
-    if (name[0] != '.' && name < name_ && name > nearest) nearest = std::move(name);
-  }
-  if (nearest.empty()) return false;
-  ahead_name_ = folder_ / nearest;
-  ahead_ = ::open(ahead_name_.c_str(), O_RDONLY | O_CLOEXEC);
-  return true;  // or it went just now: look again
-}
-
-bool LocalTurn::ahead_is_gone() {
-  if (::flock(ahead_, LOCK_SH | LOCK_NB) != 0) return false;
-  std::error_code gone;
-  fs::remove(ahead_name_, gone);  // killed, it could not
-  ::close(std::exchange(ahead_, -1));
-  return true;
 }
 
 }  // namespace sluice::scheduler

@@ -1,5 +1,6 @@
-// The order in which local jobs get the machine: that of their arrival. Each that waits has a ticket
-// in a folder they share, locked for as long as its process lives, and waits for the one before it.
+// The order in which local jobs get the machine: that of their arrival. Each that waits has a
+// ticket in a folder they share, locked for as long as its process lives, and waits for the one
+// before it.
 #pragma once
 
 #include <filesystem>
@@ -19,13 +20,10 @@ class LocalTurn {
   void give_up();   // the ticket; also when it has been used
 
  private:
-  bool look_ahead();  // false: there is nobody
-  bool ahead_is_gone();
-
   std::filesystem::path folder_;
-  std::string name_;  // empty: no ticket
+  std::string name_;    // empty: no ticket
+  std::string before_;  // the ticket that is waited for, or looked from
   int ticket_ = -1, ahead_ = -1;
-  std::filesystem::path ahead_name_;
 };
 
 }  // namespace sluice::scheduler

@@ -65,10 +65,10 @@ struct Queued {
 // What the job is expected to take, whose prompts lie in `folder`; its spec gets the costs that
 // this was divided by, and with layout auto the best shape. Nothing, and a warning: it is not
 // known. Throws Error where the layout depends on it.
-// A job can do without: a warning where it cannot be kept.
-void keep_prediction(Session& session, jobs::JobId job, const LayoutForecast& forecast);
 std::optional<LayoutForecast> predict(Session& session, Submission& submission,
                                       const std::filesystem::path& folder);
+// A job can do without: a warning where it cannot be kept.
+void keep_prediction(Session& session, jobs::JobId job, const LayoutForecast& forecast);
 
 // Ticks until the job is submitted, or it is known that this is not known yet. Nothing: it could
 // not be looked at, which is told. Whatever fails here, the job stays queued.
