@@ -64,7 +64,6 @@ struct Query {
   int row, head;
 };
 
-template <int Queries>
 __device__ Query query_of(const AttentionArgs& args, const Tiling& tile, int i, int kv_head,
                           int part) {
   const int group_heads = args.heads / args.kv.kv_heads;
@@ -109,7 +108,7 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(AttentionArgs args,
   int begin = kChunk, end = 0;  // that some query sees
 #pragma unroll
   for (int i = 0; i < Queries; ++i) {
-    query[i] = query_of<Queries>(args, tile, i, kv_head, part);
+    query[i] = query_of(args, tile, i, kv_head, part);
     if (query[i].begin >= query[i].end) continue;
     begin = at_most(begin, query[i].begin);
     end = at_least(end, query[i].end);
@@ -135,9 +134,7 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(AttentionArgs args,
 
   // Scores: a warp a page, a lane a position.
   for (int page = begin / kKvPageTokens + warp(); page * kKvPageTokens < end; page += kWarps) {
-    const KvHead<const Element> head(
-        {.data = args.kv.data, .half = args.kv.half, .kv_heads = args.kv.kv_heads, .head_dim = dim},
-        page_at(page), kv_head);
+    const KvHead<const Element> head(args.kv, page_at(page), kv_head);
     float score[Queries] = {};
     for (int d = 0; d < padded; d += kKeyValues) {
       const Element* key = head.key(lane(), d);
@@ -192,11 +189,7 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(AttentionArgs args,
     float2 sum[Queries] = {};
     const int stretch_end = at_most(end, (stretch + 1) * stretch_positions);
     for (int p = at_least(begin, stretch * stretch_positions); p < stretch_end; ++p) {
-      const KvHead<const Element> head({.data = args.kv.data,
-                                        .half = args.kv.half,
-                                        .kv_heads = args.kv.kv_heads,
-                                        .head_dim = dim},
-                                       page_at(p / kKvPageTokens), kv_head);
+      const KvHead<const Element> head(args.kv, page_at(p / kKvPageTokens), kv_head);
       const Element* value = head.value(p % kKvPageTokens, d);
       const float x = to_float(value[0]), y = to_float(value[1]);
 #pragma unroll

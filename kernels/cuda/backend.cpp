@@ -193,7 +193,7 @@ class CudaBackend final : public Backend {
   void do_embed(const Weight& table, std::span<const std::int32_t> tokens, float scale,
                 const Tensor& out) override {
     const auto& weight = own(table);
-    auto* const ids = tokens_.floor<std::int32_t>(tokens.size());
+    auto* const ids = tokens_.room<std::int32_t>(tokens.size());
     staging_.upload(tokens.data(), reinterpret_cast<std::byte*>(ids), tokens.size_bytes());
     cuda::embed({.table = weight.packed(),
                  .floats = weight.is_packed() ? nullptr : weight.floats(),
@@ -273,7 +273,7 @@ class CudaBackend final : public Backend {
                      .scale = spec.scale,
                      .softcap = spec.softcap,
                      .window = spec.window,
-                     .partial = partial_.floor<float>(
+                     .partial = partial_.room<float>(
                          attention_scratch(q.rows, positions_end, spec.heads, spec.head_dim)),
                      .out = data(out)},
                     stream_.get());
@@ -299,7 +299,7 @@ class CudaBackend final : public Backend {
       throw Error("kernels: " + std::string(operation) + ": of the weight only the first " +
                   std::to_string(weight.product_rows()) + " rows take part in products");
     }
-    auto* const logits = logits_.floor<float>(x.rows * kSlabTokens);
+    auto* const logits = logits_.room<float>(x.rows * kSlabTokens);
     prepare(x);
     std::size_t slab = 0;
     for (std::size_t first = spec.first_row; first < end; first += kSlabTokens, ++slab) {
@@ -318,7 +318,7 @@ class CudaBackend final : public Backend {
     std::vector<std::vector<Candidate>> best(x.rows);
     for_each_slab(x, head, spec, "head_select",
                   [&](std::size_t first, std::size_t count, std::size_t) {
-                    download(logits_.floor<float>(0), std::as_writable_bytes(std::span(logits)));
+                    download(logits_.room<float>(0), std::as_writable_bytes(std::span(logits)));
                     do_wait(do_record());
                     for (std::size_t row = 0; row < x.rows; ++row) {
                       auto& of_row = best[row];
@@ -345,11 +345,11 @@ class CudaBackend final : public Backend {
     const std::size_t end = spec.row_count > 0 ? spec.first_row + spec.row_count : head.rows();
     const std::size_t slabs = (end - spec.first_row + kSlabTokens - 1) / kSlabTokens;
     const auto k = static_cast<std::size_t>(spec.k);
-    auto* const of_slabs = of_slabs_.floor<std::uint64_t>(x.rows * slabs * k);
-    auto* const selected = selected_.floor<Candidate>(x.rows * k);
+    auto* const of_slabs = of_slabs_.room<std::uint64_t>(x.rows * slabs * k);
+    auto* const selected = selected_.room<Candidate>(x.rows * k);
     for_each_slab(x, head, spec, "head_select",
                   [&](std::size_t first, std::size_t count, std::size_t slab) {
-                    select_of_slab({.logits = logits_.floor<float>(0),
+                    select_of_slab({.logits = logits_.room<float>(0),
                                     .rows = x.rows,
                                     .stride = kSlabTokens,
                                     .count = count,
@@ -378,7 +378,7 @@ class CudaBackend final : public Backend {
     std::vector<float> logits(x.rows * kSlabTokens);
     for_each_slab(x, head, spec, "head_shortlist",
                   [&](std::size_t first, std::size_t count, std::size_t) {
-                    download(logits_.floor<float>(0), std::as_writable_bytes(std::span(logits)));
+                    download(logits_.room<float>(0), std::as_writable_bytes(std::span(logits)));
                     do_wait(do_record());
                     for (std::size_t at = 0; at < count; at += kHeadBlockRows) {
                       for (std::size_t row = 0; row < x.rows; ++row) {
@@ -400,9 +400,9 @@ class CudaBackend final : public Backend {
     if (!in_halves()) return;
     const std::size_t rows = (x.rows + kRowTile - 1) / kRowTile * kRowTile;
     const std::size_t cols = (x.cols + kTileColumns - 1) / kTileColumns * kTileColumns;
-    input_ = {.halves = halves_.floor<__half>(static_cast<std::size_t>(planes()) * rows * cols),
-              .sums = sums_.floor<float>(rows * cols / 16),
-              .scale = scales_.floor<float>(rows)};
+    input_ = {.halves = halves_.room<__half>(static_cast<std::size_t>(planes()) * rows * cols),
+              .sums = sums_.room<float>(rows * cols / 16),
+              .scale = scales_.room<float>(rows)};
     product_input({.x = data(x),
                    .rows = x.rows,
                    .cols = x.cols,

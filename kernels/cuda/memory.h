@@ -34,11 +34,12 @@ struct DestroyStream {
 using StreamHandle = std::unique_ptr<std::remove_pointer_t<cudaStream_t>, DestroyStream>;
 StreamHandle make_stream();
 
-// Device memory that grows to the most that was asked for; what it held is gone then.
+// Device memory that grows to the most that was asked for, and is not smaller where less is; what
+// it held is gone when it grows.
 class Scratch {
  public:
   template <class T>
-  T* floor(std::size_t count) {
+  T* room(std::size_t count) {
     return reinterpret_cast<T*>(bytes(count * sizeof(T)));
   }
 

@@ -19,10 +19,6 @@ constexpr WeightType kExactInHalves[] = {WeightType::f16,  WeightType::q8_0, Wei
                                          WeightType::q5_k, WeightType::q6_k, WeightType::iq4_nl};
 constexpr std::size_t kTokensMax = 70;  // in tiles of 8: one, up to four, more
 
-std::vector<float> product(Backend& backend, const Weight& weight, std::span<const float> x) {
-  return all_logits(backend, weight, x);
-}
-
 class Products : public testing::TestWithParam<Precision> {
  protected:
   Products() { emulation::settings() = {.order = emulation::Order::random, .seed = 11}; }
@@ -60,7 +56,7 @@ TEST_P(Products, OfTheUnitMatrixAreTheValuesOfTheFile) {
     const auto bytes = random.weight(type, kRows * kCols);
     const auto want = expanded(type, bytes);
     const auto weight = load(*backend_, {.type = type, .rows = kRows, .cols = kCols}, bytes);
-    const auto got = product(*backend_, *weight, unit);
+    const auto got = all_logits(*backend_, *weight, unit);
     for (std::size_t row = 0; row < kRows; ++row) {
       for (std::size_t k = 0; k < kCols; ++k) {
         ASSERT_EQ(got[k * kRows + row], want[row * kCols + k])
@@ -88,7 +84,7 @@ TEST_P(Products, AreWithinRoundingOfTheOracle) {
         seen.insert(seen.end(), row.begin(), row.end());
       }
       const auto weight = load(*backend_, {.type = type, .rows = rows, .cols = cols}, bytes);
-      const auto got = product(*backend_, *weight, x);
+      const auto got = all_logits(*backend_, *weight, x);
       const auto want = oracle::matmul(seen, w, {tokens, rows, cols});
       for (auto* values : {&seen, &w}) {
         for (float& value : *values) value = std::abs(value);
@@ -118,16 +114,16 @@ TEST_P(Products, TakeActivationsOfAnySize) {
   const auto weight = load(*backend_, {.type = WeightType::q8_0, .rows = kRows, .cols = kCols},
                            random.weight(WeightType::q8_0, kRows * kCols));
   const auto x = random.floats(kCols, 1);
-  const auto want = product(*backend_, *weight, x);
+  const auto want = all_logits(*backend_, *weight, x);
   for (const int power : {-100, -20, 20, 100}) {
     auto scaled = x;
     for (float& value : scaled) value = std::ldexp(value, power);
-    auto got = product(*backend_, *weight, scaled);
+    auto got = all_logits(*backend_, *weight, scaled);
     for (float& value : got) value = std::ldexp(value, -power);
     EXPECT_EQ(bits_of(got), bits_of(want)) << "times 2^" << power;
   }
   const std::vector<float> zeros(kCols);
-  for (const float value : product(*backend_, *weight, zeros)) EXPECT_EQ(value, 0);
+  for (const float value : all_logits(*backend_, *weight, zeros)) EXPECT_EQ(value, 0);
 }
 
 TEST_P(Products, OfARowAloneAreThoseOfTheRowAmongOthersBitForBit) {
@@ -139,14 +135,14 @@ TEST_P(Products, OfARowAloneAreThoseOfTheRowAmongOthersBitForBit) {
     const auto x = random.floats(kTokensMax * kCols);
     std::vector<std::vector<float>> alone;
     for (int t = 0; t < static_cast<int>(kTokensMax); ++t) {
-      alone.push_back(product(*backend_, *weight, rows_of(x, kCols, {{t}})));
+      alone.push_back(all_logits(*backend_, *weight, rows_of(x, kCols, {{t}})));
     }
     for (const std::size_t tokens : {2, 8, 9, 31, 33, 64, 70}) {
       auto order = random.permutation(static_cast<int>(kTokensMax));
       order.resize(tokens);
       std::vector<float> want;
       for (const int t : order) want.insert(want.end(), alone[t].begin(), alone[t].end());
-      ASSERT_EQ(bits_of(product(*backend_, *weight, rows_of(x, kCols, order))), bits_of(want))
+      ASSERT_EQ(bits_of(all_logits(*backend_, *weight, rows_of(x, kCols, order))), bits_of(want))
           << block_format(type).name << ", " << tokens << " tokens";
     }
   }
@@ -159,7 +155,7 @@ TEST_P(Products, OfAMatrixThatNeedsNoRowsToBeWhole) {
     const auto bytes = random.weight(WeightType::q4_0, rows * kCols);
     const auto weight =
         load(*backend_, {.type = WeightType::q4_0, .rows = rows, .cols = kCols}, bytes);
-    EXPECT_EQ(product(*backend_, *weight, random.floats(kCols)).size(), rows);
+    EXPECT_EQ(all_logits(*backend_, *weight, random.floats(kCols)).size(), rows);
   }
 }
 
