@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # How well are jobs predicted before they run? Jobs of several prompt sets, batch sizes and layouts on
 # local ranks, each predicted from the calibration of its model and, as they come, by the jobs before it;
-# no two alike. Prints a table, and the median of the errors.
-#   tests/bench/predictions.sh BUILD_DIR MODEL [PRECISION]
+# no two alike. Then all of them again, in turns, for a machine's hour is noisier than a prediction: what
+# was predicted before any of them is set against the median of the wall-clocks. Prints a table, the
+# median of the errors, and how far each job's runs lie from their own median.
+#   tests/bench/predictions.sh BUILD_DIR MODEL [PRECISION] [REPEATS]
 set -euo pipefail
-sluice=$1/scheduler/sluice model=$2 precision=${3:-fast}
+sluice=$1/scheduler/sluice model=$2 precision=${3:-fast} repeats=${4:-3}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export SLUICE_DB=$work/sluice.db SLUICE_JOB_ROOT=$work/jobs XDG_CONFIG_HOME=$work SLUICE_EXECUTOR=local
@@ -29,25 +31,36 @@ job() { # PROMPTS OPTIONS...
   "$sluice" submit "$work/$1.jsonl" --model "$model" --precision "$precision" --name "$1" --quiet "${@:2}" >"$work/job"
   "$sluice" wait "$(cat "$work/job")" --quiet
 }
-for prompts in questions documents stories mixed; do
-  job $prompts --batch-size 8
-  job $prompts --batch-size 8 -N 2
-  job $prompts --batch-size 4 -N 2 --replicas 2
-  job $prompts --batch-size 1 -N 2
-  job $prompts --batch-size 16
+for ((repeat = 0; repeat < repeats; repeat++)); do
+  for prompts in questions documents stories mixed; do
+    job $prompts --batch-size 8
+    job $prompts --batch-size 8 -N 2
+    job $prompts --batch-size 4 -N 2 --replicas 2
+    job $prompts --batch-size 1 -N 2
+    job $prompts --batch-size 16
+  done
 done
 
 python3 - "$SLUICE_DB" <<'PYTHON'
 import sqlite3, statistics, sys
-rows = sqlite3.connect(sys.argv[1]).execute(
-    "select name, replicas, stages, batch_size, predicted_s, wall_clock_s, error, simulated_s, correction "
-    "from v_predictions order by job").fetchall()
+jobs = {}  # of each job its runs, the first of which was predicted from others alone
+for row in sqlite3.connect(sys.argv[1]).execute(
+    "select name, replicas, stages, batch_size, predicted_s, simulated_s, correction, wall_clock_s "
+    "from v_predictions order by job"):
+    jobs.setdefault(row[:4], []).append(row[4:])
 print("| prompts | replicas x stages | batch size | predicted (s) | measured (s) | error | correction |")
 print("|---|---|---:|---:|---:|---:|---:|")
-for name, replicas, stages, batch, predicted, wall, error, simulated, correction in rows:
-    print(f"| {name} | {replicas} x {stages} | {batch} | {predicted:.2f} | {wall:.2f} | {error:+.1%} | {correction:.2f} |")
-errors = [abs(row[6]) for row in rows]
-plain = [abs(row[7] / row[5] - 1) for row in rows]
-print(f"\nmedian error of {len(rows)}: {statistics.median(errors):.1%}; without correction {statistics.median(plain):.1%}; "
-      f"largest {max(errors):.1%}")
+errors, plain, spread = [], [], []
+for (name, replicas, stages, batch), runs in jobs.items():
+    predicted, simulated, correction, _ = runs[0]
+    walls = [run[3] for run in runs]
+    wall = statistics.median(walls)
+    errors.append(predicted / wall - 1)
+    plain.append(abs(simulated / wall - 1))
+    spread += [abs(w / wall - 1) for w in walls]
+    print(f"| {name} | {replicas} x {stages} | {batch} | {predicted:.2f} | {wall:.2f} | {errors[-1]:+.1%} | {correction:.2f} |")
+errors = [abs(error) for error in errors]
+print(f"\nmedian error of {len(errors)}: {statistics.median(errors):.1%}; without correction "
+      f"{statistics.median(plain):.1%}; largest {max(errors):.1%}")
+print(f"runs of one job from their median: {statistics.mean(spread):.1%} on average, {max(spread):.1%} at most")
 PYTHON
