@@ -10,6 +10,7 @@ static void fields(io::Record& record, Started& started) {
   record("started_unix_s", started.started_unix_s);
   record("hosts", started.hosts);
   record("partition_text", started.partition_text);
+  record("backend", started.backend);
 }
 
 static void fields(io::Record& record, Progress& progress) {

@@ -22,6 +22,7 @@ struct Started {
   double started_unix_s = 0;
   std::vector<std::string> hosts;  // by rank
   std::string partition_text;      // "0-18 | 19-29 + head"
+  std::string backend = "cpu";     // that computes: cpu, cuda, "cuda 7.5" (docs/cuda.md)
 };
 
 struct Progress {
@@ -42,7 +43,7 @@ struct Progress {
 struct StageMetrics {
   int rank = 0, replica = 0, stage = 0;
   std::string host;
-  std::string cpu;                       // its model and the kernels' instruction set
+  std::string cpu;  // what computed: its model and the kernels' instruction set, or the GPU
   std::string cores;                     // "3": what the rank was pinned to; empty: not pinned
   int first_layer = 0, last_layer = -1;  // inclusive
   bool has_embedding = false, has_head = false;  // has_head: rows of it, whole or a share

@@ -117,6 +117,14 @@ static std::string possible_shapes(std::int64_t ranks) {
   return shapes;
 }
 
+bool JobSpec::asks_for_gpus() const {
+  return !cluster.gpus_per_node.empty() || cluster.gres.find("gpu") != std::string::npos;
+}
+
+bool JobSpec::wants_gpus() const {
+  return backend == "cuda" || (backend == "auto" && asks_for_gpus());
+}
+
 std::string to_json(const JobSpec& spec) { return io::write_record(spec); }
 
 // What every reader of a spec relies on, beyond the types.

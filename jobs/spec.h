@@ -79,7 +79,7 @@ struct JobSpec {
   std::string chat_template;  // where Layout::chat_template() came from; empty: the model's own
   std::string precision = "fast";   // fast, high or exact
   std::string head_split = "auto";  // auto, on or off
-  std::string backend = "cpu";      // cpu
+  std::string backend = "cpu";      // auto, cpu or cuda
   int threads = 1;                  // per rank
   CostScales cost_scales;           // where rank 0 has that processor, it need not measure
   std::string fsync = "group";      // group | none: how results are made durable
@@ -97,6 +97,8 @@ struct JobSpec {
   std::map<std::string, std::string> origin;
 
   bool scores() const { return task == "score"; }
+  bool asks_for_gpus() const;  // the batch system
+  bool wants_gpus() const;     // if it gets them; or demands them
 };
 
 std::string to_json(const JobSpec& spec);

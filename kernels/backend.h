@@ -221,6 +221,11 @@ class Backend {
   virtual const char* name() const = 0;  // "cpu"
   virtual Precision precision() const = 0;
 
+  // Of a device with memory of its own: what is free there, and what load() would take of it,
+  // within 256 bytes. Nothing and 0: it shares the host's.
+  virtual std::optional<std::uint64_t> free_bytes() const { return std::nullopt; }
+  virtual std::uint64_t bytes_of(const WeightSpec&) const { return 0; }
+
   std::unique_ptr<Weight> load(const WeightSpec& spec, const RowReader& reader);
   std::unique_ptr<Buffer> allocate(std::size_t floats);
   std::unique_ptr<KvCache> make_kv(const KvShape& shape);

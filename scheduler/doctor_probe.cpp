@@ -176,6 +176,38 @@ Check judge_hardware(const SeenWorld& world) {
       "nodes with --constraint or --nodelist");
 }
 
+// As worker/backend_choice.h chooses.
+Check judge_gpus(const ProbeExpectation& expected, const SeenWorld& world) {
+  const auto lacking = [&](const std::string& found, const std::string& fix) {
+    if (expected.backend == "cuda") return problem_with("gpus", found, fix);
+    return warn_of("gpus", found + "; with backend = auto all ranks compute on the CPU", fix);
+  };
+  std::map<std::string, const SeenRank*> owners;
+  for (const SeenRank& rank : world.seen) {
+    if (rank.gpu.empty()) {
+      const bool some =
+          std::ranges::any_of(world.seen, [](const SeenRank& other) { return !other.gpu.empty(); });
+      const std::string found = rank.host + " has none: " + rank.no_gpu;
+      if (!some && !expected.wants_gpus)
+        return is_well("gpus", found + "; jobs compute on the CPU");
+      return lacking(found,
+                     "ask for them with --gpus-per-node, choose other nodes with "
+                     "--constraint, or compute on the CPU with --backend cpu");
+    }
+    const auto [owner, is_new] = owners.try_emplace(rank.gpu_id, &rank);
+    if (!is_new) {
+      return lacking("ranks " + std::to_string(owner->second->rank) + " and " +
+                         std::to_string(rank.rank) + " have one between them, on " + rank.host,
+                     "take as many --ranks-per-node as the node has GPUs");
+    }
+  }
+  const std::string unlike = differences(world, [](const SeenRank& rank) { return rank.gpu; });
+  if (unlike.empty()) return is_well("gpus", world.seen[0].gpu + " for each rank");
+  return lacking("they differ: " + unlike,
+                 "with precision fast and high a job wants GPUs of one compute capability: choose "
+                 "like nodes with --constraint or --nodelist, or take --precision exact");
+}
+
 // Ranks of one host that have the same cores share them.
 Check judge_cores(const ProbeExpectation& expected, const SeenWorld& world) {
   std::map<std::pair<std::string, std::string>, int> sharing;
@@ -222,6 +254,8 @@ ProbeExpectation expect(const DoctorInput& input, const jobs::JobSpec& spec) {
                             .threads = spec.threads,
                             .launcher = spec.launcher,
                             .on_slurm = slurm::on_slurm(spec),
+                            .backend = spec.backend,
+                            .wants_gpus = spec.wants_gpus(),
                             .version = SLUICE_VERSION,
                             .paths = {}};
   const auto add = [&](const char* name, const fs::path& path, bool writable) {
@@ -327,6 +361,7 @@ std::vector<Check> judge_worlds(const ProbeExpectation& expected,
     checks.push_back(judge_path(expected.paths[i], i, world));
   }
   checks.push_back(judge_hardware(world));
+  if (expected.backend != "cpu") checks.push_back(judge_gpus(expected, world));
   checks.push_back(judge_cores(expected, world));
   if (world.ranks > 1) {
     checks.push_back(judge_network(world));

@@ -23,6 +23,8 @@ struct ProbeExpectation {
   int threads = 1;  // of a rank
   std::string launcher;
   bool on_slurm = false;
+  std::string backend = "cpu";  // the setting
+  bool wants_gpus = false;      // JobSpec
   std::string version;            // of sluice-worker
   std::vector<SharedPath> paths;  // in the order in which the ranks were asked
 };

@@ -214,6 +214,11 @@ Forecast forecast(const slurm::RunCommand& run, db::Store* store, const Submissi
                   const fs::path& folder, std::span<const jobs::Shape> shapes) {
   std::map<int, std::vector<jobs::Shape>> by_beside;
   for (const auto& shape : shapes) by_beside[beside(submission.spec, shape)].push_back(shape);
+  if (submission.spec.wants_gpus()) {
+    throw Error(ExitStatus::usage,
+                "what a job takes on GPUs is not predicted: name its stages and replicas, or look "
+                "what it would take with backend = cpu");
+  }
   Forecast forecast;
   Forecaster forecaster(run, store, submission, folder);
   try {

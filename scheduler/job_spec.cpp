@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "jobs/limits.h"
 #include "jobs/prompts.h"
@@ -12,12 +13,21 @@
 namespace sluice::scheduler {
 namespace {
 
-// "2", "t4:2": how many; 1 when it does not say.
-int gpus_in(const std::string& gpus_per_node) {
-  const auto colon = gpus_per_node.rfind(':');
-  const std::string count =
-      colon == std::string::npos ? gpus_per_node : gpus_per_node.substr(colon + 1);
-  return std::max(1, std::atoi(count.c_str()));
+// "2", "t4:2", "gpu:t4:2": how many; 1 when it does not say.
+int count_in(const std::string& gpus) {
+  const auto colon = gpus.rfind(':');
+  return std::max(1, std::atoi(gpus.c_str() + (colon == std::string::npos ? 0 : colon + 1)));
+}
+
+// That a job asks Slurm for, by either of its two options; 1 where by none.
+int gpus_a_node(const Settings& settings) {
+  const std::string gpus = settings.text("gpus-per-node"), gres = settings.text("gres");
+  if (!gpus.empty()) return count_in(gpus);
+  std::istringstream items(gres);
+  for (std::string item; std::getline(items, item, ',');) {
+    if (item == "gpu" || item.starts_with("gpu:")) return count_in(item);
+  }
+  return 1;
 }
 
 jobs::Shape make_shape(const Settings& settings) {
@@ -26,7 +36,7 @@ jobs::Shape make_shape(const Settings& settings) {
                     .ranks_per_node = count("ranks-per-node"),
                     .replicas = count("replicas"),
                     .stages = count("stages")};
-  if (shape.ranks_per_node == 0) shape.ranks_per_node = gpus_in(settings.text("gpus-per-node"));
+  if (shape.ranks_per_node == 0) shape.ranks_per_node = gpus_a_node(settings);
   if (settings.text("layout") == "auto") {
     for (const char* key : {"stages", "replicas"}) {
       if (!settings.given(key)) continue;

@@ -155,6 +155,9 @@ constexpr auto kKeys = std::to_array<Key>({
     {"precision", Kind::text, "fast",
      "activations of 8 bits (fast) or 15 (high) where weights are integers, or all in fp32 (exact)",
      Group::job, 0, "fast|high|exact"},
+    {"backend", Kind::text, "auto",
+     "cuda: a GPU for each rank; auto: that, where every rank has one, else the cpu", Group::job, 0,
+     "auto|cpu|cuda"},
 
     {"nodes",
      Kind::integer,
@@ -276,7 +279,6 @@ constexpr auto kKeys = std::to_array<Key>({
 
     {"kv-dtype", Kind::text, "", "", Group::later, 0, "f32|f16|q8", 0, 0,
      "this one takes f16, and f32 with precision exact"},
-    {"backend", Kind::text, "cpu", "", Group::later, 0, "cpu|cuda", 0, 0, "this one takes cpu"},
 });
 
 }  // namespace

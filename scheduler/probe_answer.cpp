@@ -88,6 +88,9 @@ SeenRank rank_in(const Json& json) {
                 .local_size = count(json, "local_size"),
                 .core_count = count(json, "core_count"),
                 .memory_bytes = bytes(json, "memory_bytes"),
+                .gpu = text(json, "gpu"),
+                .gpu_id = text(json, "gpu_id"),
+                .no_gpu = text(json, "no_gpu"),
                 .clock_s = number(json, "clock_s"),
                 .round_trip_s = number(json, "round_trip_s"),
                 .paths = {}};

@@ -22,6 +22,8 @@ struct SeenRank {
   int local_size = 1;  // ranks on its host
   int core_count = 0;
   std::int64_t memory_bytes = 0;
+  std::string gpu, gpu_id;  // "Tesla T4, compute capability 7.5"; empty: none
+  std::string no_gpu;       // why
   double clock_s = 0;       // the wall clock's when rank 0's steady clock shows 0
   double round_trip_s = 0;  // to rank 0 and back
   std::vector<SeenPath> paths;

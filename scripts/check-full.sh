@@ -4,7 +4,7 @@
 #   check-full.sh tidy       clang-tidy over every source (findings are errors), shellcheck
 #   check-full.sh tsan       ThreadSanitizer over the pipeline (stages as threads over local_link)
 #   check-full.sh models     two real models whole: tokens, answers, likelihoods, 20 random layouts
-#   check-full.sh layouts    the tokens of 320 random layouts, against the plainest
+#   check-full.sh layouts    the tokens of 320 random layouts, against the plainest; all tiny models emulated
 #   check-full.sh fuzz [S]   libFuzzer on the parsers of foreign bytes, S seconds each (default 300)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -42,6 +42,8 @@ layouts() {
   cmake --preset test >/dev/null
   cmake --build --preset test -j "$jobs" --target worker_test
   SLUICE_LAYOUTS=320 build/test/tests/worker/worker_test --gtest_filter='Layouts.*'
+  cmake --build --preset test -j "$jobs" --target cuda_worker_tests
+  SLUICE_LAYOUTS=all build/test/tests/cuda_emulation/cuda_worker_tests --gtest_filter='*CudaLayouts*'
 }
 
 fuzz() {

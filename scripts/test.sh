@@ -12,12 +12,21 @@ scripts/install-deps.sh test
 SLUICE_TEST_MODEL=$(scripts/fetch-model.sh)
 export SLUICE_TEST_MODEL
 jobs=$(nproc)
+# Where nvcc is, the CUDA backend's module too, for the oldest and the newest cards (the others:
+# gpu-check.sh): the workers of the mpi and slurm tests then find it, and no driver.
+nvcc=$(command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null || true)
+cuda=()
+if [ -n "$nvcc" ]; then
+  cuda=(-DSLUICE_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES='75-real;120' -DCMAKE_CUDA_FLAGS=-Werror=all-warnings)
+fi
 
 build() { # PRESET TARGET...
   echo "== build $1"
   local log=build/$1.log
   mkdir -p build
-  { cmake --preset "$1" && cmake --build --preset "$1" -j "$jobs" --target "${@:2}"; } >"$log" 2>&1 || {
+  local options=()
+  if [ "$1" = test ]; then options=("${cuda[@]}"); fi
+  { cmake --preset "$1" "${options[@]}" && cmake --build --preset "$1" -j "$jobs" --target "${@:2}"; } >"$log" 2>&1 || {
     grep -E 'error|Error' -A5 "$log" | head -n 60 >&2
     tail -n 20 "$log" >&2
     exit 1
@@ -41,7 +50,7 @@ run() { # PRESET LABEL JOBS
 
 build dev all
 run dev unit "$jobs"
-build test sluice sluice-worker worker_job_test cuda_tests
+build test sluice sluice-worker worker_job_test cuda_tests cuda_worker_tests ${nvcc:+sluice_cuda}
 run test cuda "$jobs"
 run test mpi 1
 run test slurm 1

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "jobs/files.h"
-#include "kernels/cpu.h"
 #include "worker/calibration.h"
 #include "worker/lone_stage.h"
 
@@ -33,7 +32,7 @@ pipeline::CostScales measure(const model::Model& model, const pipeline::TokenMix
   const int sequences = std::min(setup.batch_size, setup.token_budget);
   const int seen = std::clamp(static_cast<int>(mix.prompt_tokens + mix.output_tokens / 2), 1,
                               std::min(kSeenMax, config.context));
-  const auto backend = kernels::make_cpu_backend(setup.precision, {.threads = setup.threads});
+  const auto backend = setup.device.make_backend(setup.precision, setup.threads);
   LoneStage stage(model, range, *backend,
                   {.rows = std::max(rows, sequences),
                    .sequences = sequences,

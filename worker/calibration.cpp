@@ -7,7 +7,6 @@
 #include <thread>
 #include <utility>
 
-#include "kernels/cpu.h"
 #include "worker/error.h"
 #include "worker/lone_stage.h"
 #include "worker/machine.h"
@@ -64,7 +63,7 @@ StageTimes measure_beside(const model::Model& model, const model::StageRange& ra
 
 double loading_rate(const model::Model& model, const model::StageRange& range,
                     const MeasuringSetup& setup) {
-  const auto backend = kernels::make_cpu_backend(setup.precision, {.threads = setup.threads});
+  const auto backend = setup.device.make_backend(setup.precision, setup.threads);
   LeastTime time;
   time.take([&] { load_stage(model, range, *backend, {}); });
   return static_cast<double>(model.weight_bytes(range)) / std::max(time.least_s(), 1e-6);

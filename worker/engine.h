@@ -20,7 +20,7 @@ struct EngineSetup {
   std::function<std::unique_ptr<kernels::Backend>()> make_backend;
   std::int64_t prompts = 0;        // of the job
   int max_tokens = 0;              // usual output of a prompt
-  std::uint64_t memory_bytes = 0;  // that this rank may call its own
+  std::uint64_t memory_bytes = 0;  // of the host's, that this rank may call its own
 };
 
 class Engine {

@@ -10,7 +10,6 @@
 #include "jobs/prompts.h"
 #include "jobs/results.h"
 #include "jobs/spec.h"
-#include "kernels/cpu.h"
 #include "worker/error.h"
 #include "worker/leader.h"
 #include "worker/local_pipeline.h"
@@ -98,12 +97,12 @@ int generate(const GenerateOptions& options, std::ostream& out) {
   const pipeline::Plan plan = make_plan(spec, model, mix, options.stages);
   rules.max_positions = plan.max_positions;
   const auto precision = *kernels::precision_named(options.precision);  // make_plan has seen to it
-  const auto setup = [&](int) {
+  const auto setup = [&](int rank) {
+    const Device device = device_for(options.device, rank);
     return EngineSetup{
-        .make_backend =
-            [precision, &options] {
-              return kernels::make_cpu_backend(precision, {.threads = options.threads});
-            },
+        .make_backend = [precision, device,
+                         threads =
+                             options.threads] { return device.make_backend(precision, threads); },
         .prompts = normalised.count(),
         .max_tokens = options.max_tokens,
         .memory_bytes = available_memory_bytes() / static_cast<std::uint64_t>(options.stages)};

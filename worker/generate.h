@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "jobs/sampling.h"
+#include "worker/device.h"
 
 namespace sluice::worker {
 
@@ -25,6 +26,7 @@ struct GenerateOptions {
   int stages = 1;                   // each a thread
   std::string precision = "fast";   // or high, exact
   std::string head_split = "auto";  // or on, off
+  DeviceWish device = {};
   std::vector<std::int32_t> stop_token_ids = {};
   std::vector<std::string> stop = {};  // strings that end an answer
   int n = 1;                           // answers to each prompt

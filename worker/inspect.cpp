@@ -227,6 +227,9 @@ void print_table(const model::Model& model, std::ostream& out) {
                  << ", embedding " << megabytes(model.weight_bytes({.has_embedding = true}))
                  << ", head " << megabytes(model.weight_bytes({.has_head = true}))
                  << ", KV cache (halves) " << kv_bytes_per_token(config) << " bytes a token\n";
+  line("precision") << "activations in products: on the CPU 8 bits (fast), 15 (high) where weights "
+                       "are integers, or fp32 (exact); on GPUs halves (fast), two each (high), or "
+                       "fp32 (exact); sums in fp32\n";
 }
 
 void print_split(const model::Model& model, int stages, std::ostream& out) {

@@ -18,7 +18,9 @@ void require_supported(const jobs::JobSpec& spec) {
   if (!kernels::precision_named(spec.precision)) {
     refuse("precision = " + spec.precision, "use fast, high or exact");
   }
-  if (spec.backend != "cpu") refuse("backend = " + spec.backend, "use backend = cpu");
+  if (spec.backend != "auto" && spec.backend != "cpu" && spec.backend != "cuda") {
+    refuse("backend = " + spec.backend, "use auto, cpu or cuda");
+  }
 }
 
 namespace {

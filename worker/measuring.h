@@ -7,6 +7,7 @@
 #include "jobs/files.h"
 #include "jobs/spec.h"
 #include "kernels/backend.h"
+#include "worker/device.h"
 #include "worker/pipeline/agreement.h"
 
 namespace sluice::worker {
@@ -17,15 +18,18 @@ struct MeasuringSetup {
   int token_budget = 128;  // rows of a micro-batch
   kernels::Precision precision = kernels::Precision::fast;
   int threads = 1;
+  Device device = {};
   bool quick = false;  // somebody waits for it: fewer points, fewer repeats
 };
 
 // As a job with that plan computes. Requires: make_plan took the spec.
-inline MeasuringSetup measuring_setup(const jobs::JobSpec& spec, const pipeline::Plan& plan) {
+inline MeasuringSetup measuring_setup(const jobs::JobSpec& spec, const pipeline::Plan& plan,
+                                      const Device& device = {}) {
   return {.batch_size = plan.batch_size,
           .token_budget = plan.token_budget,
           .precision = *kernels::precision_named(spec.precision),
-          .threads = spec.threads};
+          .threads = spec.threads,
+          .device = device};
 }
 
 // Of work that is repeated, the least time: whoever shares the machine only ever adds to it.

@@ -18,6 +18,21 @@ constexpr std::array kLaterOptions = std::to_array<std::string_view>(
 constexpr const char* kModelHelp =
     "Model: a GGUF file (of a split one the first part) or a Hugging Face folder";
 
+void add_cuda_module(CLI::App& command, std::filesystem::path& path) {
+  command
+      .add_option("--cuda-module", path,
+                  "sluice_cuda.so, where it is not installed with this program")
+      ->envname("SLUICE_CUDA_MODULE");
+}
+
+void add_device(CLI::App& command, DeviceWish& wish) {
+  command
+      .add_option("--backend", wish.backend, "cuda: a GPU; auto: that, where there is one, or cpu")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
+  add_cuda_module(command, wish.cuda_module);
+}
+
 void add_run(CLI::App& app, RunOptions& options) {
   CLI::App* run = app.add_subcommand("run", "One rank of a job; the job's script starts it");
   run->add_option("--job-dir", options.job_dir, "The job's directory")->required();
@@ -29,6 +44,7 @@ void add_run(CLI::App& app, RunOptions& options) {
   run->add_option("--cluster-id", options.cluster_id, "The batch system's job id");
   run->add_option("--script-start-unix-s", options.script_start_unix_s,
                   "When the script began, in seconds since the epoch");
+  add_cuda_module(*run, options.cuda_module);
 }
 
 void add_precision(CLI::App& command, std::string& precision) {
@@ -145,6 +161,7 @@ void add_generate(CLI::App& app, GenerateCommand& command) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   add_precision(*generate, options.precision);
+  add_device(*generate, options.device);
   generate
       ->add_option("--head-split", options.head_split,
                    "Spread the rows of the output head over the stages")
@@ -209,6 +226,7 @@ void add_score(CLI::App& app, ScoreCommand& command) {
   score->add_option("-m,--model", options.model, kModelHelp)->required();
   score->add_option("-f,--file", options.file, "JSONL with text or token_ids")->required();
   add_precision(*score, options.precision);
+  add_device(*score, options.device);
   score->add_option("-o,--output", command.out, "Scores go here; default: standard output");
   score
       ->add_option("--top-logprobs", options.top_logprobs,
@@ -284,6 +302,7 @@ void add_probe(CLI::App& app, ProbeOptions& options) {
                    "Say whether each rank sees it and may write it; several times")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  add_cuda_module(*probe, options.cuda_module);
   probe->footer(
       "Prints one line of JSON for each world that forms; `sluice doctor --nodes N` judges it.\n"
       "Example: mpirun -n 2 sluice-worker probe --path /shared/jobs");

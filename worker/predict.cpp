@@ -102,7 +102,7 @@ model::KvRoom kv_room(const pipeline::Plan& plan, const model::Model& model,
          .prefix_sharing = plan.prefix_sharing,
          .layout = kv_layout(model.config(), plan.token_budget)},
         model::kv_page_bytes(model.config(), range, kernels::kv_type_of(precision)),
-        memory_bytes > 0 ? memory_bytes : kPlenty);
+        model::kKvMemoryShare * static_cast<double>(memory_bytes > 0 ? memory_bytes : kPlenty));
     room = room ? smaller_of(*room, wanted) : wanted;
   }
   return *room;

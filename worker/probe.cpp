@@ -11,6 +11,7 @@
 #include "jobs/files.h"
 #include "kernels/cpu.h"
 #include "worker/cores.h"
+#include "worker/device.h"
 #include "worker/machine.h"
 #include "worker/pipeline/collective.h"
 
@@ -36,6 +37,7 @@ Json look_at(const std::filesystem::path& path) {
 Json look_around(const ProbeOptions& options, int rank, const pipeline::NodePlace& place,
                  const pipeline::ClockOffset& clock) {
   const auto cores = allowed_cores();
+  const GpuSearch search = find_gpu(options.cuda_module, place);
   Json paths = Json::array();
   for (const auto& path : options.paths) paths.push_back(look_at(path));
   const double world_s = jobs::steady_time_s() + clock.offset_s;
@@ -49,6 +51,9 @@ Json look_around(const ProbeOptions& options, int rank, const pipeline::NodePlac
           {"cpu", cpu_model()},
           {"isa", kernels::to_string(kernels::supported_isas().back())},
           {"memory_bytes", available_memory_bytes()},
+          {"gpu", search.device ? search.device->description() : ""},
+          {"gpu_id", search.device ? search.device->gpu()->id : ""},
+          {"no_gpu", search.problem},
           {"clock_s", jobs::unix_time_s() - world_s},
           {"round_trip_s", 2 * clock.error_s},
           {"paths", paths}};

@@ -15,11 +15,13 @@ namespace sluice::worker {
 
 struct ProbeOptions {
   std::vector<std::filesystem::path> paths;  // that every rank should see
+  std::filesystem::path cuda_module = {};    // empty: the default (device.h)
 };
 
 // One line of JSON on rank 0: {"sluice_probe": 1, "ranks", "seen": [of each rank, by rank:
 // {"rank", "version", "host", "local_rank", "local_size", "cores", "core_count", "cpu", "isa",
-// "memory_bytes", "clock_s": the wall clock's when rank 0's steady clock shows 0, "round_trip_s":
+// "memory_bytes", "gpu": its name and compute capability, "gpu_id", "no_gpu": why there is none,
+// "clock_s": the wall clock's when rank 0's steady clock shows 0, "round_trip_s":
 // the quickest to rank 0 and back, "paths": [{"path", "kind": "folder"|"file"|"none", "readable",
 // "writable", "file_system", "inode", "born_ns", "bytes"}]}]}. A line before, on `log`, tells that
 // the world has formed: messages may get stuck after it.

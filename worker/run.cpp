@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -16,9 +17,10 @@
 #include "jobs/set_aside.h"
 #include "jobs/spec.h"
 #include "jobs/trace.h"
-#include "kernels/cpu.h"
+#include "worker/backend_choice.h"
 #include "worker/calibrate.h"
 #include "worker/cores.h"
+#include "worker/device.h"
 #include "worker/engine.h"
 #include "worker/error.h"
 #include "worker/leader.h"
@@ -62,8 +64,15 @@ struct Job {
     }
   }
 
-  pipeline::Offer offer(const std::string& host) const {
+  pipeline::Offer offer(const std::string& host, const GpuSearch& search) const {
     pipeline::Offer offer{.host = host, .problem = problem};
+    offer.gpu.problem = search.problem;
+    if (search.device) {
+      const kernels::Gpu& gpu = *search.device->gpu();
+      offer.gpu.name = gpu.name;
+      offer.gpu.id = gpu.id;
+      offer.gpu.capability = capability_text(gpu);
+    }
     if (model) {
       offer.model_bytes = model->weights().bytes();
       offer.fingerprint = fingerprint;
@@ -123,15 +132,16 @@ class Run {
 
  private:
   bool is_rank_0() const { return world_.rank() == 0; }
-  pipeline::Plan decide(const Job& job);
+  pipeline::Plan decide(const Job& job, const GpuSearch& search,
+                        std::span<const pipeline::Offer> offers);
   int refuse(const std::string& problem, int exit_code);
   void announce(const pipeline::Plan& plan);
-  EngineSetup setup(const jobs::JobSpec& spec) const;
+  EngineSetup setup(const jobs::JobSpec& spec, const Device& device) const;
   ReplicaReport lead(const Job& job, const pipeline::Plan& plan, const Cores& cores,
                      Engine& engine);
   jobs::ExitRecord conclude(const jobs::JobSpec& spec, const ReplicaReport& report) const;
   int farewell(const Job& job, const pipeline::Plan& plan, Engine& engine, const Cores& cores,
-               const std::optional<ReplicaReport>& led);
+               const Device& device, const std::optional<ReplicaReport>& led);
   void take_the_runs_window(pipeline::StageClock& clock);
   Log& log();
   void keep_measurement(const std::filesystem::path& path,
@@ -145,6 +155,7 @@ class Run {
   const jobs::Layout layout_;
   PhaseClock phases_;
   std::optional<pipeline::CostScales> measured_;  // rank 0, with stages
+  BackendChoice choice_;                          // rank 0
   jobs::io::Fd room_for_exit_;                    // rank 0
   std::optional<Log> log_;                        // leaders; others when they have something to say
   std::optional<ResultWriter> writer_;            // leaders: answers, progress, requests to cancel
@@ -155,16 +166,20 @@ int Run::go() {
   phases_.begin(Phase::preprocess);
   open_control(world_);
   const Job job(layout_);
-  const pipeline::Agreement agreed =  // collective
-      agree(world_, job.offer(node_.host), [&] { return decide(job); });
+  const GpuSearch search = job.spec.backend == "cpu" ? GpuSearch{.problem = "not asked for"}
+                                                     : find_gpu(options_.cuda_module, node_);
+  const pipeline::Agreement agreed = agree(  // collective
+      world_, job.offer(node_.host, search),
+      [&](std::span<const pipeline::Offer> offers) { return decide(job, search, offers); });
   if (!agreed.problem.empty()) return refuse(agreed.problem, kBadInput);
   const pipeline::Plan& plan = agreed.plan;
   if (is_rank_0()) announce(plan);
 
   phases_.begin(Phase::load);
+  const Device device = plan.backend == "cpu" ? Device() : *search.device;
   const Cores cores(node_.local_rank, node_.local_size, job.spec.threads);
   const Engine::Loaded loaded =  // collective
-      Engine::load(world_, *job.model, plan, setup(job.spec));
+      Engine::load(world_, *job.model, plan, setup(job.spec, device));
   if (!loaded.problem.empty()) return refuse(loaded.problem, kFailed);
   Engine& engine = *loaded.engine;
 
@@ -175,7 +190,7 @@ int Run::go() {
   } else {
     engine.stage().serve();
   }
-  return farewell(job, plan, engine, cores, led);  // collective
+  return farewell(job, plan, engine, cores, device, led);  // collective
 }
 
 // On the thread that runs this; the writer's may use it once it is there.
@@ -184,19 +199,26 @@ Log& Run::log() {
   return *log_;
 }
 
-pipeline::Plan Run::decide(const Job& job) {
+pipeline::Plan Run::decide(const Job& job, const GpuSearch& search,
+                           std::span<const pipeline::Offer> offers) {
+  choice_ = choose_backend(job.spec.backend, job.spec.precision,
+                           earlier_backend(layout_, options_.run), offers);
+  const Device device = choice_.backend == "cpu" ? Device() : *search.device;
   const auto mix = sample_mix(layout_.prompts(), *job.model, intake_rules(job.spec));
-  return make_plan(job.spec, *job.model, mix, world_.size(), [&](const pipeline::Plan& plan) {
-    const jobs::CostScales& known = job.spec.cost_scales;
-    if (!known.cpu.empty() && known.cpu == cpu_description()) {
-      return pipeline::CostScales{.prefill = known.prefill,
-                                  .decode = known.decode,
-                                  .head = known.head,
-                                  .scoring_head = known.scoring_head};
-    }
-    measured_ = calibrate(*job.model, mix, measuring_setup(job.spec, plan));
-    return *measured_;
-  });
+  auto decided =
+      make_plan(job.spec, *job.model, mix, world_.size(), [&](const pipeline::Plan& plan) {
+        const jobs::CostScales& known = job.spec.cost_scales;
+        if (!known.cpu.empty() && known.cpu == device.description()) {
+          return pipeline::CostScales{.prefill = known.prefill,
+                                      .decode = known.decode,
+                                      .head = known.head,
+                                      .scoring_head = known.scoring_head};
+        }
+        measured_ = calibrate(*job.model, mix, measuring_setup(job.spec, plan, device));
+        return *measured_;
+      });
+  decided.backend = choice_.backend;
+  return decided;
 }
 
 // The same on all ranks: rank 0 says it once.
@@ -217,23 +239,28 @@ void Run::announce(const pipeline::Plan& plan) {
   started.started_unix_s = jobs::unix_time_s();
   started.hosts = plan.hosts;
   started.partition_text = pipeline::to_string(plan.ranges);
+  started.backend = plan.backend;
   jobs::write_file_whole(layout_.started(options_.run), to_json(started));
   room_for_exit_ = jobs::reserve_room(layout_.run_dir(options_.run));
   log().info("run " + to_string(options_.run) + ": " + std::to_string(world_.size()) +
              " rank(s), " + std::to_string(world_.size() / plan.stages()) + " replica(s), layers " +
-             started.partition_text);
+             started.partition_text + ", on " + plan.backend);
+  if (choice_.some_have_gpus) {
+    log().warn("GPUs that some ranks have are not used: " + choice_.why);
+  } else if (!choice_.why.empty()) {
+    log().info("no GPUs: " + choice_.why);
+  }
   if (measured_) log().info(to_string(*measured_));
 }
 
-EngineSetup Run::setup(const jobs::JobSpec& spec) const {
+EngineSetup Run::setup(const jobs::JobSpec& spec, const Device& device) const {
   const auto precision = *kernels::precision_named(spec.precision);  // make_plan has seen to it
-  return {.make_backend =
-              [precision, threads = spec.threads] {
-                return kernels::make_cpu_backend(precision, {.threads = threads});
-              },
-          .prompts = spec.prompt_count,
-          .max_tokens = spec.max_tokens,
-          .memory_bytes = available_memory_bytes() / static_cast<std::uint64_t>(node_.local_size)};
+  return {
+      .make_backend = [precision, device,
+                       threads = spec.threads] { return device.make_backend(precision, threads); },
+      .prompts = spec.prompt_count,
+      .max_tokens = spec.max_tokens,
+      .memory_bytes = available_memory_bytes() / static_cast<std::uint64_t>(node_.local_size)};
 }
 
 ReplicaReport Run::lead(const Job& job, const pipeline::Plan& plan, const Cores& cores,
@@ -322,7 +349,7 @@ jobs::ExitRecord Run::conclude(const jobs::JobSpec& spec, const ReplicaReport& r
 // Every rank writes what it measured; then rank 0 writes the run's metrics, and last of all its
 // end. Collective.
 int Run::farewell(const Job& job, const pipeline::Plan& plan, Engine& engine, const Cores& cores,
-                  const std::optional<ReplicaReport>& led) {
+                  const Device& device, const std::optional<ReplicaReport>& led) {
   engine.realign_clocks();                                 // collective
   take_the_runs_window(engine.clock());                    // collective
   const double offset_s = engine.clock_offset().offset_s;  // the window is told in world time
@@ -338,7 +365,7 @@ int Run::farewell(const Job& job, const pipeline::Plan& plan, Engine& engine, co
 
   jobs::StageMetrics mine = measure_stage(world_.rank(), plan, engine, phases_);
   mine.cores = core_list(cores.pinned());
-  mine.cpu = cpu_description();
+  mine.cpu = device.description();
   const std::string json = to_json(mine);
   keep_measurement(layout_.stage(options_.run, world_.rank()), [&] { return json; });
 

@@ -22,6 +22,7 @@ struct RunOptions {
   jobs::RunId run;
   std::string cluster_id;  // Slurm's job id, or the local supervisor's
   double script_start_unix_s = 0;
+  std::filesystem::path cuda_module = {};  // empty: the default (device.h)
 };
 
 // Collective: every rank of the world calls it. The same exit status on every rank. What it throws

@@ -13,7 +13,6 @@
 
 #include "jobs/error.h"
 #include "jobs/prompts.h"
-#include "kernels/cpu.h"
 #include "worker/error.h"
 #include "worker/intake.h"
 #include "worker/model/forward.h"
@@ -48,7 +47,8 @@ class Scorer {
   Scorer(const model::Model& model, const ScoreOptions& options, int positions_max)
       : model_(model),
         rows_max_(options.token_budget),
-        backend_(kernels::make_cpu_backend(*kernels::precision_named(options.precision))),
+        backend_(device_for(options.device)
+                     .make_backend(*kernels::precision_named(options.precision), 1)),
         pages_(make_pages(positions_max)),
         forward_(
             *backend_, model.config(),

@@ -7,6 +7,8 @@
 #include <iosfwd>
 #include <string>
 
+#include "worker/device.h"
+
 namespace sluice::worker {
 
 struct ScoreOptions {
@@ -16,6 +18,7 @@ struct ScoreOptions {
   int token_budget = 128;          // tokens computed at once
   int overlap = 1;                 // ScoreWindows::overlap
   std::string precision = "fast";  // or high, exact
+  DeviceWish device = {};
 };
 
 // For each line {"id", "logprobs", "logprob_sum", "tokens_scored", "is_greedy", "top_logprobs"}:

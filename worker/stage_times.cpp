@@ -5,7 +5,6 @@
 #include <iterator>
 #include <vector>
 
-#include "kernels/cpu.h"
 #include "worker/lone_stage.h"
 
 namespace sluice::worker {
@@ -69,7 +68,7 @@ double StageTimes::of_head(int tokens) const { return interpolate(head_s, tokens
 
 StageTimes measure_stage(const model::Model& model, const model::StageRange& range,
                          const MeasuringSetup& setup) {
-  const auto backend = kernels::make_cpu_backend(setup.precision, {.threads = setup.threads});
+  const auto backend = setup.device.make_backend(setup.precision, setup.threads);
   LoneStage stage(model, range, *backend,
                   {.rows = setup.token_budget,
                    .sequences = setup.batch_size,

@@ -141,6 +141,14 @@ class CudaBackend final : public Backend {
   ~CudaBackend() override { cudaStreamSynchronize(stream_.get()); }
   const char* name() const override { return "cuda"; }
   Precision precision() const override { return precision_; }
+  std::optional<std::uint64_t> free_bytes() const override {
+    std::size_t free = 0, total = 0;
+    check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+    return free;
+  }
+  std::uint64_t bytes_of(const WeightSpec& spec) const override {
+    return CudaWeight::bytes_of(spec, in_halves());
+  }
 
  private:
   std::unique_ptr<Weight> do_load(const WeightSpec& spec, const RowReader& reader) override {

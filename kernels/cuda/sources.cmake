@@ -18,3 +18,13 @@ set(SLUICE_CUDA_HOST
   weight.cpp)
 list(TRANSFORM SLUICE_CUDA_KERNELS PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 list(TRANSFORM SLUICE_CUDA_HOST PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
+
+# By which a program and a module that it loads tell that both are of one build: what they are built
+# from and call each other by.
+set(SLUICE_CUDA_ABI "")
+foreach(header backend.h quant.h cuda.h cuda/module.h)
+  set(header ${PROJECT_SOURCE_DIR}/kernels/${header})
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${header})
+  file(SHA256 ${header} hash)
+  string(SHA256 SLUICE_CUDA_ABI "${SLUICE_CUDA_ABI}${hash}")
+endforeach()

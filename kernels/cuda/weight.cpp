@@ -13,13 +13,26 @@ namespace {
 
 constexpr std::size_t kPieceBytes = std::size_t{4} << 20;  // suits a disk
 
+bool is_to_be_packed(const WeightSpec& spec, bool halves) {
+  return spec.use == WeightUse::product ||
+         (spec.use == WeightUse::lookup && packing_of(spec.type, halves).is_coded());
+}
+
+std::size_t groups_of(const WeightSpec& spec) { return (spec.rows + kGroupRows - 1) / kGroupRows; }
+
 }  // namespace
+
+std::size_t CudaWeight::bytes_of(const WeightSpec& spec, bool halves) {
+  if (!is_to_be_packed(spec, halves)) return spec.rows * spec.cols * sizeof(float);
+  const Packing packing = packing_of(spec.type, halves);
+  return groups_of(spec) * packing.group_bytes(spec.cols) +
+         (packing.is_coded() ? 0 : spec.rows * sizeof(float));
+}
 
 CudaWeight::CudaWeight(const WeightSpec& spec, bool halves, const RowReader& reader,
                        cudaStream_t stream)
     : spec_(spec), halves_(halves) {
-  const bool coded = packing_of(spec.type, halves).is_coded();
-  if (spec.use == WeightUse::product || (spec.use == WeightUse::lookup && coded)) {
+  if (is_to_be_packed(spec, halves)) {
     load_packed(reader, stream);
   } else {
     load_rows(reader, stream);
@@ -29,11 +42,11 @@ CudaWeight::CudaWeight(const WeightSpec& spec, bool halves, const RowReader& rea
 void CudaWeight::load_packed(const RowReader& reader, cudaStream_t stream) {
   const Packing packing = packing_of(spec_.type, halves_);
   group_bytes_ = packing.group_bytes(spec_.cols);
-  const std::size_t groups = (spec_.rows + kGroupRows - 1) / kGroupRows;
+  const std::size_t groups = groups_of(spec_);
   bytes_ = groups * group_bytes_;
   data_ = allocate_device(bytes_);
   std::vector<float> row_scale;
-  const std::size_t row_bytes = bytes_of(spec_.type, spec_.cols);
+  const std::size_t row_bytes = kernels::bytes_of(spec_.type, spec_.cols);
   const std::size_t piece_groups =
       std::clamp<std::size_t>(kPieceBytes / (row_bytes * kGroupRows), 1, groups);
   std::vector<std::byte> file(piece_groups * kGroupRows * row_bytes);
@@ -61,7 +74,7 @@ void CudaWeight::load_packed(const RowReader& reader, cudaStream_t stream) {
 }
 
 void CudaWeight::load_rows(const RowReader& reader, cudaStream_t stream) {
-  const std::size_t row_bytes = bytes_of(spec_.type, spec_.cols);
+  const std::size_t row_bytes = kernels::bytes_of(spec_.type, spec_.cols);
   bytes_ = spec_.rows * spec_.cols * sizeof(float);
   data_ = allocate_device(bytes_);
   const std::size_t piece_rows = std::clamp<std::size_t>(kPieceBytes / row_bytes, 1, spec_.rows);

@@ -19,6 +19,9 @@ class CudaWeight final : public Weight {
   std::size_t cols() const override { return spec_.cols; }
   std::size_t bytes() const override { return bytes_; }
 
+  // At most, before it is loaded.
+  static std::size_t bytes_of(const WeightSpec& spec, bool halves);
+
   WeightUse use() const { return spec_.use; }
   std::size_t product_rows() const {
     return spec_.product_rows > 0 ? spec_.product_rows : spec_.rows;

@@ -267,6 +267,7 @@ std::optional<LayoutForecast> predict(Session& session, Submission& submission,
                                       const fs::path& folder) {
   jobs::JobSpec& spec = submission.spec;
   const bool chooses = session.settings().text("layout") == "auto";
+  if (spec.wants_gpus() && !chooses) return std::nullopt;
   const int stages_max = std::max(1, submission.model.layers + 1);
   const std::vector<jobs::Shape> shapes =
       chooses ? layouts_of(spec.shape.nodes, spec.shape.ranks_per_node, stages_max)

@@ -89,6 +89,10 @@ Submission check(Session& session, const CheckOptions& options) {
   if (submission.prompts.refused > 0) {
     session.warn(submission.spec.input + ": " + answered_with_errors(submission.prompts));
   }
+  if (const auto& spec = submission.spec;
+      spec.backend == "cuda" && slurm::on_slurm(spec) && !spec.asks_for_gpus()) {
+    session.warn("backend = cuda, and Slurm is not asked for GPUs: --gpus-per-node, or --gres");
+  }
   if (!submission.spec.chat_template.empty() && submission.prompts.chats == 0) {
     session.warn("--chat-template is not used: " + submission.spec.input +
                  " has no \"messages\", and --chat was not given");

@@ -34,7 +34,8 @@ std::string text(const uint3& at) {
   return "(" + std::to_string(at.x) + "," + std::to_string(at.y) + "," + std::to_string(at.z) + ")";
 }
 bool same(Site a, Site b) {
-  return a.line() == b.line() && std::strcmp(a.file_name(), b.file_name()) == 0;
+  return a.line() == b.line() &&
+         (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
 }
 
 const char* name(WarpKind kind) {
@@ -383,12 +384,12 @@ void Block::open_barrier() {
 void Block::warp(WarpRequest& request, Site site) {
   const unsigned lane = running_->index % kLanes, bit = 1u << lane;
   Warp& warp = warps_[running_->index / kLanes];
-  const std::string what = std::string(name(request.kind)) + " at " + text(site);
+  const auto what = [&] { return std::string(name(request.kind)) + " at " + text(site); };
   if ((request.mask & bit) == 0) {
-    fail(cudaErrorLaunchFailure, what + ": its mask leaves out the lane that calls");
+    fail(cudaErrorLaunchFailure, what() + ": its mask leaves out the lane that calls");
   }
   if ((request.mask & warp.gone) != 0) {
-    fail(cudaErrorLaunchFailure, what + ": lanes of its mask have returned, or do not exist");
+    fail(cudaErrorLaunchFailure, what() + ": lanes of its mask have returned, or do not exist");
   }
   Meeting* meeting = nullptr;
   for (Meeting& other : warp.meetings) {
@@ -398,7 +399,7 @@ void Block::warp(WarpRequest& request, Site site) {
       meeting = &other;
       break;
     } else if ((other.mask & request.mask) != 0) {
-      fail(cudaErrorLaunchFailure, what + ": lanes of its mask are in " + name(other.kind) +
+      fail(cudaErrorLaunchFailure, what() + ": lanes of its mask are in " + name(other.kind) +
                                        " at " + text(other.site) + ", or have another mask");
     }
   }

@@ -1,10 +1,21 @@
 // The backends of this program: the CUDA one, in orders of threads, blocks and streams that nobody
 // would think of first.
 #include "kernels/cuda/backend.h"
+#include "tests/cuda/under_test.h"
 #include "tests/cuda_emulation/emulation.h"
 #include "tests/kernels/backends.h"
 
 namespace sluice::kernels {
+
+std::unique_ptr<Backend> make_cuda_under_test(Precision precision) {
+  return cuda::make_cuda_backend(precision);
+}
+
+void change_order(int number) {
+  auto& settings = emulation::settings();
+  settings.order = number % 2 == 0 ? emulation::Order::random : emulation::Order::descending;
+  settings.seed = static_cast<std::uint64_t>(number);
+}
 
 std::vector<BackendCase> all_backends() {
   std::vector<BackendCase> cases;

@@ -4,6 +4,7 @@
 // call that is not here does not link.
 #include <cuda_runtime_api.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -164,8 +165,18 @@ Event* event_of(cudaEvent_t handle) { return reinterpret_cast<Event*>(handle); }
 
 }  // namespace
 
+// What a program is told that cannot set them: "none", or a compute capability.
+static Settings settings_of_environment() {
+  Settings settings;
+  if (const char* const gpu = std::getenv("SLUICE_EMULATED_GPU")) {
+    settings.present = std::string(gpu) != "none";
+    if (settings.present) settings.compute_capability = std::atoi(gpu);
+  }
+  return settings;
+}
+
 Settings& settings() {
-  static Settings instance;
+  static Settings instance = settings_of_environment();
   return instance;
 }
 Counters& counters() {
@@ -275,6 +286,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
     *properties = {};
     std::snprintf(properties->name, sizeof properties->name, "emulated sm_%d",
                   card.compute_capability);
+    const auto process = static_cast<std::uint32_t>(getpid());  // each has a device of its own
+    std::memcpy(properties->uuid.bytes, &process, sizeof process);
     properties->major = card.compute_capability / 10;
     properties->minor = card.compute_capability % 10;
     properties->multiProcessorCount = card.multiprocessors;
@@ -413,12 +426,13 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   });
 }
 
-// Each look lets the device do one thing.
+// Each look lets the device do some things: one would take as many openings of its memory.
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   return call("cudaEventQuery", [&] {
     const Event* of = event_of(event);
+    constexpr int kTurns = 32;
     int turns = 0;
-    emulation::run_until([&] { return of->reached >= of->recorded || turns++ > 0; });
+    emulation::run_until([&] { return of->reached >= of->recorded || turns++ == kTurns; });
     return of->reached >= of->recorded ? cudaSuccess : cudaErrorNotReady;
   });
 }

@@ -41,7 +41,7 @@ class OneSidedLink final : public pipeline::Link {
 const pipeline::Offer kOffer{.host = "n1", .problem = {}, .model_bytes = 10, .fingerprint = "1234"};
 
 pipeline::Agreement agree(OneSidedLink& link) {
-  return pipeline::agree(link, kOffer, [] {
+  return pipeline::agree(link, kOffer, [](std::span<const pipeline::Offer>) {
     return pipeline::Plan{.ranges = {{.first = 0, .end = 2, .has_embedding = true},
                                      {.first = 2, .end = 4, .has_head = true}},
                           .hosts = {},

@@ -255,7 +255,7 @@ TEST_F(Cli, ErrorsAreOneLineAStatusAndForProgramsOneValue) {
     EXPECT_THAT(result.err, HasSubstr("belongs to a later version of Sluice"));
   };
   later(submit({"--kv-dtype", "q8"}));
-  later(sluice({"status", "--backend", "cuda"}));
+  later(sluice({"status", "--kv-dtype", "q8"}));
   later(sluice({"gc"}));
   EXPECT_EQ(submit({"--bathc-size=4"}).err,
             "error: submit has no option --bathc-size; did you mean --batch-size?; "

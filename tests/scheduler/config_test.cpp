@@ -155,7 +155,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Refusal{"env", "A", "must be NAME=value"},
                     Refusal{"env", "1A=b", "must be NAME=value"},
                     Refusal{"precision", "speedy", "must be one of fast|high|exact"},
-                    Refusal{"backend", "cuda", "belongs to a later version of Sluice"}));
+                    Refusal{"backend", "rocm", "must be one of auto|cpu|cuda"}));
 
 TEST(Config, EveryKeyOfALaterVersionIsRefusedAsSuch) {
   for (const Key& key : keys()) {

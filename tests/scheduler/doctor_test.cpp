@@ -319,6 +319,9 @@ Json seen(int rank, const std::string& host) {
           {"cpu", "EPYC"},
           {"isa", "avx2"},
           {"memory_bytes", 16'000'000'000},
+          {"gpu", "T4, compute capability 7.5"},
+          {"gpu_id", "GPU-" + std::to_string(rank)},
+          {"no_gpu", ""},
           {"clock_s", 1e9},
           {"round_trip_s", rank == 0 ? 0 : 5e-5},
           {"paths",
@@ -341,6 +344,7 @@ ProbeExpectation two_nodes() {
           .threads = 2,
           .launcher = "srun --mpi=pmix",
           .on_slurm = true,
+          .backend = "auto",
           .version = SLUICE_VERSION,
           .paths = {{.name = "job root",
                      .path = "/jobs",
@@ -385,6 +389,13 @@ TEST(Probe, EachFaultOfANodeIsFoundAndNoOther) {
               only("cores a rank"));
   EXPECT_THAT(faults([](Json& r) { r["round_trip_s"] = 8e-3; }), only("network"));
   EXPECT_THAT(faults([](Json& r) { r["clock_s"] = 1e9 - 60; }), only("clocks"));
+  EXPECT_THAT(faults([](Json& r) {
+                r["gpu"] = "";
+                r["no_gpu"] = "there is no NVIDIA driver";
+              }),
+              only("gpus"));
+  EXPECT_THAT(faults([](Json& r) { r["gpu_id"] = "GPU-0"; }), only("gpus"));
+  EXPECT_THAT(faults([](Json& r) { r["gpu"] = "A100, compute capability 8.0"; }), only("gpus"));
 }
 
 TEST(Probe, WorldsOfOneAreAMismatchOfLauncherAndMpi) {

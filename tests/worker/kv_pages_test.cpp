@@ -93,12 +93,12 @@ TEST(KvPages, RoomIsBoundedByMemoryAndPromptsButHoldsOneWholeSequence) {
       .max_seq_len = 8192, .max_tokens = 128, .batch_size = 8, .stages = 2, .prompts = 1 << 20};
   constexpr KvPageBytes kBytes{.full = 1 << 20, .ring = 0};
   const int usual = pages_for(kUsualPromptTokens + 128);
-  EXPECT_EQ(room_wanted(demand, kBytes, std::uint64_t{1} << 40).full, 4 * 8 * 2 * usual);
-  EXPECT_EQ(room_wanted(demand, kBytes, std::uint64_t{4} << 30).full, 1024);  // a quarter of 4 GiB
+  EXPECT_EQ(room_wanted(demand, kBytes, 0x1p40).full, 4 * 8 * 2 * usual);
+  EXPECT_EQ(room_wanted(demand, kBytes, 0x1p30).full, 1024);
   EXPECT_EQ(room_wanted(demand, kBytes, 0).full, pages_for(8192));
   KvDemand few = demand;
   few.prompts = 20;
-  EXPECT_EQ(room_wanted(few, kBytes, std::uint64_t{1} << 40).full, 20 * usual);
+  EXPECT_EQ(room_wanted(few, kBytes, 0x1p40).full, 20 * usual);
 }
 
 // Both kinds shrink alike: a sequence needs pages of each.
@@ -112,7 +112,7 @@ TEST(KvPages, RoomOfBothKindsIsForTheSameSequences) {
   constexpr KvPageBytes kBytes{.full = 1 << 20, .ring = 5 << 20};
   const int usual = pages_for(kUsualPromptTokens + 128);
   // 20 pages of one kind and 5 of 5 times their size: 45 MiB a sequence.
-  const auto room = room_wanted(demand, kBytes, std::uint64_t{4 * 45 * 30} << 20);
+  const auto room = room_wanted(demand, kBytes, 45 * 30 * 0x1p20);
   EXPECT_EQ(room, (KvRoom{.full = 30 * usual, .ring = 30 * 5}));
   EXPECT_EQ(room_wanted(demand, kBytes, 0), (KvRoom{.full = pages_for(8192), .ring = 5}));
 }

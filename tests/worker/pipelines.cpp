@@ -42,6 +42,12 @@ std::vector<ReferenceCase> read_cases(const std::filesystem::path& path) {
   return cases;
 }
 
+std::vector<ReferenceCase> shortest(std::vector<ReferenceCase> cases, std::size_t count) {
+  std::ranges::stable_sort(cases, {}, [](const ReferenceCase& one) { return one.prompt.size(); });
+  cases.resize(std::min(cases.size(), count));
+  return cases;
+}
+
 std::vector<std::filesystem::path> tiny_models() {
   std::vector<std::filesystem::path> models;
   const auto tiny = std::filesystem::path(SLUICE_TEST_DATA) / "tiny";

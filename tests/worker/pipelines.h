@@ -33,6 +33,9 @@ struct ReferenceCase {
 };
 std::vector<ReferenceCase> read_cases(const std::filesystem::path& path);
 
+// Those `count` with the shortest prompts.
+std::vector<ReferenceCase> shortest(std::vector<ReferenceCase> cases, std::size_t count);
+
 // The tiny models of tests/data: each folder, and the GGUF file that four of them hold too.
 std::vector<std::filesystem::path> tiny_models();
 std::filesystem::path folder_of(const std::filesystem::path& tiny_model);

@@ -43,6 +43,11 @@ Tensor slice(const Tensor& tensor, std::size_t first, std::size_t count) {
 
 }  // namespace
 
+std::uint64_t activation_bytes(const ModelConfig& config, int rows_max) {
+  const int cols = config.hidden + config.head_dim * (config.heads + config.kv_heads) + config.ffn;
+  return 2 * sizeof(float) * positive(rows_max) * positive(cols);
+}
+
 Forward::Forward(kernels::Backend& backend, const ModelConfig& config, StageWeights weights,
                  const ForwardLimits& limits)
     : backend_(backend), config_(config), weights_(std::move(weights)), limits_(limits) {

@@ -26,6 +26,9 @@ struct ForwardLimits {
 // What a page takes on a stage: none where the stage has no layer of that kind.
 KvPageBytes kv_page_bytes(const ModelConfig& config, const StageRange& range, kernels::KvType type);
 
+// Of the buffers of a micro-batch of so many rows.
+std::uint64_t activation_bytes(const ModelConfig& config, int rows_max);
+
 class Forward {
  public:
   Forward(kernels::Backend& backend, const ModelConfig& config, StageWeights weights,

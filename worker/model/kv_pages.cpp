@@ -88,8 +88,7 @@ void PagePool::release(const SequencePages& pages) {
   give_back(pages.ring, free_ring_);
 }
 
-KvRoom room_wanted(const KvDemand& demand, const KvPageBytes& page_bytes,
-                   std::uint64_t memory_bytes) {
+KvRoom room_wanted(const KvDemand& demand, const KvPageBytes& page_bytes, double bytes_max) {
   const auto sequences = static_cast<double>(
       std::min<std::int64_t>(std::int64_t{kMicroBatchesHeld} * demand.batch_size * demand.stages,
                              std::max<std::int64_t>(demand.prompts, 1)) +
@@ -99,11 +98,10 @@ KvRoom room_wanted(const KvDemand& demand, const KvPageBytes& page_bytes,
   const KvRoom least = pages_of_sequence(demand.layout, demand.max_seq_len);
   const double bytes = sequences * (usual.full * static_cast<double>(page_bytes.full) +
                                     usual.ring * static_cast<double>(page_bytes.ring));
-  const double share = kKvMemoryShare * static_cast<double>(memory_bytes);
   const auto pages = [&](int usual_pages, int least_pages) {
     constexpr double kPagesMax = 1 << 24;
     const double wanted = sequences * usual_pages;
-    const double affordable = bytes > share ? wanted * share / bytes : wanted;
+    const double affordable = bytes > bytes_max ? wanted * bytes_max / bytes : wanted;
     return std::max(static_cast<int>(std::lround(std::min(affordable, kPagesMax))), least_pages);
   };
   return {.full = pages(usual.full, least.full), .ring = pages(usual.ring, least.ring)};

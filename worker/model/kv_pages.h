@@ -74,15 +74,14 @@ struct KvDemand {
 inline constexpr int kPrefixesKept = 4;
 inline constexpr int kMicroBatchesHeld = 4;     // full micro-batches per stage, at most
 inline constexpr int kUsualPromptTokens = 512;  // a longer prompt simply takes more of the room
-inline constexpr double kKvMemoryShare = 0.25;  // of what a rank may call its own, at most
+inline constexpr double kKvMemoryShare = 0.25;  // of a host's memory that a rank may call its own
 
 // What a page of each kind takes on one rank.
 struct KvPageBytes {
   std::size_t full = 0, ring = 0;
 };
-// Pages for kMicroBatchesHeld x batch_size x stages sequences of usual length, bounded by a share
-// of the rank's memory, and never less than one sequence of max_seq_len needs.
-KvRoom room_wanted(const KvDemand& demand, const KvPageBytes& page_bytes,
-                   std::uint64_t memory_bytes);
+// Pages for kMicroBatchesHeld x batch_size x stages sequences of usual length, bounded by what they
+// may take, and never less than one sequence of max_seq_len needs.
+KvRoom room_wanted(const KvDemand& demand, const KvPageBytes& page_bytes, double bytes_max);
 
 }  // namespace sluice::worker::model

@@ -21,6 +21,13 @@ struct Wanted {
 
   std::uint64_t row_bytes() const { return tensor->bytes / tensor->rows; }
   std::uint64_t bytes() const { return rows * row_bytes(); }
+  kernels::WeightSpec spec() const {
+    return {.type = tensor->type,
+            .rows = rows,
+            .cols = tensor->cols,
+            .use = use,
+            .product_rows = product_rows};
+  }
 };
 
 bool reads_one_tensor_at_both_ends(const ModelConfig& config, const StageRange& range) {
@@ -164,6 +171,16 @@ std::uint64_t Model::weight_bytes(const StageRange& range) const {
   return bytes;
 }
 
+std::uint64_t Model::device_bytes(const StageRange& range, const kernels::Backend& backend) const {
+  StageWeights weights;
+  weights.range = range;
+  weights.head_is_embedding = reads_one_tensor_at_both_ends(config_, range);
+  std::uint64_t bytes = 0;
+  for (const Wanted& wanted : wanted_tensors(*this, weights))
+    bytes += backend.bytes_of(wanted.spec());
+  return bytes;
+}
+
 namespace {
 
 // Asks for what will be read, a window ahead of what was: several disks or servers fetch while the
@@ -214,11 +231,7 @@ StageWeights load_stage(const Model& model, const StageRange& range, kernels::Ba
       bytes_done += out.size();
       if (progress) progress(bytes_done, bytes_total);
     };
-    const kernels::WeightSpec spec{.type = wanted.tensor->type,
-                                   .rows = wanted.rows,
-                                   .cols = wanted.tensor->cols,
-                                   .use = wanted.use,
-                                   .product_rows = wanted.product_rows};
+    const kernels::WeightSpec spec = wanted.spec();
     *wanted.into = wanted.use == kernels::WeightUse::vector && model.config().norms_lack_one
                        ? load_gain(spec, read_rows, backend)
                        : backend.load(spec, read_rows);

@@ -59,6 +59,8 @@ class Model {
   // Bytes that a stage holds (weights as in the file; a tied embedding counts at both ends, and
   // once where both are on one rank).
   std::uint64_t weight_bytes(const StageRange& range) const;
+  // As they are packed, of a device's own memory (kernels::Backend::bytes_of).
+  std::uint64_t device_bytes(const StageRange& range, const kernels::Backend& backend) const;
 
  private:
   Model(std::filesystem::path path, WeightFiles weights, std::uint64_t header_hash,

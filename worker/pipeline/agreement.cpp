@@ -11,7 +11,7 @@ namespace {
 
 // Goes first in every message here, and its form never changes: worlds of mixed versions notice.
 // One more whenever any message between ranks changes its form.
-constexpr std::int32_t kVersion = 5;
+constexpr std::int32_t kVersion = 6;
 
 Bytes write(const Offer& offer) {
   ByteWriter out;
@@ -20,6 +20,10 @@ Bytes write(const Offer& offer) {
   out.put_text(offer.problem);
   out.put(offer.model_bytes);
   out.put_text(offer.fingerprint);
+  out.put_text(offer.gpu.problem);
+  out.put_text(offer.gpu.name);
+  out.put_text(offer.gpu.id);
+  out.put_text(offer.gpu.capability);
   return out.take();
 }
 
@@ -37,6 +41,10 @@ Offer read_offer(const Bytes& bytes) {
   offer.problem = in.get_text();
   offer.model_bytes = in.get<std::uint64_t>();
   offer.fingerprint = in.get_text();
+  offer.gpu.problem = in.get_text();
+  offer.gpu.name = in.get_text();
+  offer.gpu.id = in.get_text();
+  offer.gpu.capability = in.get_text();
   return offer;
 }
 
@@ -76,6 +84,7 @@ Bytes write(const Agreement& agreement) {
   out.put(plan.token_budget);
   out.put(plan.max_positions);
   out.put(static_cast<std::uint8_t>(plan.prefix_sharing));
+  out.put_text(plan.backend);
   return out.take();
 }
 
@@ -94,6 +103,7 @@ Agreement read_agreement(const Bytes& bytes) {
   plan.token_budget = in.get<int>();
   plan.max_positions = in.get<int>();
   plan.prefix_sharing = in.get<std::uint8_t>() != 0;
+  plan.backend = in.get_text();
   if (agreement.problem.empty() && plan.ranges.empty()) throw Error("rank 0's plan has no stages");
   return agreement;
 }
@@ -137,11 +147,11 @@ std::string problem_of(const std::vector<Offer>& offers) {
   return {};
 }
 
-Agreement decide_on(const std::vector<Offer>& offers, const std::function<Plan()>& decide) {
+Agreement decide_on(const std::vector<Offer>& offers, const Decide& decide) {
   Agreement agreement{.problem = problem_of(offers)};
   if (!agreement.problem.empty()) return agreement;
   try {
-    agreement.plan = decide();
+    agreement.plan = decide(offers);
     for (const Offer& offer : offers) agreement.plan.hosts.push_back(offer.host);
   } catch (const std::exception& error) {
     agreement.problem = error.what();
@@ -151,7 +161,7 @@ Agreement decide_on(const std::vector<Offer>& offers, const std::function<Plan()
 
 }  // namespace
 
-Agreement agree(Link& world, const Offer& mine, const std::function<Plan()>& decide) {
+Agreement agree(Link& world, const Offer& mine, const Decide& decide) {
   std::vector<Offer> offers;
   for (const Bytes& bytes : gather(world, write(mine))) offers.push_back(read_offer(bytes));
   Bytes decision;

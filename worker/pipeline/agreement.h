@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,12 +17,19 @@
 
 namespace sluice::worker::pipeline {
 
+// The GPU that a rank could compute on.
+struct GpuOffer {
+  std::string problem = "not looked for";  // why there is none; empty: there is one
+  std::string name = {}, id = {}, capability = {};  // kernels/cuda.h; "7.5"
+};
+
 // What one rank sees.
 struct Offer {
   std::string host;
-  std::string problem;  // the job or the model cannot be opened here; empty: all is well
+  std::string problem = {};  // the job or the model cannot be opened here; empty: all is well
   std::uint64_t model_bytes = 0;
   std::string fingerprint = {};  // the model's
+  GpuOffer gpu = {};
 };
 
 // How the work is laid out. The same value on every rank.
@@ -32,6 +40,7 @@ struct Plan {
   int token_budget = 0;
   int max_positions = 0;  // of a sequence: prompt + output tokens
   bool prefix_sharing = false;
+  std::string backend = "cpu";  // backend_choice.h
 
   int stages() const { return static_cast<int>(ranges.size()); }
   int replica(int rank) const { return rank / stages(); }
@@ -49,9 +58,10 @@ struct Agreement {
   Plan plan = {};
 };
 
-// Collective; open_control() first. `decide` is called on rank 0 alone, when all offers fit each
-// other; what it throws becomes everyone's problem. It need not fill in hosts.
-Agreement agree(Link& world, const Offer& mine, const std::function<Plan()>& decide);
+// Collective; open_control() first. `decide` is called on rank 0 alone, with everyone's offers, when
+// all fit each other; what it throws becomes everyone's problem. It need not fill in hosts.
+using Decide = std::function<Plan(std::span<const Offer> offers)>;
+Agreement agree(Link& world, const Offer& mine, const Decide& decide);
 
 // After loading: what went wrong here, or what KV room this stage has.
 struct Readiness {

@@ -4,8 +4,7 @@
 // counts beside the weight.
 #include <cmath>
 
-#include "kernels/cuda/backend.h"
-#include "tests/cuda_emulation/emulation.h"
+#include "tests/cuda/under_test.h"
 #include "tests/kernels/backends.h"
 #include "tests/oracle/matmul.h"
 #include "tests/oracle/rounding.h"
@@ -21,7 +20,7 @@ constexpr std::size_t kTokensMax = 70;  // in tiles of 8: one, up to four, more
 
 class Products : public testing::TestWithParam<Precision> {
  protected:
-  Products() { emulation::settings() = {.order = emulation::Order::random, .seed = 11}; }
+  Products() { change_order(2); }
   int planes() const { return GetParam() == Precision::high ? 2 : 1; }
 
   // What the device makes of a row.
@@ -42,7 +41,7 @@ class Products : public testing::TestWithParam<Precision> {
     return values;
   }
 
-  std::unique_ptr<Backend> backend_ = cuda::make_cuda_backend(GetParam());
+  std::unique_ptr<Backend> backend_ = make_cuda_under_test(GetParam());
 };
 INSTANTIATE_TEST_SUITE_P(Precisions, Products, testing::Values(Precision::fast, Precision::high),
                          [](const auto& test) { return std::string(to_string(test.param)); });
