@@ -366,7 +366,7 @@ int Run::farewell(const Job& job, const pipeline::Plan& plan, Engine& engine, co
   jobs::StageMetrics mine = measure_stage(world_.rank(), plan, engine, phases_);
   mine.cores = core_list(cores.pinned());
   mine.cpu = device.description();
-  const std::string json = to_json(mine);
+  std::string json = to_json(mine);
   keep_measurement(layout_.stage(options_.run, world_.rank()), [&] { return json; });
 
   ByteWriter words;
