@@ -36,7 +36,7 @@ GpuSearch find_gpu(const fs::path& module, const pipeline::NodePlace& node) {
   std::error_code unknown;
   if (!fs::exists(path, unknown)) {
     return {.problem = "there is no " + path.string() +
-                       ": this build of Sluice has no CUDA (docs/cuda.md)"};
+                       (module.empty() ? ": this build of Sluice has no CUDA (docs/cuda.md)" : "")};
   }
   try {
     auto loaded = std::make_shared<const kernels::CudaModule>(path.string());

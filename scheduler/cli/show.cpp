@@ -2,6 +2,7 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 
 #include "jobs/files.h"
@@ -199,6 +200,15 @@ std::string sharing_text(const jobs::RunMetrics& metrics,
          " s of prefill saved";
 }
 
+// Each different one: "Tesla T4, compute capability 7.5".
+std::string hardware_of(const std::vector<jobs::StageMetrics>& stages) {
+  std::set<std::string> names;
+  for (const auto& stage : stages) names.insert(stage.cpu);
+  std::string text;
+  for (const auto& name : names) text += (text.empty() ? "" : "; ") + name;
+  return text;
+}
+
 void print_run(Session& session, jobs::JobId id, const db::Run& run, double now_s) {
   std::string line = "\n  run " + to_string(run.run);
   if (run.started_unix_s > 0) line += "     started " + local_time(run.started_unix_s, now_s);
@@ -223,6 +233,7 @@ void print_run(Session& session, jobs::JobId id, const db::Run& run, double now_
     session.say("  prefix sharing " + sharing_text(*metrics, stages));
   }
   if (!stages.empty()) {
+    session.say("  computed on " + hardware_of(stages));
     session.say("\n  seconds of each rank, from the script's start to its end");
     session.say(render(stage_table(stages, StageSum::elapsed), session.format));
     session.say("  seconds of the window: first prompt admitted to last answer durable");

@@ -36,7 +36,8 @@ void print_stages(Session& session, const JobView& view) {
   if (view.started) {
     std::string hosts;
     for (const auto& host : view.started->hosts) hosts += (hosts.empty() ? "" : " ") + host;
-    session.say("  stages  " + view.started->partition_text + "   on " + hosts);
+    session.say("  stages  " + view.started->partition_text + "   on " + hosts +
+                (view.started->backend == "cpu" ? "" : ", " + view.started->backend));
   }
   if (const auto busy = busy_text(view); !busy.empty()) {
     session.say("  now     " + busy + " of the last seconds computing");
