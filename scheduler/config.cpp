@@ -391,10 +391,9 @@ std::vector<std::string> process_variables() {
 
 std::string unknown_variables(const std::vector<std::string>& environment) {
   // Of Sluice's scripts, tests and build; the supervisor's to a script.
-  constexpr std::string_view kOthers[] = {"SLUICE_TEST",          "SLUICE_MODEL_CACHE",
-                                          "SLUICE_CLUSTER_ID",    "SLUICE_ISA",
-                                          "SLUICE_UPDATE_GOLDEN", "SLUICE_MPIRUN",
-                                          "SLUICE_CUDA_MODULE"};
+  constexpr std::string_view kOthers[] = {
+      "SLUICE_TEST",          "SLUICE_MODEL_CACHE", "SLUICE_CLUSTER_ID", "SLUICE_ISA",
+      "SLUICE_UPDATE_GOLDEN", "SLUICE_MPIRUN",      "SLUICE_CUDA_MODULE"};
   std::vector<std::string> known;
   for (const Key& key : keys()) known.push_back(variable_name(key.name));
   std::string found;
