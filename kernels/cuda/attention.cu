@@ -40,6 +40,12 @@ __host__ __device__ constexpr std::size_t partial_floats(int head_dim) {
   return 2 + static_cast<std::size_t>(head_dim);
 }
 
+// Two neighbouring dimensions, by one load.
+template <class Element>
+struct alignas(2 * sizeof(Element)) Pair {
+  Element x, y;
+};
+
 // Threads that share a pair of dimensions, each with its own stretch of the chunk. A power of two.
 __device__ int stretches(int pairs) {
   int count = 1;
@@ -59,9 +65,12 @@ struct Layout {
 
 // One query of the tile: the positions of the chunk that it sees, counted from the chunk's first.
 struct Query {
-  std::size_t at;  // of its first value in q and out
   int begin, end;  // empty where begin >= end
   int row, head;
+
+  __device__ std::size_t index(const AttentionArgs& args) const {
+    return static_cast<std::size_t>(row) * args.heads + head;
+  }
 };
 
 __device__ Query query_of(const AttentionArgs& args, const Tiling& tile, int i, int kv_head,
@@ -71,14 +80,13 @@ __device__ Query query_of(const AttentionArgs& args, const Tiling& tile, int i, 
   const int head_of_group = part * tile.heads + i % tile.heads;
   const RowPlace first = args.places.rows[blockIdx.x];
   if (i / tile.heads >= at_most(tile.rows, first.run_rest) || head_of_group >= group_heads) {
-    return {0, 0, 0, -1, 0};
+    return {0, 0, -1, 0};
   }
   const int position = args.places.rows[row].position;
   const int chunk_first = static_cast<int>(blockIdx.z) * kChunk;
   const int seen = args.window > 0 ? at_least(0, position + 1 - args.window) : 0;
   const int head = kv_head * group_heads + head_of_group;
-  return {(static_cast<std::size_t>(row) * args.heads + head) * args.kv.head_dim,
-          at_least(0, seen - chunk_first), at_most(kChunk, position + 1 - chunk_first), row, head};
+  return {at_least(0, seen - chunk_first), at_most(kChunk, position + 1 - chunk_first), row, head};
 }
 
 // Chunks that a row's window touches.
@@ -98,8 +106,14 @@ __device__ void join(const Partial& with, float& best, float& total, float& deca
   total = fmaf(with.total, weight, total * decay);
 }
 
+// Loads of a key that are under way together.
+constexpr int keys_at_once(int queries) { return queries < kQueriesMax ? 4 : 2; }
+// Blocks that a multiprocessor's registers are to suffice for (product.cu).
+constexpr int blocks_of(int queries) { return queries < kQueriesMax ? 5 : 4; }
+
 template <class Element, int Queries>
-__global__ void __launch_bounds__(kThreads) attention_kernel(AttentionArgs args, Tiling tile) {
+__global__ void __launch_bounds__(kThreads, blocks_of(Queries))
+    attention_kernel(AttentionArgs args, Tiling tile) {
   const RowPlace row = args.places.rows[blockIdx.x];
   const int kv_head = static_cast<int>(blockIdx.y) / tile.parts;
   const int part = static_cast<int>(blockIdx.y) % tile.parts;
@@ -121,14 +135,11 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(AttentionArgs args,
   const auto page_at = [&](int number) {
     return args.places.pages[row.pages_at + (chunk_page + number) % row.page_count];
   };
-  for (int i = static_cast<int>(threadIdx.x); i < padded * Queries; i += kThreads) {
-    const int d = i / Queries;
-    float value = 0;
+  for (int d = static_cast<int>(threadIdx.x); d < padded; d += kThreads) {
 #pragma unroll
-    for (int j = 0; j < Queries; ++j) {
-      if (j == i % Queries && query[j].row >= 0 && d < dim) value = args.q[query[j].at + d];
+    for (int i = 0; i < Queries; ++i) {
+      shared.q[d][i] = query[i].row >= 0 && d < dim ? args.q[query[i].index(args) * dim + d] : 0.0f;
     }
-    shared.q[d][i % Queries] = value;
   }
   __syncthreads();
 
@@ -136,6 +147,7 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(AttentionArgs args,
   for (int page = begin / kKvPageTokens + warp(); page * kKvPageTokens < end; page += kWarps) {
     const KvHead<const Element> head(args.kv, page_at(page), kv_head);
     float score[Queries] = {};
+#pragma unroll keys_at_once(Queries)
     for (int d = 0; d < padded; d += kKeyValues) {
       const Element* key = head.key(lane(), d);
       float keys[kKeyValues];
@@ -188,15 +200,20 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(AttentionArgs args,
     const int stretch = slot / pairs, d = slot % pairs * 2;
     float2 sum[Queries] = {};
     const int stretch_end = at_most(end, (stretch + 1) * stretch_positions);
-    for (int p = at_least(begin, stretch * stretch_positions); p < stretch_end; ++p) {
-      const KvHead<const Element> head(args.kv, page_at(p / kKvPageTokens), kv_head);
-      const Element* value = head.value(p % kKvPageTokens, d);
-      const float x = to_float(value[0]), y = to_float(value[1]);
+    for (int p = at_least(begin, stretch * stretch_positions); p < stretch_end;) {
+      const int page = p / kKvPageTokens;
+      const KvHead<const Element> head(args.kv, page_at(page), kv_head);
+      for (const int page_end = at_most(stretch_end, (page + 1) * kKvPageTokens); p < page_end;
+           ++p) {
+        const auto value =
+            *reinterpret_cast<const Pair<Element>*>(head.value(p % kKvPageTokens, d));
+        const float x = to_float(value.x), y = to_float(value.y);
 #pragma unroll
-      for (int i = 0; i < Queries; ++i) {
-        if (p < query[i].begin || p >= query[i].end) continue;
-        sum[i].x = fmaf(shared.weight[i][p], x, sum[i].x);
-        sum[i].y = fmaf(shared.weight[i][p], y, sum[i].y);
+        for (int i = 0; i < Queries; ++i) {
+          if (p < query[i].begin || p >= query[i].end) continue;
+          sum[i].x = fmaf(shared.weight[i][p], x, sum[i].x);
+          sum[i].y = fmaf(shared.weight[i][p], y, sum[i].y);
+        }
       }
     }
 #pragma unroll
@@ -214,14 +231,11 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(AttentionArgs args,
       }
       const Chunks chunks = chunks_of(args.places.rows[query[i].row].position, args.window);
       if (chunks.end - chunks.first == 1) {
-        args.out[query[i].at + d] = value * __fdiv_rn(1.0f, shared.partial[i].total);
+        args.out[query[i].index(args) * dim + d] = value * __fdiv_rn(1.0f, shared.partial[i].total);
         continue;
       }
       float* partial =
-          args.partial +
-          ((static_cast<std::size_t>(query[i].row) * args.heads + query[i].head) * gridDim.z +
-           blockIdx.z) *
-              partial_floats(dim);
+          args.partial + (query[i].index(args) * gridDim.z + blockIdx.z) * partial_floats(dim);
       partial[2 + d] = value;
       if (d == 0) {
         partial[0] = shared.partial[i].best;

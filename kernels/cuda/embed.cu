@@ -23,7 +23,7 @@ __global__ void __launch_bounds__(kThreads) embed_kernel(EmbedArgs args) {
     const Tile<Of> tile(group, static_cast<int>(share / 4), static_cast<int>(in_group % 8) * 4 + t);
 #pragma unroll
     for (int pair = 0; pair < 8; ++pair) {
-      const float2 values = tile.values(row, pair);
+      const float2 values = row == 0 ? tile.values(0, pair) : tile.values(1, pair);
       const std::size_t column =
           share / 4 * kTileColumns + static_cast<std::size_t>(pair / 2 * 16 + 4 * t + pair % 2 * 2);
       if (column < cols) out[column] = values.x * scale;

@@ -30,32 +30,43 @@ template <int TokenTiles>
 using Sums = float[TokenTiles][4];
 
 struct Activations {
-  const uint4* halves;                 // of the first tile of tokens, this lane's
-  const float* sums;                   // of tokens 2t and 2t + 1 of it
-  std::size_t tile_halves, tile_sums;  // from a tile of tokens to the next
+  const uint4* halves;         // of the first tile of tokens, this lane's
+  const float* sums;           // of tokens 2t and 2t + 1 of it
+  int tile_halves, tile_sums;  // from a tile of tokens to the next
   std::size_t plane_halves;
   int tiles;  // of tokens that there are; others are read as the first
+
+  // The first tile's at 32 columns.
+  __device__ const uint4* halves_at(int block, int plane) const {
+    return halves + plane * plane_halves + static_cast<std::size_t>(block) * kWarp;
+  }
+  __device__ const float* sums_at(int block) const {
+    return sums + static_cast<std::size_t>(block) * 2 * kRowTile;
+  }
+  __device__ int tile_of(int n) const { return n < tiles ? n : 0; }
 };
+
+// Blocks of 32 columns whose activations are fetched together: more would not fit in registers.
+constexpr int blocks_at_once(int token_tiles) { return token_tiles == 1 ? 2 : 1; }
 
 // Of floats as halves.
 template <class Of, int TokenTiles, int Planes>
 requires(!Of::kPacking.is_coded()) __device__
     void add_slice(const std::byte* group, const Slice& slice, const Activations& x,
                    Sums<TokenTiles>& sums) {
+#pragma unroll 1
   for (int tile_number = slice.begin; tile_number < slice.end; ++tile_number) {
     const Tile<Of> tile(group, tile_number, lane());
-#pragma unroll
+#pragma unroll blocks_at_once(TokenTiles)
     for (int block = 0; block < 2; ++block) {  // of 32 columns
       const uint4 first = tile.halves(0, block), second = tile.halves(1, block);
       const unsigned weights[2][2][2] = {{{first.x, second.x}, {first.y, second.y}},
                                          {{first.z, second.z}, {first.w, second.w}}};
-      const std::size_t at = static_cast<std::size_t>(2 * tile_number + block) * kWarp;
 #pragma unroll
       for (int n = 0; n < TokenTiles; ++n) {
 #pragma unroll
         for (int plane = 0; plane < Planes; ++plane) {
-          const uint4 h =
-              x.halves[plane * x.plane_halves + (n < x.tiles ? n : 0) * x.tile_halves + at];
+          const uint4 h = x.halves_at(2 * tile_number + block, plane)[x.tile_of(n) * x.tile_halves];
           const unsigned b[2][2] = {{h.x, h.y}, {h.z, h.w}};
 #pragma unroll
           for (int part = 0; part < 2; ++part) multiply_add(sums[n], weights[part], b[part]);
@@ -65,30 +76,53 @@ requires(!Of::kPacking.is_coded()) __device__
   }
 }
 
+// A pair of codes of a block of 32 columns, whose number only the running kernel may know.
+template <class Of>
+__device__ unsigned codes_of(const Tile<Of>& tile, int row, int block, int pair) {
+  if constexpr (Of::kPacking.bits == 8) {
+    return bits_of(block == 0 ? tile.codes(row, pair) : tile.codes(row, 4 + pair));
+  } else {
+    return bits_of(tile.codes(row, 4 * block + pair));
+  }
+}
+
 template <class Of, int TokenTiles, int Planes>
 requires(Of::kPacking.is_coded()) __device__
     void add_slice(const std::byte* group, const Slice& slice, const Activations& x,
                    Sums<TokenTiles>& sums) {
   constexpr Packing P = Of::kPacking;
+#pragma unroll 1
   for (int tile_number = slice.begin; tile_number < slice.end; ++tile_number) {
     const Tile<Of> tile(group, tile_number, lane());
-#pragma unroll
+#pragma unroll blocks_at_once(TokenTiles)
     for (int block = 0; block < 2; ++block) {  // of 32 columns
       unsigned codes[2][2][2];                 // [16 columns][half of them][row]
 #pragma unroll
       for (int pair = 0; pair < 4; ++pair) {
+#pragma unroll
         for (int row = 0; row < 2; ++row) {
-          codes[pair / 2][pair % 2][row] = bits_of(tile.codes(row, 4 * block + pair));
+          codes[pair / 2][pair % 2][row] = codes_of(tile, row, block, pair);
+        }
+      }
+      float scale[32 / P.part][2], minimum[32 / P.part][2];
+#pragma unroll
+      for (int part = 0; part < 32 / P.part; ++part) {
+#pragma unroll
+        for (int row = 0; row < 2; ++row) {
+          scale[part][row] =
+              block == 0 ? tile.scale(row, part) : tile.scale(row, 32 / P.part + part);
+          if constexpr (P.has_minimum) {
+            minimum[part][row] =
+                block == 0 ? tile.minimum(row, part) : tile.minimum(row, 32 / P.part + part);
+          }
         }
       }
 #pragma unroll
       for (int n = 0; n < TokenTiles; ++n) {
-        const std::size_t at = static_cast<std::size_t>(2 * tile_number + block);
-        const std::size_t n_read = n < x.tiles ? n : 0;
         uint4 halves[Planes];
 #pragma unroll
         for (int plane = 0; plane < Planes; ++plane) {
-          halves[plane] = x.halves[plane * x.plane_halves + n_read * x.tile_halves + at * kWarp];
+          halves[plane] = x.halves_at(2 * tile_number + block, plane)[x.tile_of(n) * x.tile_halves];
         }
         float partial[4] = {};
 #pragma unroll
@@ -102,21 +136,20 @@ requires(Of::kPacking.is_coded()) __device__
           if (part == 0 && P.part == 32) continue;
           float2 of_columns{};
           if constexpr (P.has_minimum) {
-            const auto* both = reinterpret_cast<const float2*>(x.sums + n_read * x.tile_sums +
-                                                               (2 * at + part) * kRowTile);
-            of_columns = *both;
+            const float* of_tile = x.sums_at(2 * tile_number + block) + x.tile_of(n) * x.tile_sums;
+            of_columns = *reinterpret_cast<const float2*>(of_tile + part * kRowTile);
             if constexpr (P.part == 32) {
-              const float2 before = both[-static_cast<int>(kRowTile / 2)];
+              const float2 before = *reinterpret_cast<const float2*>(of_tile);
               of_columns.x += before.x;
               of_columns.y += before.y;
             }
           }
 #pragma unroll
           for (int i = 0; i < 4; ++i) {
-            const int scale_part = P.part == 32 ? block : 2 * block + part;
-            sums[n][i] = fmaf(tile.scale(i / 2, scale_part), partial[i], sums[n][i]);
+            const int scale_part = P.part == 32 ? 0 : part;
+            sums[n][i] = fmaf(scale[scale_part][i / 2], partial[i], sums[n][i]);
             if constexpr (P.has_minimum) {
-              sums[n][i] = fmaf(-tile.minimum(i / 2, scale_part),
+              sums[n][i] = fmaf(-minimum[scale_part][i / 2],
                                 i % 2 == 0 ? of_columns.x : of_columns.y, sums[n][i]);
             }
             partial[i] = 0;
@@ -145,20 +178,30 @@ __device__ void put(const ProductArgs& args, std::size_t group, std::size_t toke
   }
 }
 
+// A warp's share of shared memory: the sums of a slice, or those of a warp's slices so far, which
+// would take registers.
 template <int TokenTiles>
-struct SliceSums {
-  float of_slice[kSlices][TokenTiles][kWarp][4];
+struct Layout {
+  Vector<float> of_warp[kWarps][TokenTiles][kWarp];
 };
 
+// Blocks of threads that a multiprocessor's registers are to suffice for: as many as let all stay
+// in registers. Told no number, ptxas spills some to fit one more (scripts/cuda-report.py).
+constexpr int blocks_of(int token_tiles, int planes) {
+  if (token_tiles == 1) return planes == 1 ? 8 : 6;
+  return token_tiles < kTokenTilesMax ? 3 : 2;
+}
+
 template <class Of, int TokenTiles, int Planes>
-__global__ void __launch_bounds__(kThreads) product_kernel(ProductArgs args) {
+__global__ void __launch_bounds__(kThreads, blocks_of(TokenTiles, Planes))
+    product_kernel(ProductArgs args) {
   constexpr bool kSplit = TokenTiles < kTokenTilesMax;  // a warp a slice
   const std::size_t group = kSplit ? blockIdx.x : std::size_t{blockIdx.x} * kWarps + warp();
   const std::size_t first_tile = std::size_t{blockIdx.y} * TokenTiles;
   const int tiles = static_cast<int>((args.weight.cols + kTileColumns - 1) / kTileColumns);
   const std::size_t token_tiles = (args.tokens + kRowTile - 1) / kRowTile;
-  const std::size_t tile_halves = static_cast<std::size_t>(tiles) * 2 * kWarp;
-  const std::size_t tile_sums = static_cast<std::size_t>(tiles) * 4 * kRowTile;
+  const int tile_halves = tiles * 2 * kWarp;
+  const int tile_sums = tiles * 4 * static_cast<int>(kRowTile);
   const Activations x{.halves = reinterpret_cast<const uint4*>(args.input.halves) +
                                 first_tile * tile_halves + lane(),
                       .sums = args.input.sums + first_tile * tile_sums + lane() % 4 * 2,
@@ -167,44 +210,47 @@ __global__ void __launch_bounds__(kThreads) product_kernel(ProductArgs args) {
                       .plane_halves = token_tiles * tile_halves,
                       .tiles = static_cast<int>(token_tiles - first_tile)};
   const std::byte* weight = args.weight.groups + group * args.weight.group_bytes;
+  auto& shared = shared_memory<Layout<TokenTiles>>();
+  auto& own = shared.of_warp[warp()];
   if constexpr (kSplit) {
     Sums<TokenTiles> sums = {};
     add_slice<Of, TokenTiles, Planes>(weight, slice_of(warp(), tiles), x, sums);
-    auto& shared = shared_memory<SliceSums<TokenTiles>>();
 #pragma unroll
     for (int n = 0; n < TokenTiles; ++n) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) shared.of_slice[warp()][n][lane()][i] = sums[n][i];
+      for (int i = 0; i < 4; ++i) own[n][lane()].at[i] = sums[n][i];
     }
     __syncthreads();
     for (int n = warp(); n < TokenTiles; n += kWarps) {
       float total[4];
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        total[i] = shared.of_slice[0][n][lane()][i];
+        total[i] = shared.of_warp[0][n][lane()].at[i];
         for (int slice = 1; slice < kSlices; ++slice) {
-          total[i] += shared.of_slice[slice][n][lane()][i];
+          total[i] += shared.of_warp[slice][n][lane()].at[i];
         }
       }
       put(args, group, first_tile + static_cast<std::size_t>(n), total);
     }
   } else {
     if (group * kGroupRows >= args.weight.rows) return;
-    Sums<TokenTiles> total;
     for (int slice = 0; slice < kSlices; ++slice) {
       Sums<TokenTiles> sums = {};
       add_slice<Of, TokenTiles, Planes>(weight, slice_of(slice, tiles), x, sums);
 #pragma unroll
       for (int n = 0; n < TokenTiles; ++n) {
+        Vector<float> total{};
+        if (slice > 0) total = own[n][lane()];
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
-          total[n][i] = slice == 0 ? sums[n][i] : total[n][i] + sums[n][i];
+          total.at[i] = slice == 0 ? sums[n][i] : total.at[i] + sums[n][i];
         }
+        own[n][lane()] = total;
       }
     }
-#pragma unroll
+#pragma unroll 1
     for (int n = 0; n < TokenTiles; ++n) {
-      put(args, group, first_tile + static_cast<std::size_t>(n), total[n]);
+      put(args, group, first_tile + static_cast<std::size_t>(n), own[n][lane()].at);
     }
   }
 }

@@ -9,13 +9,14 @@ namespace sluice::kernels::cuda {
 namespace {
 
 constexpr int kSlices = 4, kThreads = kSlices * kWarp, kTokens = 8;
+constexpr int kBlocks = 4;  // that a multiprocessor's registers are to suffice for (product.cu)
 
 struct Layout {
   float of_slice[kSlices][kTokens][kGroupRows];
 };
 
 template <class Of>
-__global__ void __launch_bounds__(kThreads) product_fp32_kernel(ProductArgs args) {
+__global__ void __launch_bounds__(kThreads, kBlocks) product_fp32_kernel(ProductArgs args) {
   const std::size_t first_token = std::size_t{blockIdx.y} * kTokens;
   const int tiles = static_cast<int>((args.weight.cols + kTileColumns - 1) / kTileColumns);
   const std::byte* group = args.weight.groups + blockIdx.x * args.weight.group_bytes;
