@@ -108,8 +108,9 @@ __device__ void join(const Partial& with, float& best, float& total, float& deca
 
 // Loads of a key that are under way together.
 constexpr int keys_at_once(int queries) { return queries < kQueriesMax ? 4 : 2; }
-// Blocks that a multiprocessor's registers are to suffice for (product.cu).
-constexpr int blocks_of(int queries) { return queries < kQueriesMax ? 5 : 4; }
+// Blocks that a multiprocessor's registers are to suffice for: as many as let all stay in
+// registers.
+constexpr int blocks_of(int queries) { return queries > 4 ? 4 : queries > 2 ? 5 : 7; }
 
 template <class Element, int Queries>
 __global__ void __launch_bounds__(kThreads, blocks_of(Queries))

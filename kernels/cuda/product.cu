@@ -46,9 +46,6 @@ struct Activations {
   __device__ int tile_of(int n) const { return n < tiles ? n : 0; }
 };
 
-// Blocks of 32 columns whose activations are fetched together: more would not fit in registers.
-constexpr int blocks_at_once(int token_tiles) { return token_tiles == 1 ? 2 : 1; }
-
 // Of floats as halves.
 template <class Of, int TokenTiles, int Planes>
 requires(!Of::kPacking.is_coded()) __device__
@@ -57,7 +54,7 @@ requires(!Of::kPacking.is_coded()) __device__
 #pragma unroll 1
   for (int tile_number = slice.begin; tile_number < slice.end; ++tile_number) {
     const Tile<Of> tile(group, tile_number, lane());
-#pragma unroll blocks_at_once(TokenTiles)
+#pragma unroll
     for (int block = 0; block < 2; ++block) {  // of 32 columns
       const uint4 first = tile.halves(0, block), second = tile.halves(1, block);
       const unsigned weights[2][2][2] = {{{first.x, second.x}, {first.y, second.y}},
@@ -76,16 +73,6 @@ requires(!Of::kPacking.is_coded()) __device__
   }
 }
 
-// A pair of codes of a block of 32 columns, whose number only the running kernel may know.
-template <class Of>
-__device__ unsigned codes_of(const Tile<Of>& tile, int row, int block, int pair) {
-  if constexpr (Of::kPacking.bits == 8) {
-    return bits_of(block == 0 ? tile.codes(row, pair) : tile.codes(row, 4 + pair));
-  } else {
-    return bits_of(tile.codes(row, 4 * block + pair));
-  }
-}
-
 template <class Of, int TokenTiles, int Planes>
 requires(Of::kPacking.is_coded()) __device__
     void add_slice(const std::byte* group, const Slice& slice, const Activations& x,
@@ -94,27 +81,14 @@ requires(Of::kPacking.is_coded()) __device__
 #pragma unroll 1
   for (int tile_number = slice.begin; tile_number < slice.end; ++tile_number) {
     const Tile<Of> tile(group, tile_number, lane());
-#pragma unroll blocks_at_once(TokenTiles)
+#pragma unroll
     for (int block = 0; block < 2; ++block) {  // of 32 columns
       unsigned codes[2][2][2];                 // [16 columns][half of them][row]
 #pragma unroll
       for (int pair = 0; pair < 4; ++pair) {
 #pragma unroll
         for (int row = 0; row < 2; ++row) {
-          codes[pair / 2][pair % 2][row] = codes_of(tile, row, block, pair);
-        }
-      }
-      float scale[32 / P.part][2], minimum[32 / P.part][2];
-#pragma unroll
-      for (int part = 0; part < 32 / P.part; ++part) {
-#pragma unroll
-        for (int row = 0; row < 2; ++row) {
-          scale[part][row] =
-              block == 0 ? tile.scale(row, part) : tile.scale(row, 32 / P.part + part);
-          if constexpr (P.has_minimum) {
-            minimum[part][row] =
-                block == 0 ? tile.minimum(row, part) : tile.minimum(row, 32 / P.part + part);
-          }
+          codes[pair / 2][pair % 2][row] = bits_of(tile.codes(row, 4 * block + pair));
         }
       }
 #pragma unroll
@@ -146,10 +120,10 @@ requires(Of::kPacking.is_coded()) __device__
           }
 #pragma unroll
           for (int i = 0; i < 4; ++i) {
-            const int scale_part = P.part == 32 ? 0 : part;
-            sums[n][i] = fmaf(scale[scale_part][i / 2], partial[i], sums[n][i]);
+            const int scale_part = P.part == 32 ? block : 2 * block + part;
+            sums[n][i] = fmaf(tile.scale(i / 2, scale_part), partial[i], sums[n][i]);
             if constexpr (P.has_minimum) {
-              sums[n][i] = fmaf(-minimum[scale_part][i / 2],
+              sums[n][i] = fmaf(-tile.minimum(i / 2, scale_part),
                                 i % 2 == 0 ? of_columns.x : of_columns.y, sums[n][i]);
             }
             partial[i] = 0;
@@ -185,15 +159,17 @@ struct Layout {
   Vector<float> of_warp[kWarps][TokenTiles][kWarp];
 };
 
-// Blocks of threads that a multiprocessor's registers are to suffice for: as many as let all stay
-// in registers. Told no number, ptxas spills some to fit one more (scripts/cuda-report.py).
-constexpr int blocks_of(int token_tiles, int planes) {
-  if (token_tiles == 1) return planes == 1 ? 8 : 6;
-  return token_tiles < kTokenTilesMax ? 3 : 2;
+// Blocks of threads that a multiprocessor's registers are to suffice for. 0: ptxas chooses, but for
+// some kernels it would spill a register to fit one block more (scripts/cuda-report.py).
+constexpr int blocks_of(const Packing& packing, int token_tiles, int planes) {
+  if (token_tiles == 1 && packing.is_nested && packing.bits > 4) return 8;
+  if (token_tiles == 4 && packing.bits == 5 && !packing.has_minimum && planes == 1) return 4;
+  if (token_tiles == 8 && !packing.is_coded() && planes == 2) return 2;
+  return 0;
 }
 
 template <class Of, int TokenTiles, int Planes>
-__global__ void __launch_bounds__(kThreads, blocks_of(TokenTiles, Planes))
+__global__ void __launch_bounds__(kThreads, blocks_of(Of::kPacking, TokenTiles, Planes))
     product_kernel(ProductArgs args) {
   constexpr bool kSplit = TokenTiles < kTokenTilesMax;  // a warp a slice
   const std::size_t group = kSplit ? blockIdx.x : std::size_t{blockIdx.x} * kWarps + warp();

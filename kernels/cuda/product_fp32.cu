@@ -9,7 +9,7 @@ namespace sluice::kernels::cuda {
 namespace {
 
 constexpr int kSlices = 4, kThreads = kSlices * kWarp, kTokens = 8;
-constexpr int kBlocks = 4;  // that a multiprocessor's registers are to suffice for (product.cu)
+constexpr int kBlocks = 4;  // that a multiprocessor's registers are to suffice for
 
 struct Layout {
   float of_slice[kSlices][kTokens][kGroupRows];
