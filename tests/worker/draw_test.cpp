@@ -297,6 +297,12 @@ TEST(Draw, ALogitThatIsNoNumberIsAnError) {
   EXPECT_THROW(draw_from(logits, {.temperature = 1}), Error);
   EXPECT_THROW(draw_from(logits, {.logprobs = 0}), Error);
   EXPECT_THROW(draw_from(logits, {.temperature = 1, .min_p = 0.1f}), Error);
+
+  const std::vector<float> none(logits.size(), logits[300]);
+  const std::vector<kernels::LogitChange> changes{{.id = 7, .bias = 1}};
+  EXPECT_THROW(draw_from(none, {.changes = changes}), Error);
+  EXPECT_THROW(draw_from(none, {.temperature = 1, .top_k = 5}), Error);
+  EXPECT_THROW(draw_from(none, {.temperature = 1, .min_p = 0.1f}), Error);
 }
 
 TEST(Sampler, PlainSettingsNeedNone) {

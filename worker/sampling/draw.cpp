@@ -56,13 +56,16 @@ kernels::ShortlistSpec spec_of(const Draw& draw, std::size_t row, std::size_t vo
   return spec;
 }
 
+[[noreturn]] void refuse_damaged() {
+  throw Error("a logit is not a number: the model's weights are damaged, or too large for it");
+}
+
 void require_numbers(const kernels::Shortlist& list) {
   const auto is_none = [](double number) { return std::isnan(number); };
-  if (std::ranges::none_of(list.log_sums, is_none) &&
-      std::ranges::none_of(list.best, is_none, &Listed::logit)) {
-    return;
+  if (std::ranges::any_of(list.log_sums, is_none) ||
+      std::ranges::any_of(list.best, is_none, &Listed::logit)) {
+    refuse_damaged();
   }
-  throw Error("a logit is not a number: the model's weights are damaged, or too large for it");
 }
 
 // What is written down as a log probability has to be one.
@@ -168,6 +171,7 @@ Listed pick(const Draw& draw, std::span<const Finding> findings) {
   for (const Finding& finding : findings) {
     candidates.insert(candidates.end(), finding.candidates.begin(), finding.candidates.end());
   }
+  if (candidates.empty()) refuse_damaged();  // a list passes over what is no number
   std::ranges::sort(candidates, [](const Listed& a, const Listed& b) {
     return kernels::ranks_before({a.id, a.logit}, {b.id, b.logit});
   });
