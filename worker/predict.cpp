@@ -90,7 +90,6 @@ PromptSample sample_prompts(const std::filesystem::path& prompts, std::int64_t c
 model::KvRoom kv_room(const pipeline::Plan& plan, const model::Model& model,
                       const jobs::JobSpec& spec, std::uint64_t memory_bytes) {
   constexpr std::uint64_t kPlenty = std::uint64_t{1} << 40;
-  const auto precision = *kernels::precision_named(spec.precision);
   std::optional<model::KvRoom> room;
   for (const model::StageRange& range : plan.ranges) {
     const auto wanted = model::room_wanted(
@@ -101,38 +100,42 @@ model::KvRoom kv_room(const pipeline::Plan& plan, const model::Model& model,
          .prompts = spec.prompt_count,
          .prefix_sharing = plan.prefix_sharing,
          .layout = kv_layout(model.config(), plan.token_budget)},
-        model::kv_page_bytes(model.config(), range, kernels::kv_type_of(precision)),
+        model::kv_page_bytes(model.config(), range, kv_type_of(spec)),
         model::kKvMemoryShare * static_cast<double>(memory_bytes > 0 ? memory_bytes : kPlenty));
     room = room ? smaller_of(*room, wanted) : wanted;
   }
   return *room;
 }
 
+StepTimes step_times(const std::vector<StageTimes>& times) {
+  const auto of = [&times](int stage) -> const StageTimes& {
+    return times[static_cast<std::size_t>(stage)];
+  };
+  return {.layers_s = [of](int stage, const auto& plan) { return of(stage).of_layers(plan); },
+          .head_s = [of](int stage, int tokens) { return of(stage).of_head(tokens); }};
+}
+
 pipeline::SimulatedRun simulate_replica(const pipeline::Plan& plan, const model::Model& model,
                                         const jobs::JobSpec& spec, const model::KvRoom& room,
-                                        const std::vector<StageTimes>& times,
+                                        const StepTimes& times,
                                         const std::vector<batch::Sequence>& all) {
   const auto sequences = ordered(all, spec.max_tokens);
   const auto layout = kv_layout(model.config(), plan.token_budget);
-  const auto of = [&](int stage) -> const StageTimes& {
-    return times[static_cast<std::size_t>(stage)];
-  };
   std::size_t taken = 0;
-  return pipeline::simulate(
-      {.ranges = plan.ranges,
-       .hidden = model.config().hidden,
-       .layers_s = [&](int stage, const auto& p) { return of(stage).of_layers(p); },
-       .head_s = [&](int stage, int tokens) { return of(stage).of_head(tokens); },
-       .network = kNetwork,
-       .leader_s = kLeader_s},
-      batch::Batcher({.batch_size = plan.batch_size,
-                      .token_budget = plan.token_budget,
-                      .stages = plan.stages()},
-                     model::PagePool(room, layout)),
-      [&]() -> std::optional<batch::Sequence> {
-        if (taken == sequences.size()) return std::nullopt;
-        return sequences[taken++];
-      });
+  return pipeline::simulate({.ranges = plan.ranges,
+                             .hidden = model.config().hidden,
+                             .layers_s = times.layers_s,
+                             .head_s = times.head_s,
+                             .network = kNetwork,
+                             .leader_s = kLeader_s},
+                            batch::Batcher({.batch_size = plan.batch_size,
+                                            .token_budget = plan.token_budget,
+                                            .stages = plan.stages()},
+                                           model::PagePool(room, layout)),
+                            [&]() -> std::optional<batch::Sequence> {
+                              if (taken == sequences.size()) return std::nullopt;
+                              return sequences[taken++];
+                            });
 }
 
 Prediction predict(const jobs::JobSpec& spec, const model::Model& model,
@@ -145,8 +148,7 @@ Prediction predict(const jobs::JobSpec& spec, const model::Model& model,
   const pipeline::Plan& plan = prediction.plan;
   const auto room = kv_room(plan, model, spec, memory_bytes);
   for (const model::StageRange& range : plan.ranges) {
-    const auto page = model::kv_page_bytes(
-        model.config(), range, kernels::kv_type_of(*kernels::precision_named(spec.precision)));
+    const auto page = model::kv_page_bytes(model.config(), range, kv_type_of(spec));
     prediction.weight_bytes.push_back(model.weight_bytes(range));
     prediction.kv_bytes.push_back(page.full * static_cast<std::size_t>(room.full) +
                                   page.ring * static_cast<std::size_t>(room.ring));
@@ -160,7 +162,8 @@ Prediction predict(const jobs::JobSpec& spec, const model::Model& model,
     times.push_back(calibration.stage(range, model.config().vocab));
   }
   const auto run = [&](std::size_t step) {
-    return simulate_replica(plan, model, spec, room, times, share_of(sample.sequences, step));
+    return simulate_replica(plan, model, spec, room, step_times(times),
+                            share_of(sample.sequences, step));
   };
   const auto replicas = static_cast<std::size_t>(spec.shape.replicas);
   const auto simulated = run(replicas);

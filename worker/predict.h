@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <vector>
 
 #include "jobs/spec.h"
@@ -28,10 +29,17 @@ PromptSample sample_prompts(const std::filesystem::path& prompts, std::int64_t c
                             const model::Model& model, const IntakeRules& rules,
                             double answer_share);
 
+// What simulate() asks of stages (pipeline::SimulatedReplica).
+struct StepTimes {
+  std::function<double(int stage, const batch::BatchPlan& plan)> layers_s;
+  std::function<double(int stage, int tokens)> head_s;
+};
+StepTimes step_times(const std::vector<StageTimes>& times);  // by stage; must outlive these
+
 // The schedule of one replica that answers these, whose stages take such times.
 pipeline::SimulatedRun simulate_replica(const pipeline::Plan& plan, const model::Model& model,
                                         const jobs::JobSpec& spec, const model::KvRoom& room,
-                                        const std::vector<StageTimes>& times,
+                                        const StepTimes& times,
                                         const std::vector<batch::Sequence>& sequences);
 
 // KV pages of each rank: the smallest stage's, as Engine::load() settles it. `memory_bytes` of a

@@ -1,16 +1,23 @@
 // What a job would take on 1, 2, ... stages of one core each, by simulation of its schedule with
 // stage times that are measured here, each stage alone:
-//   taskset -c 0 simulate_pipeline JOB_DIR STAGES_MAX
-// The partition is the one a run would choose. tests/bench/two-ranks.sh shows it beside real runs.
+//   taskset -c 0 simulate_pipeline JOB_DIR STAGES_MAX [RUN_DIR ...]
+// The partition is the one a run would choose. RUN_DIR: folders of finished runs of that job on
+// more than one rank, whose timelines say what their micro-batches took on each stage: each run is
+// simulated with these, and the stage times are scaled to them, apart for layers and head, since
+// ranks of one machine take memory and caches from each other. tests/bench/two-ranks.sh shows it
+// all beside real runs.
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "jobs/layout.h"
 #include "jobs/spec.h"
+#include "jobs/trace.h"
 #include "worker/calibrate.h"
 #include "worker/intake.h"
 #include "worker/make_plan.h"
@@ -54,11 +61,92 @@ std::vector<std::vector<StageTimes>> measure_stages(const std::vector<pipeline::
   return least;
 }
 
+// What a run's micro-batches took on each stage.
+struct MeasuredRun {
+  struct Took {
+    double layers_s = 0, head_s = 0;
+    int rows = 0;
+  };
+  std::vector<std::vector<Took>> stages;  // by micro-batch
+  double wall_s = 0;
+
+  const Took& of(int stage, std::uint64_t step) const {
+    return stages.at(static_cast<std::size_t>(stage)).at(static_cast<std::size_t>(step));
+  }
+};
+
+MeasuredRun read_run(const std::filesystem::path& run_dir) {
+  MeasuredRun run;
+  for (const auto& path : jobs::trace_files(run_dir)) {
+    const jobs::Trace trace = jobs::read_trace(path);
+    if (trace.head.overwritten > 0) {
+      throw std::runtime_error(path.string() + ": its beginning is lost");
+    }
+    run.wall_s = static_cast<double>(trace.head.window_ns) * 1e-9;
+    auto& took = run.stages.emplace_back();
+    for (const jobs::TraceSpan& span : trace.spans) {
+      if (span.micro_batch < 0) continue;
+      const auto number = static_cast<std::size_t>(span.micro_batch);
+      took.resize(std::max(took.size(), number + 1));
+      const double seconds = static_cast<double>(span.end_ns - span.begin_ns) * 1e-9;
+      if (span.kind == jobs::TraceKind::micro_batch) {
+        took[number].rows = span.prefill_tokens + span.decode_tokens;
+      } else if (span.kind == jobs::TraceKind::norm || span.kind == jobs::TraceKind::select) {
+        took[number].head_s += seconds;
+      } else if (sum_of(span.kind) == jobs::TraceSum::compute) {
+        took[number].layers_s += seconds;
+      }
+    }
+  }
+  return run;
+}
+
+struct Sums {
+  double alone_s = 0, in_run_s = 0;
+  double ratio() const { return alone_s > 0 ? in_run_s / alone_s : 1; }
+};
+
+// Counts what micro-batches took in the run, and would have taken by the times of stages alone.
+class Replay {
+ public:
+  Replay(const MeasuredRun& run, const std::vector<StageTimes>& alone)
+      : run_(run), alone_(step_times(alone)), next_head_(alone.size()) {}
+
+  StepTimes times() {
+    return {.layers_s =
+                [this](int stage, const batch::BatchPlan& plan) {
+                  const auto& took = run_.of(stage, plan.step);
+                  if (took.rows != plan.rows()) ++others_;
+                  return add(layers_, alone_.layers_s(stage, plan), took.layers_s);
+                },
+            .head_s = [this](int stage, int tokens) {  // in the order of the micro-batches
+              const auto step = next_head_[static_cast<std::size_t>(stage)]++;
+              return add(head_, alone_.head_s(stage, tokens), run_.of(stage, step).head_s);
+            }};
+  }
+  const Sums& layers() const { return layers_; }
+  const Sums& head() const { return head_; }
+  int others() const { return others_; }  // micro-batches that had other rows than simulated
+
+ private:
+  static double add(Sums& sums, double alone_s, double in_run_s) {
+    sums.alone_s += alone_s;
+    sums.in_run_s += in_run_s;
+    return in_run_s;
+  }
+
+  const MeasuredRun& run_;
+  StepTimes alone_;
+  std::vector<std::uint64_t> next_head_;
+  Sums layers_, head_;
+  int others_ = 0;
+};
+
 }  // namespace
 
 int main(int count, char** words) {
-  if (count != 3) {
-    std::cerr << "simulate_pipeline JOB_DIR STAGES_MAX\n";
+  if (count < 3) {
+    std::cerr << "simulate_pipeline JOB_DIR STAGES_MAX [RUN_DIR ...]\n";
     return 2;
   }
   const jobs::Layout layout(words[1]);
@@ -76,15 +164,43 @@ int main(int count, char** words) {
     }));
   }
   const auto times = measure_stages(plans, model, spec);
-  auto report = nlohmann::ordered_json::array();
+  const auto simulate_plan = [&](std::size_t i, const StepTimes& step_times) {
+    return simulate_replica(plans[i], model, spec, kv_room(plans[i], model, spec, 0), step_times,
+                            sample.sequences);
+  };
+
+  nlohmann::ordered_json report{{"runs", nlohmann::ordered_json::array()}};
+  Sums layers, head;
+  for (int i = 3; i < count; ++i) {
+    const MeasuredRun measured = read_run(words[i]);
+    const std::size_t plan = measured.stages.size() - 1;
+    Replay replay(measured, times.at(plan));
+    const auto run = simulate_plan(plan, replay.times());
+    for (const auto& [to, from] : {std::pair{&layers, &replay.layers()}, {&head, &replay.head()}}) {
+      to->alone_s += from->alone_s;
+      to->in_run_s += from->in_run_s;
+    }
+    report["runs"].push_back({{"stages", measured.stages.size()},
+                              {"wall_s", measured.wall_s},
+                              {"simulated_s", run.wall_s},
+                              {"micro_batches", run.micro_batches},
+                              {"other_micro_batches", replay.others()}});
+  }
+  report["layers_ratio"] = layers.ratio();
+  report["head_ratio"] = head.ratio();
   for (std::size_t i = 0; i < plans.size(); ++i) {
-    const auto run = simulate_replica(plans[i], model, spec, kv_room(plans[i], model, spec, 0),
-                                      times[i], sample.sequences);
-    report.push_back({{"stages", plans[i].stages()},
-                      {"partition", pipeline::to_string(plans[i].ranges)},
-                      {"wall_s", run.wall_s},
-                      {"compute_s", run.compute_s},
-                      {"micro_batches", run.micro_batches}});
+    const StepTimes alone = step_times(times[i]);
+    const auto run = simulate_plan(
+        i,
+        {.layers_s = [&](int stage,
+                         const auto& plan) { return layers.ratio() * alone.layers_s(stage, plan); },
+         .head_s = [&](int stage,
+                       int tokens) { return head.ratio() * alone.head_s(stage, tokens); }});
+    report["layouts"].push_back({{"stages", plans[i].stages()},
+                                 {"partition", pipeline::to_string(plans[i].ranges)},
+                                 {"wall_s", run.wall_s},
+                                 {"compute_s", run.compute_s},
+                                 {"micro_batches", run.micro_batches}});
   }
   std::cout << report.dump() << "\n";
 }

@@ -2,8 +2,9 @@
 # How much faster are two one-core ranks than one, and than two that share nothing but the machine?
 # Through the job directory and mpirun, as a job does it; the three take turns. Medians of the rounds,
 # and the least: whoever shares the machine only ever adds time. Then what the simulation of the
-# schedule of the mixed prompts says of 1 to 4 ranks, from the least times of single stages, measured
-# on two cores at once as they compute in a run (where the target simulate_pipeline is built).
+# schedule of the mixed prompts says (where the target simulate_pipeline is built): of each run of two
+# ranks, from what its micro-batches took on each stage; and of 1 to 4 ranks, from the least times of
+# single stages, measured on two cores at once, and scaled to what they took in those runs.
 #   tests/bench/two-ranks.sh BUILD_DIR MODEL.gguf [BATCH_SIZE] [PRECISION] [PROMPTS] [ROUNDS] [TOKEN_BUDGET]
 # PROMPTS: mixed (64 prompts of 10 to 200 tokens, answers of 16 to 96) or five (5 answers of 50).
 set -euo pipefail
@@ -58,8 +59,9 @@ simulate=$build/tests/worker/simulate_pipeline
 simulated=()
 if [ "$prompts" = mixed ] && [ -x "$simulate" ]; then
   simulated=("$work/simulated-0.json" "$work/simulated-1.json")
-  taskset -c 0 "$simulate" "$one" 4 >"${simulated[0]}" &
-  taskset -c 1 "$simulate" "$one" 4 >"${simulated[1]}"
+  mapfile -t runs < <(awk '{print $2 "/runs/1.0"}' "$work/rounds")
+  taskset -c 0 "$simulate" "$one" 4 "${runs[@]}" >"${simulated[0]}" &
+  taskset -c 1 "$simulate" "$one" 4 "${runs[@]}" >"${simulated[1]}"
   wait $!
 fi
 
@@ -86,16 +88,22 @@ for name, pick in ("median", statistics.median), ("least", min):
     print(f"{name} of {len(rounds)}: one rank {one:.2f} s ({tokens / one:.0f} tokens/s), two {two:.2f} s "
           f"({tokens / two:.0f}), {one / two:.2f} times, efficiency {one / two / 2:.3f}; of two that "
           f"share nothing ({2 * tokens / apart:.0f} tokens/s): {apart / two / 2:.3f}")
-# A stage that repeats one micro-batch finds its caches warmer than a run does: two apart say by how
-# much. That the real two ranks come out as simulated then is the test of the rest.
+reports = [json.load(open(path)) for path in sys.argv[2:]]
+if not reports:
+    sys.exit()
+# The test of the schedule: runs, simulated from what their own micro-batches took.
+for run in reports[0]["runs"]:
+    print(f"a run of {run['stages']} ranks took {run['wall_s']:.2f} s, its schedule simulated {run['simulated_s']:.2f} s "
+          f"({run['simulated_s'] / run['wall_s'] - 1:+.1%}; {run['other_micro_batches']} of {run['micro_batches']} "
+          "micro-batches other than simulated)")
+print("in runs stages took, of their times alone: layers", *(f"{r['layers_ratio']:.3f}" for r in reports),
+      "head", *(f"{r['head_ratio']:.3f}" for r in reports), "times")
 first = 0
-for same in zip(*(json.load(open(path)) for path in sys.argv[2:])):
-    ranks, wall = same[0]["stages"], statistics.mean(run["wall_s"] for run in same)
+for same in zip(*(report["layouts"] for report in reports)):
+    ranks, wall = same[0]["stages"], statistics.mean(layout["wall_s"] for layout in same)
     first = first or wall
-    scaled = wall / first * min(walls["apart"])
-    against = f" ({scaled / min(walls['two']) - 1:+.1%} of the least real)" if ranks == 2 else ""
-    print(f"simulated, {ranks} ranks: {scaled:.2f} s{against}, efficiency {first / wall / ranks:.3f}; "
+    real = statistics.median(walls["two"])
+    against = f" ({wall / real - 1:+.1%} of the real median)" if ranks == 2 else ""
+    print(f"simulated, {ranks} ranks: {wall:.2f} s{against}, efficiency {first / wall / ranks:.3f}; "
           f"{same[0]['partition']}")
-if first:
-    print(f"(all times {min(walls['apart']) / first:.3f}, so that one rank is as the least real of two apart)")
 PYTHON
