@@ -86,6 +86,7 @@ static void fields(io::Record& record, JobSpec& spec) {
   record("precision", spec.precision);
   record("head_split", spec.head_split);
   record("backend", spec.backend);
+  record("kv_dtype", spec.kv_dtype);
   record("threads", spec.threads);
   record.object("cost_scales", spec.cost_scales);
   record("fsync", spec.fsync);

@@ -80,6 +80,7 @@ struct JobSpec {
   std::string precision = "fast";   // fast, high or exact
   std::string head_split = "auto";  // auto, on or off
   std::string backend = "cpu";      // auto, cpu or cuda
+  std::string kv_dtype = "auto";    // or f32, f16, bf16, q8
   int threads = 1;                  // per rank
   CostScales cost_scales;           // where rank 0 has that processor, it need not measure
   std::string fsync = "group";      // group | none: how results are made durable

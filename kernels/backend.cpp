@@ -120,15 +120,39 @@ std::optional<Precision> precision_named(std::string_view name) {
   return std::nullopt;
 }
 
+std::string_view to_string(KvType type) {
+  switch (type) {
+    case KvType::f32:
+      return "f32";
+    case KvType::f16:
+      return "f16";
+    case KvType::bf16:
+      return "bf16";
+    case KvType::q8:
+      return "q8";
+  }
+  return "";
+}
+
+std::optional<KvType> kv_type_named(std::string_view name) {
+  for (const auto type : {KvType::f32, KvType::f16, KvType::bf16, KvType::q8}) {
+    if (name == to_string(type)) return type;
+  }
+  return std::nullopt;
+}
+
 KvType kv_type_of(Precision precision) {
   return precision == Precision::exact ? KvType::f32 : KvType::f16;
 }
 
 std::size_t kv_bytes_per_page(const KvShape& shape) {
   const std::size_t padded_dim = (static_cast<std::size_t>(shape.head_dim) + 15) / 16 * 16;
-  const std::size_t value_bytes = shape.type == KvType::f16 ? 2 : 4;
+  const std::size_t scales = (padded_dim + kKvScaledValues - 1) / kKvScaledValues;
+  const std::size_t head_bytes = shape.type == KvType::q8    ? padded_dim + 2 * scales
+                                 : shape.type == KvType::f32 ? 4 * padded_dim
+                                                             : 2 * padded_dim;
   return 2 * static_cast<std::size_t>(shape.layers) * static_cast<std::size_t>(shape.kv_heads) *
-         padded_dim * kKvPageTokens * value_bytes;
+         head_bytes * kKvPageTokens;
 }
 
 int window_pages(int window, int rows) {

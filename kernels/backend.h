@@ -84,14 +84,18 @@ inline constexpr int kKvPageTokens = 32;
 // Requires: window > 0, rows > 0.
 int window_pages(int window, int rows);
 
-enum class KvType { f32, f16 };
-KvType kv_type_of(Precision precision);  // f32 where products are exact
+// q8: codes of 8 bits, each 32 neighbouring values of a head times a scale of theirs.
+enum class KvType { f32, f16, bf16, q8 };
+std::string_view to_string(KvType type);
+std::optional<KvType> kv_type_named(std::string_view name);
+KvType kv_type_of(Precision precision);  // unless told: f32 where products are exact, else f16
 struct KvShape {
   int layers = 0, kv_heads = 0, head_dim = 0;
   int pages = 0;
   KvType type = KvType::f32;  // keys and values are rounded to it
 };
 std::size_t kv_bytes_per_page(const KvShape& shape);  // heads are padded to 16 values
+inline constexpr int kKvScaledValues = 32;            // of q8, by one scale
 
 inline constexpr int kHeadDimMax = 512;
 

@@ -73,8 +73,7 @@ bool is_choice(const Key& key, const std::string& word) {
 // Empty, or what this word should have been.
 std::string problem_of(const Key& key, const std::string& word) {
   if (!word.empty() && !is_choice(key, word)) {
-    // Of a later key, only its default is taken.
-    return "must be one of " + std::string(key.later.empty() ? key.choices : key.fallback);
+    return "must be one of " + std::string(key.choices);
   }
   if (word.find('\0') != std::string::npos) return "must not hold a NUL byte";
   switch (key.kind) {
@@ -110,21 +109,10 @@ std::string problem_of(const Key& key, const std::string& word) {
   return {};
 }
 
-bool same_value(const Key& key, const std::string& word) {
-  if (word == key.fallback) return true;
-  const auto given = parse<double>(word), fallback = parse<double>(key.fallback);
-  return key.kind == Kind::number && given && fallback && *given == *fallback;
-}
-
 void check(const Key& key, const Value& value) {
   for (const std::string& word : value.words) {
-    const std::string what = std::string(key.name) + " = '" + word + "' (" + value.origin + ")";
-    // First: what form the word must have is the later version's to say.
-    if (!key.later.empty() && is_choice(key, word) && !same_value(key, word)) {
-      throw usage(what + " belongs to a later version of Sluice; " + std::string(key.later));
-    }
     if (const auto problem = problem_of(key, word); !problem.empty()) {
-      throw usage(what + " " + problem);
+      throw usage(std::string(key.name) + " = '" + word + "' (" + value.origin + ") " + problem);
     }
   }
 }

@@ -32,7 +32,7 @@ inline bool takes_several(Kind kind) {
   return kind == Kind::list || kind == Kind::table || kind == Kind::biases;
 }
 
-enum class Group { job, sampling, spread, cluster, site, later };
+enum class Group { job, sampling, spread, cluster, site };
 
 struct Key {
   std::string_view name;  // also the flag, the TOML key and, in capitals, the environment's
@@ -43,8 +43,6 @@ struct Key {
   char short_flag = 0;
   std::string_view choices = {};  // "group|none"; empty: any
   std::int64_t min = 0, max = 0;  // of integers
-  // Set: values other than `fallback` belong to a later version; says what this one does.
-  std::string_view later = {};
 };
 
 std::span<const Key> keys();

@@ -9,22 +9,11 @@ namespace {
 using Json = nlohmann::json;
 
 // Whatever may change a token. Of layouts, none does.
-constexpr const char* kTelling[] = {"task",
-                                    "model_fingerprint",
-                                    "model_bytes",
-                                    "backend",
-                                    "precision",
-                                    "sampling",
-                                    "max_tokens",
-                                    "max_seq_len",
-                                    "n",
-                                    "ignore_eos",
-                                    "stop_token_ids",
-                                    "stop",
-                                    "chat",
-                                    "raw",
-                                    "chat_template",
-                                    "score_overlap"};
+constexpr const char* kTelling[] = {
+    "task",          "model_fingerprint", "model_bytes", "backend",     "precision",
+    "kv_dtype",      "sampling",          "max_tokens",  "max_seq_len", "n",
+    "ignore_eos",    "stop_token_ids",    "stop",        "chat",        "raw",
+    "chat_template", "score_overlap"};
 
 void tell(const std::string& key, const Json& a, const Json& b, std::vector<std::string>& found) {
   if (a == b) return;

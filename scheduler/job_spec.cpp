@@ -189,6 +189,7 @@ jobs::JobSpec make_spec(const Settings& settings) {
   spec.precision = settings.text("precision");
   spec.head_split = settings.text("head-split");
   spec.backend = settings.text("backend");
+  spec.kv_dtype = settings.text("kv-dtype");
   spec.threads = static_cast<int>(settings.integer("threads"));
   spec.fsync = settings.text("fsync");
   spec.executor = settings.text("executor");
@@ -196,9 +197,7 @@ jobs::JobSpec make_spec(const Settings& settings) {
   spec.max_attempts = static_cast<int>(settings.integer("max-attempts"));
   spec.cluster = make_cluster(settings);
   for (const Key& key : keys()) {
-    if (key.group != Group::later) {
-      spec.origin[std::string(key.name)] = settings.value(key.name).origin;
-    }
+    spec.origin[std::string(key.name)] = settings.value(key.name).origin;
   }
   return spec;
 }

@@ -158,6 +158,9 @@ constexpr auto kKeys = std::to_array<Key>({
     {"backend", Kind::text, "auto",
      "cuda: a GPU for each rank; auto: that, where every rank has one, else the cpu", Group::job, 0,
      "auto|cpu|cuda"},
+    {"kv-dtype", Kind::text, "auto",
+     "what keys and values are kept as; auto: f16, with precision exact f32; bf16, q8: GPUs only",
+     Group::job, 0, "auto|f32|f16|bf16|q8"},
 
     {"nodes",
      Kind::integer,
@@ -276,9 +279,6 @@ constexpr auto kKeys = std::to_array<Key>({
      {},
      0,
      86400},
-
-    {"kv-dtype", Kind::text, "", "", Group::later, 0, "f32|f16|q8", 0, 0,
-     "this one takes f16, and f32 with precision exact"},
 });
 
 }  // namespace

@@ -136,7 +136,7 @@ double bound_of(const ReportInput& input, const ReportRow& row, const ReportRow&
 
 bool same_engine(const jobs::JobSpec& a, const jobs::JobSpec& b) {
   return a.model_fingerprint == b.model_fingerprint && a.precision == b.precision &&
-         a.threads == b.threads && a.backend == b.backend;
+         a.threads == b.threads && a.backend == b.backend && a.kv_dtype == b.kv_dtype;
 }
 
 // What the rows of one report are compared with.

@@ -97,15 +97,15 @@ def count_instructions(code):
     return counts
 
 
-def weight_types():
-    enumeration = re.search(r"enum class WeightType \{(.*?)\}", (ROOT / "kernels/quant.h").read_text(), re.S)
+def enumerators(header, name):
+    enumeration = re.search(rf"enum class {name} \{{(.*?)\}}", (ROOT / "kernels" / header).read_text(), re.S)
     return [name.strip() for name in enumeration[1].split(",")]
 
 
 def short_names(mangled):
     """product<q4_k, 4, 1>: a packing is named by the first type that has it; that of products in fp32
     ends in /fp32."""
-    types = weight_types()
+    types, kv_types = enumerators("quant.h", "WeightType"), enumerators("backend.h", "KvType")
 
     def packing(match):
         return types[int(match[1])] + ("" if match[2] == "true" else "/fp32")
@@ -115,7 +115,8 @@ def short_names(mangled):
     for name in demangled.splitlines():
         name = re.sub(r"sluice::kernels::(cuda::)?|\(anonymous namespace\)::|^void ", "", name)
         name = re.sub(r"PackingOf<\(WeightType\)(\d+), (true|false)> ?", packing, name)
-        names.append(re.sub(r"\(.*", "", name).replace("_kernel", "").replace("__half", "half"))
+        name = re.sub(r"\(KvType\)(\d+)", lambda match: kv_types[int(match[1])], name)
+        names.append(re.sub(r"\(.*", "", name).replace("_kernel", ""))
     return names
 
 

@@ -76,6 +76,15 @@ BackendChoice choose_backend(std::string_view asked, std::string_view precision,
   return choice;
 }
 
+void require_kept_by(const BackendChoice& choice, kernels::KvType type) {
+  if (choice.backend != "cpu" || type == kernels::KvType::f32 || type == kernels::KvType::f16) {
+    return;
+  }
+  throw Error("kv-dtype = " + std::string(to_string(type)) +
+              ": the CPU keeps keys and values as f32 or f16; leave it auto, or ask for GPUs" +
+              (choice.why.empty() ? "" : " (" + choice.why + ")"));
+}
+
 std::string earlier_backend(const jobs::Layout& layout, jobs::RunId run) {
   for (const jobs::ResultFile& file : jobs::result_files(layout.results_dir())) {
     std::error_code unknown;

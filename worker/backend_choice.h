@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "jobs/layout.h"
+#include "kernels/backend.h"
 #include "worker/pipeline/agreement.h"
 
 namespace sluice::worker {
@@ -24,6 +25,9 @@ struct BackendChoice {
 // none. Throws Error, with what to do, where neither can be had.
 BackendChoice choose_backend(std::string_view asked, std::string_view precision,
                              std::string_view earlier, std::span<const pipeline::Offer> offers);
+
+// Throws Error, with what to do, where that backend does not keep keys and values so.
+void require_kept_by(const BackendChoice& choice, kernels::KvType type);
 
 // Of runs other than this one that have answers.
 std::string earlier_backend(const jobs::Layout& layout, jobs::RunId run);

@@ -18,10 +18,11 @@ struct Demand {
 };
 
 Demand demand_of(const model::Model& model, const pipeline::Plan& plan,
-                 const model::StageRange& range, const kernels::Backend& backend) {
+                 const model::StageRange& range, kernels::KvType kv_type,
+                 const kernels::Backend& backend) {
   const model::ModelConfig& config = model.config();
   const auto pages = pages_of_sequence(kv_layout(config, plan.token_budget), plan.max_positions);
-  const auto page = kv_page_bytes(config, range, kernels::kv_type_of(backend.precision()));
+  const auto page = kv_page_bytes(config, range, kv_type);
   return {.weights = model.device_bytes(range, backend),
           .kv = page.full * static_cast<std::uint64_t>(pages.full) +
                 page.ring * static_cast<std::uint64_t>(pages.ring),
@@ -30,14 +31,14 @@ Demand demand_of(const model::Model& model, const pipeline::Plan& plan,
 
 // The fewest stages, more than the plan's, of which each would fit; 0: not even one of a layer
 // each.
-int stages_that_fit(const model::Model& model, const pipeline::Plan& plan,
+int stages_that_fit(const model::Model& model, const pipeline::Plan& plan, kernels::KvType kv_type,
                     const kernels::Backend& backend, std::uint64_t free_bytes) {
   const auto costs = pipeline::costs_of(model, {.prompt_tokens = 1, .output_tokens = 1},
                                         plan.batch_size, backend.precision());
   for (int stages = plan.stages() + 1; stages <= model.config().layers; ++stages) {
     const auto ranges = best_partition(costs, stages, pipeline::HeadSplit::when_it_pays);
     if (std::ranges::all_of(ranges, [&](const model::StageRange& range) {
-          return demand_of(model, plan, range, backend).total() <= free_bytes;
+          return demand_of(model, plan, range, kv_type, backend).total() <= free_bytes;
         })) {
       return stages;
     }
@@ -52,11 +53,12 @@ std::string mebibytes(std::uint64_t bytes) {
 }  // namespace
 
 void require_device_memory(const model::Model& model, const pipeline::Plan& plan,
-                           const model::StageRange& range, const kernels::Backend& backend) {
+                           const model::StageRange& range, kernels::KvType kv_type,
+                           const kernels::Backend& backend) {
   const auto free_bytes = backend.free_bytes();
-  const Demand demand = demand_of(model, plan, range, backend);
+  const Demand demand = demand_of(model, plan, range, kv_type, backend);
   if (!free_bytes || demand.total() <= *free_bytes) return;
-  const int stages = stages_that_fit(model, plan, backend, *free_bytes);
+  const int stages = stages_that_fit(model, plan, kv_type, backend, *free_bytes);
   throw Error("layers " + to_string(range) + " do not fit into the GPU, which has " +
               mebibytes(*free_bytes) + " free: " + mebibytes(demand.weights) + " of weights, " +
               mebibytes(demand.kv) + " for the KV cache of a sequence of " +

@@ -17,7 +17,8 @@ inline constexpr std::uint64_t kDeviceReserveBytes = std::uint64_t{128} << 20;
 // Throws Error, with the numbers and in how many stages the model would fit, where weights,
 // activations and the KV cache of one sequence of plan.max_positions are more than is free.
 void require_device_memory(const model::Model& model, const pipeline::Plan& plan,
-                           const model::StageRange& range, const kernels::Backend& backend);
+                           const model::StageRange& range, kernels::KvType kv_type,
+                           const kernels::Backend& backend);
 
 // What the KV cache may take once the weights are loaded; nothing: the device shares the host's.
 std::optional<std::uint64_t> device_kv_bytes(const model::Model& model, const pipeline::Plan& plan,

@@ -14,7 +14,7 @@ namespace {
 
 model::KvRoom room_on_stage(const model::ModelConfig& config, const model::StageRange& range,
                             const pipeline::Plan& plan, const EngineSetup& setup,
-                            kernels::KvType kv_type, double bytes_max) {
+                            double bytes_max) {
   return model::room_wanted({.max_seq_len = plan.max_positions,
                              .max_tokens = setup.max_tokens,
                              .batch_size = plan.batch_size,
@@ -22,7 +22,7 @@ model::KvRoom room_on_stage(const model::ModelConfig& config, const model::Stage
                              .prompts = setup.prompts,
                              .prefix_sharing = plan.prefix_sharing,
                              .layout = kv_layout(config, plan.token_budget)},
-                            model::kv_page_bytes(config, range, kv_type), bytes_max);
+                            model::kv_page_bytes(config, range, setup.kv_type), bytes_max);
 }
 
 // What went wrong in `build`, as a sentence; empty: nothing.
@@ -51,13 +51,13 @@ Engine::Loaded Engine::load(pipeline::Link& world, const model::Model& model,
   pipeline::Readiness ready;
   ready.problem = problem_in(range, [&] {
     engine->backend_ = setup.make_backend();
-    require_device_memory(model, plan, range, *engine->backend_);
+    require_device_memory(model, plan, range, setup.kv_type, *engine->backend_);
     weights = model::load_stage(model, range, *engine->backend_);
     const auto of_device = device_kv_bytes(model, plan, *engine->backend_);
-    ready.kv_room = room_on_stage(
-        model.config(), range, plan, setup, kernels::kv_type_of(engine->backend_->precision()),
-        of_device ? static_cast<double>(*of_device)
-                  : model::kKvMemoryShare * static_cast<double>(setup.memory_bytes));
+    ready.kv_room =
+        room_on_stage(model.config(), range, plan, setup,
+                      of_device ? static_cast<double>(*of_device)
+                                : model::kKvMemoryShare * static_cast<double>(setup.memory_bytes));
   });
   ready = settle(world, plan.hosts, ready);
   if (!ready.problem.empty()) return {.problem = ready.problem};
@@ -67,7 +67,8 @@ Engine::Loaded Engine::load(pipeline::Link& world, const model::Model& model,
   ready.problem = problem_in(range, [&] {
     engine->forward_ = std::make_unique<model::Forward>(
         *engine->backend_, model.config(), std::move(weights),
-        model::ForwardLimits{.rows_max = plan.token_budget, .kv_room = engine->kv_room_});
+        model::ForwardLimits{
+            .rows_max = plan.token_budget, .kv_room = engine->kv_room_, .kv_type = setup.kv_type});
     engine->stage_ = std::make_unique<pipeline::Stage>(
         world, *engine->forward_, plan.place(world.rank()), plan.ranges,
         batch::PlanLimits{.rows = plan.token_budget, .pages = engine->kv_room_}, engine->clock_);

@@ -18,6 +18,7 @@ namespace sluice::worker {
 
 struct EngineSetup {
   std::function<std::unique_ptr<kernels::Backend>()> make_backend;
+  kernels::KvType kv_type = kernels::KvType::f16;
   std::int64_t prompts = 0;        // of the job
   int max_tokens = 0;              // usual output of a prompt
   std::uint64_t memory_bytes = 0;  // of the host's, that this rank may call its own

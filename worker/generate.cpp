@@ -64,6 +64,7 @@ jobs::JobSpec spec_of(const GenerateOptions& options) {
   spec.max_seq_len = options.max_seq_len;
   spec.token_budget = options.token_budget;
   spec.precision = options.precision;
+  spec.kv_dtype = options.kv_dtype;
   spec.head_split = options.head_split;
   spec.threads = options.threads;
   spec.ignore_eos = options.ignore_eos;
@@ -103,6 +104,7 @@ int generate(const GenerateOptions& options, std::ostream& out) {
         .make_backend = [precision, device,
                          threads =
                              options.threads] { return device.make_backend(precision, threads); },
+        .kv_type = kv_type_of(spec),
         .prompts = normalised.count(),
         .max_tokens = options.max_tokens,
         .memory_bytes = available_memory_bytes() / static_cast<std::uint64_t>(options.stages)};

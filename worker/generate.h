@@ -25,6 +25,7 @@ struct GenerateOptions {
   int threads = 1;
   int stages = 1;                   // each a thread
   std::string precision = "fast";   // or high, exact
+  std::string kv_dtype = "auto";    // as JobSpec::kv_dtype
   std::string head_split = "auto";  // or on, off
   DeviceWish device = {};
   std::vector<std::int32_t> stop_token_ids = {};

@@ -37,7 +37,9 @@ LoneStage::LoneStage(const model::Model& model, const model::StageRange& range,
   for (float& value : activations_) value = static_cast<float>(random()) / 0x1p31f - 1;
   forward_ = std::make_unique<model::Forward>(
       backend, model.config(), load_stage(model, range, backend, progress),
-      model::ForwardLimits{.rows_max = room.rows, .kv_room = kv_room});
+      model::ForwardLimits{.rows_max = room.rows,
+                           .kv_room = kv_room,
+                           .kv_type = kernels::kv_type_of(backend.precision())});
 }
 
 std::span<const float> LoneStage::activations(std::size_t rows) const {

@@ -21,6 +21,14 @@ void require_supported(const jobs::JobSpec& spec) {
   if (spec.backend != "auto" && spec.backend != "cpu" && spec.backend != "cuda") {
     refuse("backend = " + spec.backend, "use auto, cpu or cuda");
   }
+  if (spec.kv_dtype != "auto" && !kernels::kv_type_named(spec.kv_dtype)) {
+    refuse("kv-dtype = " + spec.kv_dtype, "use auto, f32, f16, bf16 or q8");
+  }
+}
+
+kernels::KvType kv_type_of(const jobs::JobSpec& spec) {
+  const auto named = kernels::kv_type_named(spec.kv_dtype);
+  return named ? *named : kernels::kv_type_of(*kernels::precision_named(spec.precision));
 }
 
 namespace {

@@ -16,6 +16,9 @@ namespace sluice::worker {
 // Throws worker::Error with the name of a setting that belongs to a later version.
 void require_supported(const jobs::JobSpec& spec);
 
+// Of a spec that is supported.
+kernels::KvType kv_type_of(const jobs::JobSpec& spec);
+
 inline constexpr int kPromptsSampled = 64;
 
 // Tokens of a usual prompt and answer, from the first kPromptsSampled prompts of the job. A prompt

@@ -12,8 +12,8 @@
 namespace sluice::worker {
 namespace {
 
-constexpr std::array kLaterOptions = std::to_array<std::string_view>(
-    {"--kv-dtype", "--replicas", "--layout", "--prefix-sharing", "--task"});
+constexpr std::array kLaterOptions =
+    std::to_array<std::string_view>({"--replicas", "--layout", "--prefix-sharing", "--task"});
 
 constexpr const char* kModelHelp =
     "Model: a GGUF file (of a split one the first part) or a Hugging Face folder";
@@ -161,6 +161,11 @@ void add_generate(CLI::App& app, GenerateCommand& command) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   add_precision(*generate, options.precision);
+  generate
+      ->add_option("--kv-dtype", options.kv_dtype,
+                   "What keys and values are kept as; bf16, q8: GPUs only")
+      ->check(CLI::IsMember({"auto", "f32", "f16", "bf16", "q8"}))
+      ->capture_default_str();
   add_device(*generate, options.device);
   generate
       ->add_option("--head-split", options.head_split,

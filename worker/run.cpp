@@ -203,6 +203,7 @@ pipeline::Plan Run::decide(const Job& job, const GpuSearch& search,
                            std::span<const pipeline::Offer> offers) {
   choice_ = choose_backend(job.spec.backend, job.spec.precision,
                            earlier_backend(layout_, options_.run), offers);
+  require_kept_by(choice_, kv_type_of(job.spec));
   const Device device = choice_.backend == "cpu" ? Device() : *search.device;
   const auto mix = sample_mix(layout_.prompts(), *job.model, intake_rules(job.spec));
   auto decided =
@@ -258,6 +259,7 @@ EngineSetup Run::setup(const jobs::JobSpec& spec, const Device& device) const {
   return {
       .make_backend = [precision, device,
                        threads = spec.threads] { return device.make_backend(precision, threads); },
+      .kv_type = kv_type_of(spec),
       .prompts = spec.prompt_count,
       .max_tokens = spec.max_tokens,
       .memory_bytes = available_memory_bytes() / static_cast<std::uint64_t>(node_.local_size)};

@@ -112,6 +112,10 @@ class CpuBackend final : public Backend {
     return std::make_unique<CpuBuffer>(floats);
   }
   std::unique_ptr<KvCache> do_make_kv(const KvShape& shape) override {
+    if (shape.type != KvType::f32 && shape.type != KvType::f16) {
+      throw Error("the CPU keeps keys and values as f32 or f16, not as " +
+                  std::string(to_string(shape.type)));
+    }
     return std::make_unique<CpuKvCache>(shape);
   }
   std::unique_ptr<Rows> do_make_rows(

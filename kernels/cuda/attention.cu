@@ -40,12 +40,6 @@ __host__ __device__ constexpr std::size_t partial_floats(int head_dim) {
   return 2 + static_cast<std::size_t>(head_dim);
 }
 
-// Two neighbouring dimensions, by one load.
-template <class Element>
-struct alignas(2 * sizeof(Element)) Pair {
-  Element x, y;
-};
-
 // Threads that share a pair of dimensions, each with its own stretch of the chunk. A power of two.
 __device__ int stretches(int pairs) {
   int count = 1;
@@ -112,7 +106,7 @@ constexpr int keys_at_once(int queries) { return queries < kQueriesMax ? 4 : 2; 
 // registers.
 constexpr int blocks_of(int queries) { return queries > 4 ? 4 : queries > 2 ? 5 : 7; }
 
-template <class Element, int Queries>
+template <KvType Type, int Queries>
 __global__ void __launch_bounds__(kThreads, blocks_of(Queries))
     attention_kernel(AttentionArgs args, Tiling tile) {
   const RowPlace row = args.places.rows[blockIdx.x];
@@ -146,18 +140,12 @@ __global__ void __launch_bounds__(kThreads, blocks_of(Queries))
 
   // Scores: a warp a page, a lane a position.
   for (int page = begin / kKvPageTokens + warp(); page * kKvPageTokens < end; page += kWarps) {
-    const KvHead<const Element> head(args.kv, page_at(page), kv_head);
+    const KvHead<Type> head(args.kv, page_at(page), kv_head);
     float score[Queries] = {};
 #pragma unroll keys_at_once(Queries)
     for (int d = 0; d < padded; d += kKeyValues) {
-      const Element* key = head.key(lane(), d);
       float keys[kKeyValues];
-#pragma unroll
-      for (int j = 0; j < kKeyValues; j += Vector<Element>::kCount) {
-        const Vector<Element> some = load_vector(key + j);
-#pragma unroll
-        for (int k = 0; k < Vector<Element>::kCount; ++k) keys[j + k] = to_float(some.at[k]);
-      }
+      head.key(lane(), d, keys);
 #pragma unroll
       for (int j = 0; j < kKeyValues; ++j) {
 #pragma unroll
@@ -203,17 +191,15 @@ __global__ void __launch_bounds__(kThreads, blocks_of(Queries))
     const int stretch_end = at_most(end, (stretch + 1) * stretch_positions);
     for (int p = at_least(begin, stretch * stretch_positions); p < stretch_end;) {
       const int page = p / kKvPageTokens;
-      const KvHead<const Element> head(args.kv, page_at(page), kv_head);
+      const KvHead<Type> head(args.kv, page_at(page), kv_head);
       for (const int page_end = at_most(stretch_end, (page + 1) * kKvPageTokens); p < page_end;
            ++p) {
-        const auto value =
-            *reinterpret_cast<const Pair<Element>*>(head.value(p % kKvPageTokens, d));
-        const float x = to_float(value.x), y = to_float(value.y);
+        const float2 value = head.value(p % kKvPageTokens, d);
 #pragma unroll
         for (int i = 0; i < Queries; ++i) {
           if (p < query[i].begin || p >= query[i].end) continue;
-          sum[i].x = fmaf(shared.weight[i][p], x, sum[i].x);
-          sum[i].y = fmaf(shared.weight[i][p], y, sum[i].y);
+          sum[i].x = fmaf(shared.weight[i][p], value.x, sum[i].x);
+          sum[i].y = fmaf(shared.weight[i][p], value.y, sum[i].y);
         }
       }
     }
@@ -267,12 +253,26 @@ __global__ void __launch_bounds__(kThreads) join_kernel(AttentionArgs args, int 
 
 int chunk_count(int positions_end) { return (positions_end + kChunk - 1) / kChunk; }
 
-template <class Element>
+template <KvType Type>
 auto kernel_for(int queries) {
-  return queries > 4   ? &attention_kernel<Element, 8>
-         : queries > 2 ? &attention_kernel<Element, 4>
-         : queries > 1 ? &attention_kernel<Element, 2>
-                       : &attention_kernel<Element, 1>;
+  return queries > 4   ? &attention_kernel<Type, 8>
+         : queries > 2 ? &attention_kernel<Type, 4>
+         : queries > 1 ? &attention_kernel<Type, 2>
+                       : &attention_kernel<Type, 1>;
+}
+
+auto kernel_for(KvType type, int queries) {
+  switch (type) {
+    case KvType::f32:
+      return kernel_for<KvType::f32>(queries);
+    case KvType::f16:
+      return kernel_for<KvType::f16>(queries);
+    case KvType::bf16:
+      return kernel_for<KvType::bf16>(queries);
+    case KvType::q8:
+      return kernel_for<KvType::q8>(queries);
+  }
+  return kernel_for<KvType::f32>(queries);
 }
 
 }  // namespace
@@ -288,7 +288,7 @@ void attention(const AttentionArgs& args, cudaStream_t stream) {
   const Tiling tile = tiling(args);
   const int chunks = chunk_count(args.positions_end), queries = tile.heads * tile.rows;
   const auto rows = static_cast<unsigned>(args.rows);
-  launch(args.kv.half ? kernel_for<__half>(queries) : kernel_for<float>(queries), "attention",
+  launch(kernel_for(args.kv.type, queries), "attention",
          {dim3(rows, static_cast<unsigned>(args.kv.kv_heads * tile.parts),
                static_cast<unsigned>(chunks)),
           dim3(kThreads)},

@@ -45,9 +45,10 @@ class CudaKvCache final : public KvCache {
   const KvShape& shape() const override { return shape_; }
   KvLayer layer(int layer) const {
     return {.data = data_.get() + static_cast<std::size_t>(layer) * layer_bytes(),
-            .half = shape_.type == KvType::f16,
+            .type = shape_.type,
             .kv_heads = shape_.kv_heads,
-            .head_dim = shape_.head_dim};
+            .head_dim = shape_.head_dim,
+            .head_bytes = page_bytes() / static_cast<std::size_t>(shape_.kv_heads)};
   }
   std::byte* page(int layer, int page) const {
     return data_.get() + static_cast<std::size_t>(layer) * layer_bytes() +

@@ -6,28 +6,42 @@
 namespace sluice::kernels::cuda {
 namespace {
 
-constexpr int kThreads = 128;
+constexpr int kThreads = 128, kWarps = kThreads / kWarp;
 
-template <class Element>
+// A warp takes 32 dimensions of a head.
+template <KvType Type>
 __global__ void __launch_bounds__(kThreads) kv_write_kernel(KvWriteArgs args) {
   const RowPlace row = args.places.rows[blockIdx.x];
   const std::int32_t page = page_of(args.places, row, row.position);
-  const int dim = args.kv.head_dim, padded = padded_dim(dim);
+  const int dim = args.kv.head_dim, parts = (padded_dim(dim) + kWarp - 1) / kWarp;
   const std::size_t from = std::size_t{blockIdx.x} * args.kv.kv_heads * dim;
-  for (int i = static_cast<int>(threadIdx.x); i < args.kv.kv_heads * padded; i += kThreads) {
-    const int head = i / padded, d = i % padded;
+  for (int i = warp(); i < args.kv.kv_heads * parts; i += kWarps) {
+    const int head = i / parts, d = i % parts * kWarp + lane();
     const std::size_t at = from + static_cast<std::size_t>(head) * dim + d;
-    const KvHead<Element> to(args.kv, page, head);
-    const int slot = row.position % kKvPageTokens;
-    *to.key(slot, d) = from_float<Element>(d < dim ? args.k[at] : 0.0f);
-    *to.value(slot, d) = from_float<Element>(d < dim ? args.v[at] : 0.0f);
+    const KvHead<Type> to(args.kv, page, head);
+    to.write(row.position % kKvPageTokens, d, d < dim ? args.k[at] : 0.0f,
+             d < dim ? args.v[at] : 0.0f);
   }
+}
+
+auto kernel_for(KvType type) {
+  switch (type) {
+    case KvType::f32:
+      return &kv_write_kernel<KvType::f32>;
+    case KvType::f16:
+      return &kv_write_kernel<KvType::f16>;
+    case KvType::bf16:
+      return &kv_write_kernel<KvType::bf16>;
+    case KvType::q8:
+      return &kv_write_kernel<KvType::q8>;
+  }
+  return &kv_write_kernel<KvType::f32>;
 }
 
 }  // namespace
 
 void kv_write(const KvWriteArgs& args, cudaStream_t stream) {
-  launch(args.kv.half ? &kv_write_kernel<__half> : &kv_write_kernel<float>, "kv_write",
+  launch(kernel_for(args.kv.type), "kv_write",
          {dim3(static_cast<unsigned>(args.rows)), dim3(kThreads)}, stream, args);
 }
 

@@ -53,13 +53,16 @@ struct RopeArgs {
 };
 void rope(const RopeArgs& args, cudaStream_t stream);
 
-// Keys and values of one layer, fp32 or halves, in pages of 32 positions: [page][kv_head], and
-// there the keys as [padded_dim / 8][32][8], so that a lane that is a position reads 8 values at
-// once, and the lanes of a warp what lies together; then the values as [32][padded_dim].
+// Keys and values of one layer in pages of 32 positions: [page][kv_head], and there the keys as
+// [padded_dim / 8][32][8], so that a lane that is a position reads 8 values at once, and the lanes
+// of a warp what lies together; then the values as [32][padded_dim]. Of q8 these are codes, and
+// there follow scales (bfloat16), of keys as [padded_dim / 32, rounded up][32], of values as
+// [32][].
 struct KvLayer {
-  void* data;
-  bool half;
+  std::byte* data;
+  KvType type;
   int kv_heads, head_dim;
+  std::size_t head_bytes;  // of a page
 };
 inline constexpr int kKeyValues = 8;
 __host__ __device__ inline constexpr int padded_dim(int head_dim) {

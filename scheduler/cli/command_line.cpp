@@ -40,8 +40,6 @@ const char* title_of(Group group) {
       return "Where it runs";
     case Group::site:
       return "This site";
-    case Group::later:
-      return "";  // CLI11 hides options without a group
   }
   return "";
 }
@@ -111,8 +109,7 @@ CLI::App* add_command(CommandLine& line, const CommandText& text, std::function<
   }
   auto options = std::make_shared<std::vector<SettingOption>>();
   for (const Key& key : keys()) {
-    // What is for later is refused by name, with every command; help shows none of it.
-    const bool wanted = key.group == Group::later || std::ranges::count(text.groups, key.group) > 0;
+    const bool wanted = std::ranges::count(text.groups, key.group) > 0;
     const bool own = key.name == "input" || std::ranges::count(text.own, key.name) > 0;
     if (wanted && !own) add_setting(app, key, *options);
   }

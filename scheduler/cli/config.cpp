@@ -14,7 +14,7 @@ std::string joined(const std::vector<std::string>& words) {
 ExitStatus config(Session& session) {
   Table table{.columns = {{"key", "key"}, {"value", "value"}, {"origin", "from"}}, .rows = {}};
   for (const Key& key : keys()) {
-    if (key.group == Group::later || key.name == "input") continue;
+    if (key.name == "input") continue;
     const Value& value = session.settings().value(key.name);
     const std::string text = joined(value.words);
     table.rows.push_back(

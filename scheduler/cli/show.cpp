@@ -153,7 +153,9 @@ void print_job(Session& session, const JobView& view, double now_s) {
       "  layout   " + plural(spec.shape.replicas, "replica") + " x " +
       plural(spec.shape.stages, "stage") + "     batch size " + std::to_string(spec.batch_size) +
       (spec.scores() ? "     task score" : "     max-tokens " + std::to_string(spec.max_tokens)) +
-      "     precision " + spec.precision + (spec.prefix_sharing ? "     prefixes shared" : ""));
+      "     precision " + spec.precision +
+      (spec.kv_dtype == "auto" ? "" : "     KV cache " + spec.kv_dtype) +
+      (spec.prefix_sharing ? "     prefixes shared" : ""));
   if (const auto sums = session.store().score_sums(job.id); sums.tokens > 0) {
     session.say("  scores   " + score_text(sums));
   }

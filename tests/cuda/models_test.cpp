@@ -60,13 +60,14 @@ TEST_P(CudaModels, TokensEqualTheReference) {
 struct Layout {
   kernels::Precision precision;
   int stages, batch_size;
+  kernels::KvType kv_type = kernels::kv_type_of(precision);
 };
-constexpr Layout kLayouts[] = {
+const Layout kLayouts[] = {
     {kernels::Precision::fast, 2, 2},  {kernels::Precision::fast, 3, 3},
     {kernels::Precision::fast, 1, 4},  {kernels::Precision::fast, 2, 5},
     {kernels::Precision::fast, 3, 6},  {kernels::Precision::fast, 1, 7},
     {kernels::Precision::fast, 2, 8},  {kernels::Precision::high, 3, 3},
-    {kernels::Precision::exact, 2, 4},
+    {kernels::Precision::exact, 2, 4}, {kernels::Precision::fast, 2, 3, kernels::KvType::q8},
 };
 
 class CudaLayouts : public CudaModels {};
@@ -74,18 +75,19 @@ class CudaLayouts : public CudaModels {};
 // Emulated: in orders of threads that change.
 TEST_P(CudaLayouts, TokensDoNotDependOnIt) {
   const auto model = model::Model::open(GetParam());
-  std::map<kernels::Precision, Answers> plainest;
-  for (const auto& [precision, stages, batch_size] : kLayouts) {
+  std::map<std::pair<kernels::Precision, kernels::KvType>, Answers> plainest;
+  for (const auto& [precision, stages, batch_size, kv_type] : kLayouts) {
     const auto answer = [&](int of_stages, int of_batch, int token_budget) {
       return answers(model,
                      {.stages = of_stages,
                       .batch_size = of_batch,
                       .token_budget = token_budget,
-                      .precision = precision},
+                      .precision = precision,
+                      .kv_type = kv_type},
                      cases_, kTokens);
     };
     kernels::change_order(batch_size);
-    const auto [want, is_new] = plainest.try_emplace(precision);
+    const auto [want, is_new] = plainest.try_emplace({precision, kv_type});
     if (is_new) want->second = answer(1, 1, 128);
     EXPECT_EQ(answer(stages, batch_size, 3 * batch_size), want->second)
         << to_string(precision) << ", " << stages << " stages, batches of " << batch_size;

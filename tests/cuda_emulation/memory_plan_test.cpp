@@ -22,7 +22,9 @@ TEST(MemoryPlan, AStageThatDoesNotFitNamesTheNumbersAndALayoutThatFits) {
     const auto costs = pipeline::costs_of(model, {.prompt_tokens = 1, .output_tokens = 1},
                                           plan.batch_size, backend->precision());
     plan.ranges = best_partition(costs, stages, pipeline::HeadSplit::when_it_pays);
-    for (const auto& range : plan.ranges) require_device_memory(model, plan, range, *backend);
+    for (const auto& range : plan.ranges) {
+      require_device_memory(model, plan, range, kernels::KvType::f16, *backend);
+    }
   };
   auto& memory_bytes = emulation::settings().memory_bytes;
   const auto whole = memory_bytes;

@@ -56,6 +56,7 @@ JobSpec hostile_spec() {
   spec.precision = "exact";
   spec.head_split = "on";
   spec.backend = "cpu";
+  spec.kv_dtype = "q8";
   spec.threads = 5;
   spec.cost_scales = {.cpu = "a CPU", .prefill = 2, .decode = 3, .head = 4, .scoring_head = 5};
   spec.fsync = "none";

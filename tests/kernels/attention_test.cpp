@@ -5,9 +5,11 @@
 #include "tests/oracle/attention.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
+#include "kernels/error.h"
 #include "tests/kernels/backends.h"
 #include "tests/oracle/rounding.h"
 
@@ -280,15 +282,57 @@ TEST(AttentionBits, AreTheSameOnEveryBackend) {
   }
 }
 
-TEST_P(Attention, ACacheOfHalvesHoldsKeysAndValuesRoundedToHalves) {
-  Random random(8);
-  for (const auto& shape : kShapes) {
-    auto seq = sequence(random, shape, 270);
-    const auto got = in_one_piece(*backend_, seq, KvType::f16);
-    for (auto* values : {&seq.k, &seq.v}) {
-      for (float& value : *values) value = half_to_float(float_to_half(value));
+// To its 8 upper bits of mantissa, the nearest, of two the even one.
+float to_bfloat16(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  return std::bit_cast<float>((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000);
+}
+
+// As the cache keeps them: each `head_dim` values are a head.
+std::vector<float> kept(std::vector<float> values, KvType type, int head_dim) {
+  for (std::size_t head = 0; head < values.size(); head += head_dim) {
+    for (int first = 0; first < head_dim; first += kKvScaledValues) {
+      const std::span part(values.data() + head + first,
+                           std::min(kKvScaledValues, head_dim - first));
+      float largest = 0;
+      for (const float value : part) largest = std::max(largest, std::abs(value));
+      const auto bits = std::bit_cast<std::uint32_t>(largest / 127);
+      const auto scale = std::bit_cast<float>((bits + 0xffff) & 0xffff0000);
+      for (float& value : part) {
+        if (type == KvType::f16) value = half_to_float(float_to_half(value));
+        if (type == KvType::bf16) value = to_bfloat16(value);
+        if (type == KvType::q8) value = scale == 0 ? 0 : std::nearbyint(value / scale) * scale;
+      }
     }
-    EXPECT_EQ(bits_of(got), bits_of(in_one_piece(*backend_, seq)));
+  }
+  return values;
+}
+
+TEST_P(Attention, SeesKeysAndValuesRoundedAsItsCacheKeepsThem) {
+  Random random(8);
+  const bool is_cpu = backend_->name() == std::string_view("cpu");
+  for (const auto type : {KvType::f16, KvType::bf16, KvType::q8}) {
+    if (is_cpu && type != KvType::f16) continue;
+    for (const auto& shape : kShapes) {
+      auto seq = sequence(random, shape, 70);
+      std::fill_n(seq.k.begin(), shape.head_dim, 0.0f);
+      seq.v[1] *= 1e6f;
+      const auto got = in_one_piece(*backend_, seq, type);
+      seq.k = kept(std::move(seq.k), type, shape.head_dim);
+      seq.v = kept(std::move(seq.v), type, shape.head_dim);
+      EXPECT_EQ(bits_of(got), bits_of(in_one_piece(*backend_, seq)))
+          << to_string(type) << ", heads of " << shape.head_dim;
+    }
+  }
+}
+
+TEST(AttentionOnTheCpu, RefusesACacheOfOtherTypes) {
+  for (const auto& one : all_backends()) {
+    const auto backend = one.make();
+    if (backend->name() != std::string_view("cpu")) continue;
+    for (const auto type : {KvType::bf16, KvType::q8}) {
+      EXPECT_THROW(Session(*backend, kShapes[0], type), Error);
+    }
   }
 }
 

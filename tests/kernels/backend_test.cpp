@@ -141,6 +141,9 @@ TEST(CpuBackend, RunsEveryInstructionSetItNames) {
     EXPECT_STREQ(make_cpu_backend(Precision::exact, {.isa = isa})->name(), "cpu");
   EXPECT_EQ(kv_bytes_per_page({.layers = 30, .kv_heads = 3, .head_dim = 64}),
             std::size_t{30} * 3 * 64 * 2 * kKvPageTokens * 4);
+  // Codes of 48 values and 2 scales of 2 bytes.
+  EXPECT_EQ(kv_bytes_per_page({.layers = 30, .kv_heads = 3, .head_dim = 40, .type = KvType::q8}),
+            std::size_t{30} * 3 * (48 + 4) * 2 * kKvPageTokens);
 }
 
 }  // namespace

@@ -254,8 +254,6 @@ TEST_F(Cli, ErrorsAreOneLineAStatusAndForProgramsOneValue) {
     EXPECT_EQ(result.exit_code, 2);
     EXPECT_THAT(result.err, HasSubstr("belongs to a later version of Sluice"));
   };
-  later(submit({"--kv-dtype", "q8"}));
-  later(sluice({"status", "--kv-dtype", "q8"}));
   later(sluice({"gc"}));
   EXPECT_EQ(submit({"--bathc-size=4"}).err,
             "error: submit has no option --bathc-size; did you mean --batch-size?; "
@@ -409,13 +407,12 @@ TEST_F(TakenCli, WhatWasNeverSentIsNotSaidToBeOnItsWay) {
   EXPECT_THAT(submitted.out, HasSubstr("queued; the next tick submits it"));
 }
 
-TEST_F(Cli, HelpHasExamplesAndHidesWhatIsForLater) {
+TEST_F(Cli, HelpHasExamples) {
   for (const char* command : {"submit", "status", "show", "wait", "export", "cancel", "retry",
                               "logs", "config", "tick"}) {
     const auto help = sluice({command, "--help"});
     EXPECT_EQ(help.exit_code, 0);
     EXPECT_THAT(help.out, HasSubstr("Examples:\n  ")) << command;
-    EXPECT_THAT(help.out, Not(HasSubstr("kv-dtype"))) << command;
   }
 }
 

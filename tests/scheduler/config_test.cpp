@@ -155,30 +155,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Refusal{"env", "A", "must be NAME=value"},
                     Refusal{"env", "1A=b", "must be NAME=value"},
                     Refusal{"precision", "speedy", "must be one of fast|high|exact"},
-                    Refusal{"backend", "rocm", "must be one of auto|cpu|cuda"}));
-
-TEST(Config, EveryKeyOfALaterVersionIsRefusedAsSuch) {
-  for (const Key& key : keys()) {
-    if (key.group != Group::later) continue;
-    std::string word = "15:-100";
-    if (key.kind == Kind::boolean) word = key.fallback == "true" ? "false" : "true";
-    if (!key.choices.empty()) {  // one that is not the default
-      const auto bar = key.choices.find('|');
-      word = key.choices.substr(0, bar);
-      if (word == key.fallback)
-        word = key.choices.substr(bar + 1, key.choices.find('|', bar + 1) - bar - 1);
-    }
-    World world;
-    world.sources.flags = {{std::string(key.name), {word}}};
-    EXPECT_THAT(world.error(), HasSubstr("belongs to a later version of Sluice; ")) << key.name;
-  }
-}
-
-TEST(Config, WhatALaterKeyMeansAnywayIsAccepted) {
-  World world;
-  world.sources.flags = {{"temperature", {"0.0"}}, {"backend", {"cpu"}}, {"n", {"1"}}};
-  EXPECT_EQ(world.settings().number("temperature"), 0);
-}
+                    Refusal{"backend", "rocm", "must be one of auto|cpu|cuda"},
+                    Refusal{"kv-dtype", "q4", "must be one of auto|f32|f16|bf16|q8"}));
 
 TEST(Config, EveryDefaultPassesItsOwnCheck) {
   for (const Key& key : keys()) {
@@ -289,7 +267,6 @@ TEST(JobSpec, CarriesEachSettingWithItsOrigin) {
   EXPECT_FALSE(spec.chat || spec.raw);
   EXPECT_EQ(spec.origin.at("max-tokens"), "flag");
   EXPECT_EQ(spec.origin.at("batch-size"), "default");
-  EXPECT_FALSE(spec.origin.contains("kv-dtype"));
 }
 
 TEST(JobSpec, SamplingComesFromFlagsAndFiles) {

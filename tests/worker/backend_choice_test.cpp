@@ -73,6 +73,25 @@ TEST(BackendChoice, AJobStaysWithWhatComputedItsAnswers) {
   EXPECT_THAT(refusal("cuda", "fast", "cuda 7.5", kSome), HasSubstr("n2: no driver"));
 }
 
+TEST(BackendChoice, TheCpuKeepsOnlyFloatsAndHalves) {
+  using kernels::KvType;
+  const BackendChoice gpus = choose_backend("auto", "fast", "", kAll);
+  const BackendChoice cpu = choose_backend("auto", "fast", "", kSome);
+  for (const auto type : {KvType::f32, KvType::f16, KvType::bf16, KvType::q8}) {
+    EXPECT_NO_THROW(require_kept_by(gpus, type));
+  }
+  EXPECT_NO_THROW(require_kept_by(cpu, KvType::f32));
+  EXPECT_NO_THROW(require_kept_by(cpu, KvType::f16));
+  EXPECT_THROW(require_kept_by(cpu, KvType::bf16), Error);
+  try {
+    require_kept_by(cpu, KvType::q8);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("kv-dtype = q8"));
+    EXPECT_THAT(error.what(), HasSubstr("rank 1 on n2: no driver"));
+  }
+}
+
 TEST(BackendChoice, OnlyRunsWithAnswersBind) {
   const tests::TempDir folder;
   const jobs::Layout layout(folder.path());

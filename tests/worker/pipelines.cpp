@@ -157,6 +157,7 @@ PipelineRun answer_all(const model::Model& model, const PipelineShape& shape,
                                         ? hooks.make_backend(rank)
                                         : kernels::make_cpu_backend(shape.precision, shape.cpu);
                            },
+                       .kv_type = shape.kv_type.value_or(kernels::kv_type_of(shape.precision)),
                        .prompts = static_cast<std::int64_t>(prompts.size()),
                        .max_tokens = 64,
                        .memory_bytes = shape.kv_tokens ? 0 : std::uint64_t{1} << 30};

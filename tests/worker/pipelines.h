@@ -48,6 +48,7 @@ struct PipelineShape {
   int replicas = 1, stages = 1, batch_size = 4, token_budget = 128;
   std::optional<int> kv_tokens = std::nullopt;  // room of every stage; none: as a job would choose
   kernels::Precision precision = kernels::Precision::exact;
+  std::optional<kernels::KvType> kv_type = std::nullopt;  // none: of the precision
   pipeline::HeadSplit head_split = pipeline::HeadSplit::never;
   kernels::CpuOptions cpu = {};
   bool prefix_sharing = false;

@@ -66,7 +66,7 @@ Forward::Forward(kernels::Backend& backend, const ModelConfig& config, StageWeig
 
   const auto make_cache = [&](bool windowed, int pages, Cache& into) {
     const kernels::KvShape shape =
-        kv_shape(config, weights_.range, kernels::kv_type_of(backend.precision()), windowed, pages);
+        kv_shape(config, weights_.range, limits.kv_type, windowed, pages);
     if (shape.layers == 0) return;
     into.kv = backend.make_kv(shape);
     into.angles.emplace(backend, config_, windowed);
@@ -272,8 +272,7 @@ std::size_t Forward::pass_weight_bytes() const {
 }
 
 std::size_t Forward::kv_bytes() const {
-  const KvPageBytes page =
-      kv_page_bytes(config_, weights_.range, kernels::kv_type_of(backend_.precision()));
+  const KvPageBytes page = kv_page_bytes(config_, weights_.range, limits_.kv_type);
   return page.full * positive(limits_.kv_room.full) + page.ring * positive(limits_.kv_room.ring);
 }
 

@@ -21,6 +21,7 @@ namespace sluice::worker::model {
 struct ForwardLimits {
   int rows_max = 0;  // tokens in a micro-batch
   KvRoom kv_room;
+  kernels::KvType kv_type;
 };
 
 // What a page takes on a stage: none where the stage has no layer of that kind.
