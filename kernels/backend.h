@@ -218,6 +218,31 @@ class Event {
   std::uint64_t number = 0;
 };
 
+// What operations had to move and to compute, however well they did it. Bytes: what each reads and
+// writes of the device's memory, once an operation: the weights that take part as they are packed,
+// keys and values that attention sees, activations. Not counted: scratch inside an operation,
+// tables of rows and pages, copies from and to the host. Operations: a multiplication and an
+// addition are two, of products (2 * rows * cols * tokens) and attention (q.k and the sum of
+// values), each once, also where `high` multiplies twice.
+struct Work {
+  std::uint64_t bytes = 0;
+  std::uint64_t tensor_flops = 0;  // of halves on tensor cores, summed in fp32
+  std::uint64_t fp32_flops = 0;
+
+  Work& operator+=(const Work& other) {
+    bytes += other.bytes;
+    tensor_flops += other.tensor_flops;
+    fp32_flops += other.fp32_flops;
+    return *this;
+  }
+  friend Work operator-(const Work& a, const Work& b) {
+    return {.bytes = a.bytes - b.bytes,
+            .tensor_flops = a.tensor_flops - b.tensor_flops,
+            .fp32_flops = a.fp32_flops - b.fp32_flops};
+  }
+  bool operator==(const Work&) const = default;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -229,6 +254,9 @@ class Backend {
   // within 256 bytes. Nothing and 0: it shares the host's.
   virtual std::optional<std::uint64_t> free_bytes() const { return std::nullopt; }
   virtual std::uint64_t bytes_of(const WeightSpec&) const { return 0; }
+
+  // Of all operations enqueued so far. Nothing: the device does not count.
+  virtual std::optional<Work> work() const { return std::nullopt; }
 
   std::unique_ptr<Weight> load(const WeightSpec& spec, const RowReader& reader);
   std::unique_ptr<Buffer> allocate(std::size_t floats);

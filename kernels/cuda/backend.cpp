@@ -8,6 +8,7 @@
 #include <deque>
 #include <iterator>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/cpu/head_shortlist.h"
@@ -17,6 +18,7 @@
 #include "kernels/cuda/operations.h"
 #include "kernels/cuda/packing.h"
 #include "kernels/cuda/weight.h"
+#include "kernels/cuda/work.h"
 #include "kernels/error.h"
 
 namespace sluice::kernels::cuda {
@@ -99,7 +101,7 @@ class CudaRows final : public Rows {
         pages_end_ = std::max(pages_end_, table[static_cast<std::size_t>(i)] + 1);
       }
     }
-    count_ = rows.size();
+    rows_.assign(rows.begin(), rows.end());
     const std::size_t place_bytes = places.size() * sizeof(RowPlace);
     const std::size_t page_bytes = pages.size() * sizeof(std::int32_t);
     data_ = allocate_device(place_bytes + page_bytes);
@@ -108,15 +110,16 @@ class CudaRows final : public Rows {
     places_ = {.rows = reinterpret_cast<const RowPlace*>(data_.get()),
                .pages = reinterpret_cast<const std::int32_t*>(data_.get() + place_bytes)};
   }
-  std::size_t count() const override { return count_; }
+  std::size_t count() const override { return rows_.size(); }
   std::span<const SequenceRows> sequences() const override { return sequences_; }
   int positions_end() const override { return positions_end_; }
   int pages_end() const override { return pages_end_; }
   int run_max() const { return run_max_; }
+  std::span<const Row> rows() const { return rows_; }
   const Places& places() const { return places_; }
 
  private:
-  std::size_t count_ = 0;
+  std::vector<Row> rows_;
   std::vector<SequenceRows> sequences_;
   int positions_end_ = 0, pages_end_ = 0, run_max_ = 0;
   DeviceBytes data_;
@@ -150,6 +153,7 @@ class CudaBackend final : public Backend {
   std::uint64_t bytes_of(const WeightSpec& spec) const override {
     return CudaWeight::bytes_of(spec, in_halves());
   }
+  std::optional<Work> work() const override { return work_; }
 
  private:
   std::unique_ptr<Weight> do_load(const WeightSpec& spec, const RowReader& reader) override {
@@ -204,25 +208,27 @@ class CudaBackend final : public Backend {
     const auto& weight = own(table);
     auto* const ids = tokens_.room<std::int32_t>(tokens.size());
     staging_.upload(tokens.data(), reinterpret_cast<std::byte*>(ids), tokens.size_bytes());
-    cuda::embed({.table = weight.packed(),
-                 .floats = weight.is_packed() ? nullptr : weight.floats(),
-                 .tokens = ids,
-                 .count = tokens.size(),
-                 .scale = scale,
-                 .out = data(out)},
-                stream_.get());
+    issue(cuda::embed,
+          {.table = weight.packed(),
+           .floats = weight.is_packed() ? nullptr : weight.floats(),
+           .tokens = ids,
+           .count = tokens.size(),
+           .scale = scale,
+           .out = data(out)},
+          stream_.get());
   }
 
   void do_rms_norm(const Tensor& x, const Weight& gain, const NormSpec& spec,
                    const Tensor& out) override {
-    cuda::rms_norm({.x = data(x),
-                    .gain = own(gain, WeightUse::vector, "rms_norm").floats(),
-                    .eps = spec.eps,
-                    .add = spec.add,
-                    .out = data(out),
-                    .rows = x.rows,
-                    .cols = x.cols},
-                   stream_.get());
+    issue(cuda::rms_norm,
+          {.x = data(x),
+           .gain = own(gain, WeightUse::vector, "rms_norm").floats(),
+           .eps = spec.eps,
+           .add = spec.add,
+           .out = data(out),
+           .rows = x.rows,
+           .cols = x.cols},
+          stream_.get());
   }
 
   void do_matmul(const Tensor& x, std::span<const Product> products) override {
@@ -237,24 +243,26 @@ class CudaBackend final : public Backend {
 
   void do_rope(const Tensor& x, const Weight& angles, const RopeSpec& spec,
                const Rows& rows) override {
-    cuda::rope({.x = data(x),
-                .angles = own(angles, WeightUse::lookup, "rope").floats(),
-                .places = own(rows).places(),
-                .rows = x.rows,
-                .heads = spec.heads,
-                .head_dim = spec.head_dim,
-                .neighbours = spec.pairs == RopePairs::neighbours},
-               stream_.get());
+    issue(cuda::rope,
+          {.x = data(x),
+           .angles = own(angles, WeightUse::lookup, "rope").floats(),
+           .places = own(rows).places(),
+           .rows = x.rows,
+           .heads = spec.heads,
+           .head_dim = spec.head_dim,
+           .neighbours = spec.pairs == RopePairs::neighbours},
+          stream_.get());
   }
 
   void do_kv_write(KvCache& cache, int layer, const Tensor& k, const Tensor& v,
                    const Rows& rows) override {
-    cuda::kv_write({.k = data(k),
-                    .v = data(v),
-                    .kv = own(cache).layer(layer),
-                    .places = own(rows).places(),
-                    .rows = k.rows},
-                   stream_.get());
+    issue(cuda::kv_write,
+          {.k = data(k),
+           .v = data(v),
+           .kv = own(cache).layer(layer),
+           .places = own(rows).places(),
+           .rows = k.rows},
+          stream_.get());
   }
 
   void do_kv_copy(KvCache& cache, std::span<const std::int32_t> from,
@@ -265,6 +273,7 @@ class CudaBackend final : public Backend {
         check(cudaMemcpyAsync(kv.page(layer, to[i]), kv.page(layer, from[i]), kv.page_bytes(),
                               cudaMemcpyDeviceToDevice, stream_.get()),
               "cudaMemcpyAsync");
+        work_.bytes += 2 * kv.page_bytes();
       }
     }
   }
@@ -272,30 +281,32 @@ class CudaBackend final : public Backend {
   void do_attention(const Tensor& q, const KvCache& cache, int layer, const AttentionSpec& spec,
                     const Rows& rows, const Tensor& out) override {
     const int positions_end = rows.positions_end();
-    cuda::attention({.q = data(q),
-                     .kv = own(cache).layer(layer),
-                     .places = own(rows).places(),
-                     .rows = q.rows,
-                     .run_max = own(rows).run_max(),
-                     .positions_end = positions_end,
-                     .heads = spec.heads,
-                     .scale = spec.scale,
-                     .softcap = spec.softcap,
-                     .window = spec.window,
-                     .partial = partial_.room<float>(
-                         attention_scratch(q.rows, positions_end, spec.heads, spec.head_dim)),
-                     .out = data(out)},
-                    stream_.get());
+    issue(cuda::attention,
+          {.q = data(q),
+           .kv = own(cache).layer(layer),
+           .places = own(rows).places(),
+           .rows = q.rows,
+           .run_max = own(rows).run_max(),
+           .positions_end = positions_end,
+           .heads = spec.heads,
+           .scale = spec.scale,
+           .softcap = spec.softcap,
+           .window = spec.window,
+           .partial = partial_.room<float>(
+               attention_scratch(q.rows, positions_end, spec.heads, spec.head_dim)),
+           .out = data(out)},
+          stream_.get(), own(rows).rows());
   }
 
   void do_gated_activation(const Tensor& gate, const Tensor& up, Activation activation,
                            const Tensor& out) override {
-    cuda::gated_activation({.gate = data(gate),
-                            .up = data(up),
-                            .out = data(out),
-                            .count = gate.rows * gate.cols,
-                            .gelu = activation == Activation::gelu_tanh},
-                           stream_.get());
+    issue(cuda::gated_activation,
+          {.gate = data(gate),
+           .up = data(up),
+           .out = data(out),
+           .count = gate.rows * gate.cols,
+           .gelu = activation == Activation::gelu_tanh},
+          stream_.get());
   }
 
   // Calls use(first token, count, slab number) for each slab of logits, (rows, kSlabTokens).
@@ -358,24 +369,26 @@ class CudaBackend final : public Backend {
     auto* const selected = selected_.room<Candidate>(x.rows * k);
     for_each_slab(x, head, spec, "head_select",
                   [&](std::size_t first, std::size_t count, std::size_t slab) {
-                    select_of_slab({.logits = logits_.room<float>(0),
-                                    .rows = x.rows,
-                                    .stride = kSlabTokens,
-                                    .count = count,
-                                    .first_id = static_cast<std::int32_t>(first),
-                                    .k = spec.k,
-                                    .slab = slab,
-                                    .slabs = slabs,
-                                    .of_slabs = of_slabs},
-                                   stream_.get());
+                    issue(select_of_slab,
+                          {.logits = logits_.room<float>(0),
+                           .rows = x.rows,
+                           .stride = kSlabTokens,
+                           .count = count,
+                           .first_id = static_cast<std::int32_t>(first),
+                           .k = spec.k,
+                           .slab = slab,
+                           .slabs = slabs,
+                           .of_slabs = of_slabs},
+                          stream_.get());
                   });
-    select_of_slabs({.of_slabs = of_slabs,
-                     .rows = x.rows,
-                     .slabs = slabs,
-                     .k = spec.k,
-                     .softcap = spec.softcap,
-                     .out = selected},
-                    stream_.get());
+    issue(select_of_slabs,
+          {.of_slabs = of_slabs,
+           .rows = x.rows,
+           .slabs = slabs,
+           .k = spec.k,
+           .softcap = spec.softcap,
+           .out = selected},
+          stream_.get());
     download(selected, std::as_writable_bytes(out));
   }
 
@@ -412,13 +425,14 @@ class CudaBackend final : public Backend {
     input_ = {.halves = halves_.room<__half>(static_cast<std::size_t>(planes()) * rows * cols),
               .sums = sums_.room<float>(rows * cols / 16),
               .scale = scales_.room<float>(rows)};
-    product_input({.x = data(x),
-                   .rows = x.rows,
-                   .cols = x.cols,
-                   .padded_cols = cols,
-                   .planes = planes(),
-                   .out = input_},
-                  stream_.get());
+    issue(product_input,
+          {.x = data(x),
+           .rows = x.rows,
+           .cols = x.cols,
+           .padded_cols = cols,
+           .planes = planes(),
+           .out = input_},
+          stream_.get());
   }
 
   void multiply(const Tensor& x, const PackedRows& weight, const float* bias, bool add, float* out,
@@ -432,7 +446,14 @@ class CudaBackend final : public Backend {
                            .add = add,
                            .out = out,
                            .out_stride = out_stride};
-    in_halves() ? product(args, stream_.get()) : product_fp32(args, stream_.get());
+    issue(in_halves() ? product : product_fp32, args, stream_.get());
+  }
+
+  template <class Args, class... More>
+  void issue(void (*operation)(const Args&, cudaStream_t), const std::type_identity_t<Args>& args,
+             cudaStream_t stream, const More&... of_work) {
+    work_ += work_of(args, of_work...);
+    operation(args, stream);
   }
 
   // Bytes on their way to the host, at the next event.
@@ -467,6 +488,7 @@ class CudaBackend final : public Backend {
   Staging staging_{stream_.get()};
   Scratch tokens_, halves_, sums_, scales_, partial_, logits_, of_slabs_, selected_;
   ProductInput input_{};
+  Work work_;
   std::uint64_t recorded_ = 0;
   std::deque<Recorded> events_;
   std::deque<Arriving> arriving_;

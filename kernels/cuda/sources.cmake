@@ -15,7 +15,8 @@ set(SLUICE_CUDA_HOST
   check.cpp
   memory.cpp
   packed_rows.cpp
-  weight.cpp)
+  weight.cpp
+  work.cpp)
 list(TRANSFORM SLUICE_CUDA_KERNELS PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 list(TRANSFORM SLUICE_CUDA_HOST PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 

@@ -26,8 +26,14 @@ struct Settings {
   // A device's error ends the program, with a message; else it is kept and returned, as CUDA does.
   bool abort_on_error = true;
   bool present = true;  // false: no driver, every call says so
+  // false: a trace. What is submitted is checked and counted, and nothing happens: memory is
+  // neither filled nor read, kernels do not run. For a device's whole life.
+  bool executes = true;
 };
 Settings& settings();
+
+// Called with its kernel's name when one is launched. Empty: nothing is.
+void on_launch(std::function<void(const char* kernel)> call);
 
 struct Counters {
   std::uint64_t launches = 0, blocks = 0, threads = 0, barriers = 0, warp_operations = 0;

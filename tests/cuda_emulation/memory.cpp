@@ -110,11 +110,13 @@ cudaError_t allocate_device(void** at, std::size_t bytes) {
   std::byte* pages = a.top;
   a.top += span + kPage;
   std::byte* begin = pages + span - body;
-  mprotect(pages, span, PROT_READ | PROT_WRITE);
-  std::memset(pages, static_cast<int>(kFill), span);
-  poison(pages, span);
-  unpoison(begin, bytes);
-  if (a.open == 0) mprotect(pages, span, PROT_NONE);
+  if (settings().executes) {
+    mprotect(pages, span, PROT_READ | PROT_WRITE);
+    std::memset(pages, static_cast<int>(kFill), span);
+    poison(pages, span);
+    unpoison(begin, bytes);
+    if (a.open == 0) mprotect(pages, span, PROT_NONE);
+  }
   static unsigned number = 0;
   a.live[begin] = {.bytes = bytes, .pages = pages, .span = span, .number = ++number};
   a.used += bytes;
@@ -128,6 +130,11 @@ cudaError_t free_device(void* at) {
   const auto found = a.live.find(static_cast<std::byte*>(at));
   if (found == a.live.end()) return cudaErrorInvalidValue;
   const Allocation& allocation = found->second;
+  a.used -= allocation.bytes;
+  if (!settings().executes) {
+    a.freed.insert(a.live.extract(found));
+    return cudaSuccess;
+  }
   mprotect(allocation.pages, allocation.span, PROT_READ | PROT_WRITE);
   unpoison(allocation.pages, allocation.span);
   const std::byte* end = found->first + allocation.bytes;
@@ -140,7 +147,6 @@ cudaError_t free_device(void* at) {
   }
   madvise(allocation.pages, allocation.span, MADV_DONTNEED);
   mprotect(allocation.pages, allocation.span, PROT_NONE);
-  a.used -= allocation.bytes;
   a.freed.insert(a.live.extract(found));
   return cudaSuccess;
 }

@@ -61,6 +61,7 @@ Device& device() {
 }
 thread_local cudaError_t last_error = cudaSuccess;
 thread_local const void* host_pointer = nullptr;  // among a launch's arguments
+std::function<void(const char*)> launched;
 
 cudaError_t result(cudaError_t error) {
   if (error == cudaSuccess) error = device().sticky;
@@ -110,7 +111,7 @@ void run_first(Stream& stream) {
       first.event->reached = std::max(first.event->reached, first.count);
       first.event->at = Clock::now();
     }
-  } else if (device().sticky == cudaSuccess) {
+  } else if (device().sticky == cudaSuccess && settings().executes) {
     first.run();
   }
 }
@@ -196,6 +197,7 @@ void clear_error() {
   device().failures.clear();
   for (Stream* stream : device().streams) stream->operations.clear();
 }
+void on_launch(std::function<void(const char*)> call) { launched = std::move(call); }
 void fail_call(const std::string& function, int nth, cudaError_t error) {
   device().failures[function] = {nth, error};
 }
@@ -236,6 +238,7 @@ cudaError_t launch(const Launch& launch, std::function<void()> thread) {
                    std::string("a pointer of the host's among the arguments of ") + launch.kernel);
       return device().sticky;
     }
+    if (launched) launched(launch.kernel);
     return submit(launch.stream, {.run = [launch, thread = std::move(thread)] {
                     watch_faults();
                     run_grid(launch, thread);
