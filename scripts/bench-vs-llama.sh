@@ -120,7 +120,7 @@ llama_bench() {  # core file prompt steps sequences settings...
 }
 
 sluice_bench() {  # core prompt steps sequences
-  taskset -c "$1" "$build/worker/sluice-worker" bench -m "$model" --precision "$precision" \
+  taskset -c "$1" "$build/worker/sluice-worker" bench -m "$model" --backend cpu --precision "$precision" \
     -p "$2" -n "$3" -B "$4" -r 1 -o jsonl
 }
 

@@ -56,6 +56,10 @@ answer cuda fast
 "$sluice" verify 1 2 >"$out/cpu-and-gpu.txt" 2>&1 || true # their last bits differ, and some tokens
 "$sluice" report 1 2 3 --format md | tee "$out/backends.md"
 
+step "the engine alone"
+"$build/worker/sluice-worker" bench -m "$model" --backend cuda -p 512 -n 128 -B 1,8,32 -o md | tee "$out/bench.md" ||
+  failed=1
+
 study() { # KIND OPTIONS...
   step "study: $1"
   "$sluice" study "$1" "$out/prompts.txt" --model "$model" --backend cuda --max-tokens 50 --ignore-eos \

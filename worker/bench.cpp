@@ -9,7 +9,7 @@
 
 #include "jobs/files.h"
 #include "jobs/spec.h"
-#include "kernels/cpu.h"
+#include "worker/device_memory.h"
 #include "worker/error.h"
 #include "worker/lone_stage.h"
 #include "worker/machine.h"
@@ -66,16 +66,23 @@ LoneStageRoom room_for(const BenchShape& most, int token_budget) {
           .positions = most.pp + most.tg};
 }
 
-void require_memory(const model::Model& model, const model::KvRoom& room, kernels::KvType kv_type) {
-  const auto page = model::kv_page_bytes(model.config(), all_of(model.config()), kv_type);
-  const std::uint64_t kv_bytes = page.full * static_cast<std::uint64_t>(room.full) +
-                                 page.ring * static_cast<std::uint64_t>(room.ring);
-  const std::uint64_t weights = model.weight_bytes(all_of(model.config()));
-  const std::uint64_t available = available_memory_bytes();
-  if (available == 0 || weights + kv_bytes <= available) return;
+void require_memory(const model::Model& model, const LoneStageRoom& room,
+                    const kernels::Backend& backend) {
+  const model::StageRange all = all_of(model.config());
+  const auto page = kv_page_bytes(model.config(), all, kernels::kv_type_of(backend.precision()));
+  const model::KvRoom kv_room = kv_room_of(room, model.config());
+  const std::uint64_t kv_bytes = page.full * static_cast<std::uint64_t>(kv_room.full) +
+                                 page.ring * static_cast<std::uint64_t>(kv_room.ring);
+  const auto free_bytes = backend.free_bytes();  // of a GPU
+  const std::uint64_t weights =
+      free_bytes ? model.device_bytes(all, backend) : model.weight_bytes(all);
+  const std::uint64_t others =
+      free_bytes ? kDeviceReserveBytes + model::activation_bytes(model.config(), room.rows) : 0;
+  const std::uint64_t available = free_bytes ? *free_bytes : available_memory_bytes();
+  if (available == 0 || weights + kv_bytes + others <= available) return;
   throw Error(model.path().string() + ": " + megabytes(weights) + " of weights and " +
               megabytes(kv_bytes) + " of KV cache are more than the " + megabytes(available) +
-              " of memory that are free here: " + kUseLess);
+              " of memory that are free " + (free_bytes ? "on the GPU" : "here") + ": " + kUseLess);
 }
 
 // Bytes of keys and values that a decode step reads, on average over the steps.
@@ -92,19 +99,19 @@ double kv_bytes_of_step(const model::ModelConfig& config, const BenchShape& shap
 }
 
 // Of one token.
-struct Work {
+struct ProductWork {
   double ops = 0;     // multiplications and additions with the weights
   double peak_s = 0;  // what these take at least
 };
 
 struct WorkOfParts {
-  Work layers, head;
+  ProductWork layers, head;
 };
 
 WorkOfParts work_of(const model::Model& model,
                     const std::function<double(kernels::WeightType)>& peak_ops_per_s) {
   std::map<kernels::WeightType, double> peaks;
-  const auto add = [&](const model::TensorShape& shape, Work& to) {
+  const auto add = [&](const model::TensorShape& shape, ProductWork& to) {
     const auto type = model.weights().find(shape.name)->type;
     if (!peaks.contains(type)) peaks[type] = peak_ops_per_s(type);
     const double ops = 2 * static_cast<double>(shape.rows) * static_cast<double>(shape.cols);
@@ -124,32 +131,30 @@ WorkOfParts work_of(const model::Model& model,
 
 BenchRow row_of(const model::Model& model, const BenchShape& shape, const WorkOfParts& work,
                 double weight_bytes, kernels::KvType kv_type) {
-  const auto of_prefill = [&](double Work::*member) {
+  const auto of_prefill = [&](double ProductWork::*member) {
     return work.layers.*member * static_cast<double>(shape.prompt_tokens()) +
            work.head.*member * (shape.pp > 0 ? shape.batch : 0);
   };
-  const auto of_decode = [&](double Work::*member) {
+  const auto of_decode = [&](double ProductWork::*member) {
     return (work.layers.*member + work.head.*member) * static_cast<double>(shape.output_tokens());
   };
   return {.shape = shape,
           .weight_bytes = weight_bytes,
           .kv_bytes = kv_bytes_of_step(model.config(), shape, kv_type),
-          .prefill_ops = of_prefill(&Work::ops),
-          .decode_ops = of_decode(&Work::ops),
-          .prefill_peak_s = of_prefill(&Work::peak_s),
-          .decode_peak_s = of_decode(&Work::peak_s)};
+          .prefill_ops = of_prefill(&ProductWork::ops),
+          .decode_ops = of_decode(&ProductWork::ops),
+          .prefill_peak_s = of_prefill(&ProductWork::peak_s),
+          .decode_peak_s = of_decode(&ProductWork::peak_s)};
 }
 
 // A model on one device.
 class Runner {
  public:
   // `room`: for shapes up to the largest.
-  Runner(const model::Model& model, const BenchOptions& options, const LoneStageRoom& room,
-         const Tell& tell)
-      : budget_(options.token_budget),
-        backend_(kernels::make_cpu_backend(*kernels::precision_named(options.precision),
-                                           {.threads = options.threads})),
-        stage_(model, all_of(model.config()), *backend_, room,
+  Runner(const model::Model& model, int token_budget, const LoneStageRoom& room,
+         kernels::Backend& backend, const Tell& tell)
+      : budget_(token_budget),
+        stage_(model, all_of(model.config()), backend, room,
                [&](std::uint64_t done, std::uint64_t total) {
                  tell("loading " + megabytes(done) + " of " + megabytes(total));
                }),
@@ -161,9 +166,7 @@ class Runner {
     }
   }
 
-  const char* backend() const { return backend_->name(); }
   std::size_t pass_weight_bytes() const { return stage_.pass_weight_bytes(); }
-  double product_peak(kernels::WeightType type) { return measure_product_peak(*backend_, type); }
 
   // `meanwhile` is called before each pass.
   void prefill(const BenchShape& shape, const std::function<void()>& meanwhile) {
@@ -202,53 +205,65 @@ class Runner {
   }
 
   const int budget_;
-  const std::unique_ptr<kernels::Backend> backend_;
   LoneStage stage_;
   std::vector<std::int32_t> prompts_;     // of all sequences
   std::vector<kernels::Candidate> next_;  // by sequence
   Pass pass_;
 };
 
-double seconds_of(const std::function<void()>& work) {
+// What a repeat took, and, where the backend counts, what it was.
+std::optional<kernels::Work> measured(const kernels::Backend& backend, std::vector<double>& into_s,
+                                      const std::function<void()>& run) {
+  const auto before = backend.work();
   const double begun_s = jobs::steady_time_s();
-  work();
-  return jobs::steady_time_s() - begun_s;
+  run();
+  into_s.push_back(jobs::steady_time_s() - begun_s);
+  if (!before) return std::nullopt;
+  return *backend.work() - *before;
 }
 
-BenchReport measure(const model::Model& model, const BenchOptions& options, const Tell& tell) {
+BenchReport measure(const model::Model& model, const BenchOptions& options, const Device& device,
+                    const Tell& tell) {
   const auto shapes = shapes_of(options);
   const BenchShape most = largest_of(options);
   require_context(most, model.config());
   const LoneStageRoom room = room_for(most, options.token_budget);
-  const auto kv_type = kernels::kv_type_of(*kernels::precision_named(options.precision));
-  require_memory(model, kv_room_of(room, model.config()), kv_type);
+  const auto backend =
+      device.make_backend(*kernels::precision_named(options.precision), options.threads);
+  require_memory(model, room, *backend);
 
-  Runner runner(model, options, room, tell);
+  Runner runner(model, options.token_budget, room, *backend, tell);
   // Memory that nobody has written yet is slow: once, all of it.
   const auto warming_up = [&] { tell("warming up"); };
   runner.prefill(most, warming_up);
   runner.decode(most, warming_up);
 
-  const WorkOfParts work =
-      work_of(model, [&](kernels::WeightType type) { return runner.product_peak(type); });
+  const WorkOfParts work = work_of(model, [&](kernels::WeightType type) {
+    return device.gpu() ? NAN : measure_product_peak(*backend, type);
+  });
   BenchReport report{.model = options.model,
                      .architecture = model.config().architecture,
                      .weight_bytes = model.weight_bytes(all_of(model.config())),
                      .parameters = model.weights().parameters(),
-                     .backend = runner.backend(),
+                     .backend = backend->name(),
                      .precision = options.precision,
                      .threads = options.threads};
+  if (device.gpu()) {
+    report.gpu = device.gpu()->name;
+    report.gpu_peaks = kernels::peaks_of(report.gpu);
+  }
   for (const BenchShape& shape : shapes) {
-    BenchRow row =
-        row_of(model, shape, work, static_cast<double>(runner.pass_weight_bytes()), kv_type);
+    BenchRow row = row_of(model, shape, work, static_cast<double>(runner.pass_weight_bytes()),
+                          kernels::kv_type_of(backend->precision()));
     for (int i = 1; i <= options.repeats; ++i) {
       const auto meanwhile = [&] {
         tell("PP " + std::to_string(shape.pp) + ", TG " + std::to_string(shape.tg) + ", B " +
              std::to_string(shape.batch) + ": repeat " + std::to_string(i) + " of " +
              std::to_string(options.repeats));
       };
-      row.prefill_s.push_back(seconds_of([&] { runner.prefill(shape, meanwhile); }));
-      row.decode_s.push_back(seconds_of([&] { runner.decode(shape, meanwhile); }));
+      row.prefill_work =
+          measured(*backend, row.prefill_s, [&] { runner.prefill(shape, meanwhile); });
+      row.decode_work = measured(*backend, row.decode_s, [&] { runner.decode(shape, meanwhile); });
     }
     report.rows.push_back(std::move(row));
   }
@@ -262,6 +277,11 @@ BenchReport bench(const BenchOptions& options, const Tell& progress) {
   spec.precision = options.precision;
   spec.threads = options.threads;
   require_supported(spec);
+  const Device device = device_for(options.device);
+  if (device.gpu() && options.threads != 1) {
+    throw Error("--threads are the CPU's, and this measures " + device.description() +
+                ": leave them out, or ask for --backend cpu");
+  }
   const auto model = model::Model::open(options.model);
   std::string told;
   const auto tell = [&, begun_s = jobs::steady_time_s()](const std::string& line) {
@@ -269,7 +289,7 @@ BenchReport bench(const BenchOptions& options, const Tell& progress) {
     progress(told = line);
   };
   try {
-    return measure(model, options, tell);
+    return measure(model, options, device, tell);
   } catch (const std::bad_alloc&) {
     throw Error(options.model.string() + ": there is not enough memory here: " + kUseLess);
   }

@@ -1,4 +1,5 @@
-// `sluice-worker bench`: how fast the engine alone is, in one process: no MPI, no queue, no text.
+// `sluice-worker bench`: how fast the engine alone is, in one process and on one device: no MPI, no
+// queue, no text.
 // Measures as llama.cpp's llama-batched-bench does: B prompts of PP tokens each are prefilled, then
 // TG steps decode one token of each. Printing it is bench_report.h.
 #pragma once
@@ -7,8 +8,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "kernels/backend.h"
+#include "kernels/gpu_peaks.h"
+#include "worker/device.h"
 
 namespace sluice::worker {
 
@@ -22,9 +28,10 @@ struct BenchOptions {
   std::vector<int> output_tokens = {128};  // TG, 0: prefill only
   std::vector<int> batch_sizes = {1, 4, 16, 32};
   int repeats = 3;
-  int token_budget = 512;  // rows of a prefill pass, at most
-  int threads = 1;
+  int token_budget = 512;          // rows of a prefill pass, at most
+  int threads = 1;                 // of the CPU's
   std::string precision = "fast";  // or high, exact
+  DeviceWish device = {};
 };
 
 struct BenchShape {
@@ -39,8 +46,10 @@ struct BenchRow {
   double weight_bytes = 0, kv_bytes = 0;  // read in a decode step; of the cache on average
   // Multiplications and additions with the weights; attention is not counted.
   double prefill_ops = 0, decode_ops = 0;
-  // What these would take with nothing to wait for (product_peak.h).
+  // What these would take with nothing to wait for (product_peak.h). Not of a GPU.
   double prefill_peak_s = NAN, decode_peak_s = NAN;
+  // Of a repeat, where the device counts: a GPU's.
+  std::optional<kernels::Work> prefill_work = {}, decode_work = {};
 };
 
 struct BenchReport {
@@ -49,13 +58,15 @@ struct BenchReport {
   std::uint64_t weight_bytes = 0, parameters = 0;  // of the model
   std::string backend, precision;
   int threads = 1;
+  std::string gpu = {};  // its name; empty: the CPU
+  std::optional<kernels::GpuPeaks> gpu_peaks = {};
   double read_bytes_per_s = NAN;  // what this core can (read_bandwidth.h); bench leaves it out
   std::vector<BenchRow> rows = {};
 };
 
 // `progress` is called with a line now and then, once 2 s have gone by. Throws worker::Error,
 // before anything is loaded, when the options cannot be measured: a setting of a later version,
-// more positions than the model has, more memory than there is.
+// threads of a GPU, more positions than the model has, more memory than there is.
 BenchReport bench(const BenchOptions& options,
                   const std::function<void(const std::string&)>& progress);
 

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 #include <ostream>
 #include <span>
 #include <vector>
@@ -35,28 +36,42 @@ struct Part {
   Spread tokens_per_s = {};
   double ops_per_s = NAN;
   double peak_share = NAN;
+  double counted_bytes_per_s = NAN;  // of a GPU
+  double mbu = NAN, mfu = NAN;       // of a GPU whose peaks are known (kernels/gpu_peaks.h)
+};
+
+struct Counted {
+  const std::optional<kernels::Work>& work;  // of a repeat
+  const std::optional<kernels::GpuPeaks>& peaks;
 };
 
 Part part_of(const std::string& test, std::int64_t tokens, std::span<const double> seconds,
-             double ops, double peak_s) {
+             double ops, double peak_s, const Counted& counted) {
   if (tokens == 0) return {.test = test};
   std::vector<double> rates;
   for (const double s : seconds) rates.push_back(static_cast<double>(tokens) / s);
   const double mean_s = spread_of(seconds).mean;
-  return {.test = test,
-          .seconds = mean_s,
-          .tokens_per_s = spread_of(rates),
-          .ops_per_s = ops / mean_s,
-          .peak_share = peak_s / mean_s};
+  Part part{.test = test,
+            .seconds = mean_s,
+            .tokens_per_s = spread_of(rates),
+            .ops_per_s = ops / mean_s,
+            .peak_share = peak_s / mean_s};
+  const auto& [work, peaks] = counted;
+  if (!work) return part;
+  part.counted_bytes_per_s = static_cast<double>(work->bytes) / mean_s;
+  if (!peaks) return part;
+  part.mbu = kernels::memory_s(*work, *peaks) / mean_s;
+  part.mfu = kernels::arithmetic_s(*work, *peaks) / mean_s;
+  return part;
 }
 
 // What is printed of a row.
 struct Figures {
-  explicit Figures(const BenchRow& row)
+  Figures(const BenchReport& report, const BenchRow& row)
       : pp(part_of("pp" + std::to_string(row.shape.pp), row.shape.prompt_tokens(), row.prefill_s,
-                   row.prefill_ops, row.prefill_peak_s)),
+                   row.prefill_ops, row.prefill_peak_s, {row.prefill_work, report.gpu_peaks})),
         tg(part_of("tg" + std::to_string(row.shape.tg), row.shape.output_tokens(), row.decode_s,
-                   row.decode_ops, row.decode_peak_s)),
+                   row.decode_ops, row.decode_peak_s, {row.decode_work, report.gpu_peaks})),
         tokens(row.shape.prompt_tokens() + row.shape.output_tokens()),
         seconds((row.shape.pp > 0 ? pp.seconds : 0) + (row.shape.tg > 0 ? tg.seconds : 0)),
         step_bytes(row.shape.tg > 0 ? row.weight_bytes + row.kv_bytes : NAN),
@@ -70,7 +85,7 @@ struct Figures {
 
 // A row for programs. What is not a number becomes null.
 ordered_json json_of(const BenchReport& report, const BenchRow& row) {
-  const Figures figures(row);
+  const Figures figures(report, row);
   const bool decodes = row.shape.tg > 0;
   const auto samples = [](std::int64_t tokens, const std::vector<double>& seconds) {
     return tokens > 0 ? ordered_json(seconds) : ordered_json::array();
@@ -82,6 +97,7 @@ ordered_json json_of(const BenchReport& report, const BenchRow& row) {
           {"backend", report.backend},
           {"precision", report.precision},
           {"threads", report.threads},
+          {"gpu", report.gpu.empty() ? ordered_json() : ordered_json(report.gpu)},
           {"test_pp", figures.pp.test},
           {"test_tg", figures.tg.test},
           {"pp", row.shape.pp},
@@ -105,6 +121,12 @@ ordered_json json_of(const BenchReport& report, const BenchRow& row) {
           {"tg_ops_per_s", figures.tg.ops_per_s},
           {"pp_peak_share", figures.pp.peak_share},
           {"tg_peak_share", figures.tg.peak_share},
+          {"pp_counted_bytes_per_s", figures.pp.counted_bytes_per_s},
+          {"tg_counted_bytes_per_s", figures.tg.counted_bytes_per_s},
+          {"pp_mbu", figures.pp.mbu},
+          {"tg_mbu", figures.tg.mbu},
+          {"pp_mfu", figures.pp.mfu},
+          {"tg_mfu", figures.tg.mfu},
           {"samples_t_pp", samples(row.shape.prompt_tokens(), row.prefill_s)},
           {"samples_t_tg", samples(row.shape.output_tokens(), row.decode_s)}};
 }
@@ -160,7 +182,7 @@ Table shapes_table(const BenchReport& report) {
   Table table{
       {"PP", "TG", "B", "N_KV", "T_PP s", "S_PP t/s", "T_TG s", "S_TG t/s", "T s", "S t/s"}};
   for (const BenchRow& row : report.rows) {
-    const Figures f(row);
+    const Figures f(report, row);
     table.push_back({std::to_string(row.shape.pp), std::to_string(row.shape.tg),
                      std::to_string(row.shape.batch), std::to_string(f.tokens),
                      fixed(f.pp.seconds, 3), fixed(f.pp.tokens_per_s.mean, 2),
@@ -170,11 +192,12 @@ Table shapes_table(const BenchReport& report) {
   return table;
 }
 
-Table tests_table(const BenchReport& report) {
+// What bounds a CPU: the peak of its products, and what it reads.
+Table cpu_table(const BenchReport& report) {
   Table table{{"model", "size", "params", "backend", "threads", "test", "B", "t/s", "Gop/s",
                "of peak", "MB/step", "GB/s", "of read"}};
   for (const BenchRow& row : report.rows) {
-    const Figures f(row);
+    const Figures f(report, row);
     const auto add = [&](const Part& part, double step_bytes, double bytes_per_s) {
       const double share = bytes_per_s / report.read_bytes_per_s;
       table.push_back(
@@ -188,6 +211,35 @@ Table tests_table(const BenchReport& report) {
     if (row.shape.tg > 0) add(f.tg, f.step_bytes, f.bytes_per_s);
   }
   return table;
+}
+
+Table gpu_table(const BenchReport& report) {
+  Table table{{"model", "size", "params", "backend", "test", "B", "t/s", "Gop/s", "MFU", "MB/step",
+               "GB/s", "MBU"}};
+  for (const BenchRow& row : report.rows) {
+    const Figures f(report, row);
+    const auto add = [&](const Part& part, double step_bytes) {
+      table.push_back(
+          {report.architecture, fixed(static_cast<double>(report.weight_bytes) / 1e6, 1) + " MB",
+           fixed(static_cast<double>(report.parameters) / 1e6, 2) + " M", report.backend, part.test,
+           std::to_string(row.shape.batch), with_spread(part.tokens_per_s),
+           fixed(part.ops_per_s / 1e9, 1), percent(part.mfu), fixed(step_bytes / 1e6, 1),
+           fixed(part.counted_bytes_per_s / 1e9, 2), percent(part.mbu)});
+    };
+    if (row.shape.pp > 0) add(f.pp, NAN);
+    if (row.shape.tg > 0) add(f.tg, f.step_bytes);
+  }
+  return table;
+}
+
+std::string limits_of(const BenchReport& report) {
+  if (report.gpu.empty()) {
+    return "this core reads " + fixed(report.read_bytes_per_s / 1e9, 1) + " GB/s";
+  }
+  if (!report.gpu_peaks) return report.gpu + ", whose peaks are not known here";
+  return report.gpu + ": " + fixed(report.gpu_peaks->memory_bytes_per_s / 1e9, 0) + " GB/s, " +
+         fixed(report.gpu_peaks->tensor_flops_per_s / 1e12, 0) + " Tflop/s of halves, " +
+         fixed(report.gpu_peaks->fp32_flops_per_s / 1e12, 1) + " of fp32";
 }
 
 std::size_t width_of(const std::string& utf8) {  // code points: "±" is one
@@ -218,11 +270,11 @@ void print(const Table& table, bool md, std::ostream& out) {
 
 void print(const BenchReport& report, const std::string& format, std::ostream& out) {
   if (format == "table" || format == "md") {
-    out << report.model.string() << ", precision " << report.precision << "; this core reads "
-        << fixed(report.read_bytes_per_s / 1e9, 1) << " GB/s\n\n";
+    out << report.model.string() << ", precision " << report.precision << "; " << limits_of(report)
+        << "\n\n";
     print(shapes_table(report), format == "md", out);
     out << '\n';
-    print(tests_table(report), format == "md", out);
+    print(report.gpu.empty() ? cpu_table(report) : gpu_table(report), format == "md", out);
     return;
   }
   ordered_json rows = ordered_json::array();

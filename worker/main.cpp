@@ -86,7 +86,7 @@ int execute(const BenchCommand& command) {
     {
       ProgressLine progress;
       report = bench(command.options, [&](const std::string& line) { progress.show(line); });
-      report.read_bytes_per_s = measure_read_bandwidth();
+      if (report.gpu.empty()) report.read_bytes_per_s = measure_read_bandwidth();
     }
     print(report, command.format, std::cout);
   } catch (const Error& error) {

@@ -253,7 +253,9 @@ void add_bench(CLI::App& app, BenchCommand& command) {
   bench->footer(
       "Prefills B prompts of PP tokens, then decodes TG tokens of each, for every combination.\n"
       "Lists are separated by commas.\n"
-      "Example: sluice-worker bench -m model.gguf -p 512 -n 128 -B 1,4,16,32");
+      "Examples:\n"
+      "  sluice-worker bench -m model.gguf -p 512 -n 128 -B 1,4,16,32\n"
+      "  sluice-worker bench -m model.gguf --backend cuda -B 1,8,32");
   const auto list = [&](const char* names, std::vector<int>& values, const char* help) {
     return bench->add_option(names, values, help)->delimiter(',')->capture_default_str();
   };
@@ -271,10 +273,11 @@ void add_bench(CLI::App& app, BenchCommand& command) {
   bench->add_option("--token-budget", options.token_budget, "Tokens in a pass of prefill, at most")
       ->check(some)
       ->capture_default_str();
-  bench->add_option("-t,--threads", options.threads, "Threads")
+  bench->add_option("-t,--threads", options.threads, "Threads; not of a GPU")
       ->check(CLI::Range(1, kThreadsMax))
       ->capture_default_str();
   add_precision(*bench, options.precision);
+  add_device(*bench, options.device);
   bench->add_option("-o,--format", command.format, "table, md, json, jsonl or csv")
       ->check(CLI::IsMember({"table", "md", "json", "jsonl", "csv"}))
       ->capture_default_str();

@@ -136,10 +136,28 @@ BenchReport round_report() {
                     .decode_ops = 1e9}}};
 }
 
-std::string printed(const std::string& format) {
+std::string printed(const BenchReport& report, const std::string& format) {
   std::ostringstream out;
-  print(round_report(), format, out);
+  print(report, format, out);
   return out.str();
+}
+std::string printed(const std::string& format) { return printed(round_report(), format); }
+
+// The same on a GPU of round peaks, which counted 8e9 operations and 400 GB of prefill, and of
+// decode 1e9 of both kinds and 500 MB.
+BenchReport round_gpu_report() {
+  BenchReport report = round_report();
+  report.backend = "cuda";
+  report.gpu = "Round 100";
+  report.read_bytes_per_s = NAN;
+  report.gpu_peaks = {
+      .memory_bytes_per_s = 1e12, .tensor_flops_per_s = 8e11, .fp32_flops_per_s = 4e11};
+  report.rows.pop_back();
+  BenchRow& row = report.rows[0];
+  row.prefill_peak_s = row.decode_peak_s = NAN;
+  row.prefill_work = {.bytes = 400'000'000'000, .tensor_flops = 8'000'000'000};
+  row.decode_work = {.bytes = 500'000'000, .tensor_flops = 800'000'000, .fp32_flops = 200'000'000};
+  return report;
 }
 
 TEST(BenchReport, JsonHoldsSumsThatAddUp) {
@@ -208,6 +226,37 @@ llama  5.0 MB  2.50 M      cpu        1    tg5  1    10.00 ± 0.00    2.0       
 | --: | -: | -: | ---: | -----: | -------: | -----: | -------: | ----: | -----: |
 | 100 | 10 |  2 |  220 |  2.000 |   133.33 |  0.010 |  2000.00 | 2.010 | 109.45 |
 )"));
+}
+
+TEST(BenchReport, OfAGpuTellsSharesOfItsPeaks) {
+  const json row = json::parse(printed(round_gpu_report(), "json"))[0];
+  EXPECT_EQ(row["gpu"], "Round 100");
+  EXPECT_DOUBLE_EQ(row["pp_mbu"], 0.4 / 2);
+  EXPECT_DOUBLE_EQ(row["pp_mfu"], 0.01 / 2);
+  EXPECT_DOUBLE_EQ(row["tg_counted_bytes_per_s"], 5e8 / 0.01);
+  EXPECT_DOUBLE_EQ(row["tg_mbu"], 0.05);
+  EXPECT_DOUBLE_EQ(row["tg_mfu"], (0.001 + 0.0005) / 0.01);
+  EXPECT_TRUE(row["read_share"].is_null());
+  const std::string table = printed(round_gpu_report(), "table");
+  EXPECT_THAT(table, HasSubstr("Round 100: 1000 GB/s, 1 Tflop/s of halves, 0.4 of fp32\n"));
+  EXPECT_THAT(table, HasSubstr(R"(
+model    size  params  backend   test  B             t/s  Gop/s   MFU  MB/step    GB/s   MBU
+llama  5.0 MB  2.50 M     cuda  pp100  2  133.33 ± 94.28    4.0   0 %        -  200.00  20 %
+llama  5.0 MB  2.50 M     cuda   tg10  2  2000.00 ± 0.00  100.0  15 %      5.0   50.00   5 %
+)"));
+
+  BenchReport unknown = round_gpu_report();
+  unknown.gpu_peaks = {};
+  EXPECT_TRUE(json::parse(printed(unknown, "json"))[0]["tg_mbu"].is_null());
+  EXPECT_THAT(printed(unknown, "table"), HasSubstr("Round 100, whose peaks are not known here"));
+}
+
+TEST(GpuPeaks, AreKnownByTheNameThatCudaHas) {
+  const auto t4 = kernels::peaks_of("Tesla T4");
+  ASSERT_TRUE(t4);
+  EXPECT_EQ(t4->memory_bytes_per_s, 320e9);
+  EXPECT_EQ(t4->tensor_flops_per_s, 65e12);
+  EXPECT_FALSE(kernels::peaks_of("Tesla"));
 }
 
 }  // namespace
