@@ -121,6 +121,13 @@ TEST_P(Products, TakeActivationsOfAnySize) {
     for (float& value : got) value = std::ldexp(value, -power);
     EXPECT_EQ(bits_of(got), bits_of(want)) << "times 2^" << power;
   }
+  // Too small for a float to hold the power of two that would bring it to a half's end.
+  std::vector<float> unit(kCols);
+  unit[0] = 1;
+  auto of_first = all_logits(*backend_, *weight, unit);
+  for (float& value : of_first) value = std::ldexp(value, -130);
+  unit[0] = std::ldexp(1.0f, -130);
+  EXPECT_EQ(bits_of(all_logits(*backend_, *weight, unit)), bits_of(of_first));
   const std::vector<float> zeros(kCols);
   for (const float value : all_logits(*backend_, *weight, zeros)) EXPECT_EQ(value, 0);
 }
@@ -155,6 +162,49 @@ TEST_P(Products, OfAMatrixThatNeedsNoRowsToBeWhole) {
     const auto weight =
         load(*backend_, {.type = WeightType::q4_0, .rows = rows, .cols = kCols}, bytes);
     EXPECT_EQ(all_logits(*backend_, *weight, random.floats(kCols)).size(), rows);
+  }
+}
+
+TEST_P(Products, AddTheBiasToTheSumAndThenToWhatWasThere) {
+  Random random(7);
+  constexpr std::size_t kRows = 70, kCols = 96;
+  const auto bias = random.floats(kRows);
+  const auto weight = load(*backend_, {.type = WeightType::q8_0, .rows = kRows, .cols = kCols},
+                           random.weight(WeightType::q8_0, kRows * kCols));
+  const auto vector =
+      load(*backend_, {.rows = 1, .cols = kRows, .use = WeightUse::vector}, bytes_of_floats(bias));
+  for (const std::size_t tokens : {std::size_t{3}, kTokensMax}) {
+    const auto x = random.floats(tokens * kCols), before = random.floats(tokens * kRows);
+    auto want = all_logits(*backend_, *weight, x);
+    for (std::size_t i = 0; i < want.size(); ++i) want[i] = before[i] + (want[i] + bias[i % kRows]);
+    Device device(*backend_);
+    const Product product{.weight = weight.get(),
+                          .out = device.put(before, tokens),
+                          .add = true,
+                          .bias = vector.get()};
+    backend_->matmul(device.put(x, tokens), {&product, 1});
+    EXPECT_EQ(bits_of(device.get(product.out)), bits_of(want));
+  }
+}
+
+// Floats are halves times a power of two for each row; bfloats fit them.
+TEST_P(Products, ATableOfThemHasTheRowsOfTheFile) {
+  Random random(8);
+  constexpr std::size_t kRows = 20;
+  const std::vector<std::int32_t> tokens = {19, 0, 8};
+  for (const auto type : kWeightTypes) {
+    const std::size_t cols = block_format(type).values == 1 ? 97 : 256;
+    const auto bytes = random.weight(type, kRows * cols);
+    auto want = rows_of(expanded(type, bytes), cols, {{19, 0, 8}});
+    const auto table = load(*backend_, {.type = type, .rows = kRows, .cols = cols}, bytes);
+    Device device(*backend_);
+    const Tensor out = device.room(tokens.size(), cols);
+    backend_->embed(*table, tokens, 0.5f, out);
+    const auto got = device.get(out);
+    for (std::size_t i = 0; i < want.size(); ++i) {
+      const float off = type == WeightType::f32 ? 0x1p-11f * std::abs(want[i]) + 0x1p-30f : 0;
+      ASSERT_NEAR(got[i], want[i] * 0.5f, off) << block_format(type).name;
+    }
   }
 }
 

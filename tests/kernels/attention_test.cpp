@@ -336,5 +336,21 @@ TEST(AttentionOnTheCpu, RefusesACacheOfOtherTypes) {
   }
 }
 
+TEST_P(Attention, OverHalvesOneByOneGivesTheBitsOfAllAtOnce) {
+  Random random(9);
+  for (const auto& shape : kShapes) {
+    const auto seq = sequence(random, shape, 40);
+    const std::vector<std::int32_t> pages = {1, 0};
+    Session session(*backend_, shape, KvType::f16);
+    std::vector<float> one_by_one;
+    for (int p = 0; p < seq.length(); ++p) {
+      const Chunk chunk{&seq, p, p + 1};
+      const auto out = session.step({&chunk, 1}, {&pages, 1});
+      one_by_one.insert(one_by_one.end(), out.begin(), out.end());
+    }
+    EXPECT_EQ(bits_of(one_by_one), bits_of(in_one_piece(*backend_, seq, KvType::f16)));
+  }
+}
+
 }  // namespace
 }  // namespace sluice::kernels

@@ -13,7 +13,8 @@ TEST_P(Embed, GivesTheRowsOfTheFile) {
   const std::vector<std::int32_t> tokens = {299, 0, 17, 64, 63, 17, 15, 16, 256};
   const std::vector<int> picked(tokens.begin(), tokens.end());
   for (const auto type : kWeightTypes) {
-    const std::size_t cols = block_format(type).values > 32 ? 512 : 96;
+    const int values = block_format(type).values;
+    const std::size_t cols = values > 32 ? 512 : values > 1 ? 96 : 97;
     const auto bytes = random.weight(type, kRows * cols);
     const auto want = rows_of(expanded(type, bytes), cols, picked);
     for (const auto use : {WeightUse::lookup, WeightUse::product}) {  // product: a tied embedding
@@ -30,18 +31,19 @@ TEST_P(Embed, GivesTheRowsOfTheFile) {
 TEST_P(Embed, ScalesWhatItReads) {
   Random random(3);
   constexpr std::size_t kCols = 96;
-  const auto bytes = random.weight(WeightType::q4_1, 5 * kCols);
-  const auto table =
-      load(*backend_,
-           {.type = WeightType::q4_1, .rows = 5, .cols = kCols, .use = WeightUse::lookup}, bytes);
   const std::vector<std::int32_t> tokens = {4, 0};
   constexpr float kScale = 33.941125f;
-  auto want = rows_of(expanded(WeightType::q4_1, bytes), kCols, {{4, 0}});
-  for (float& value : want) value = value * kScale;
-  Device device(*backend_);
-  const Tensor out = device.room(tokens.size(), kCols);
-  backend_->embed(*table, tokens, kScale, out);
-  EXPECT_EQ(bits_of(device.get(out)), bits_of(want));
+  for (const auto type : {WeightType::q4_1, WeightType::f32}) {
+    const auto bytes = random.weight(type, 5 * kCols);
+    const auto table =
+        load(*backend_, {.type = type, .rows = 5, .cols = kCols, .use = WeightUse::lookup}, bytes);
+    auto want = rows_of(expanded(type, bytes), kCols, {{4, 0}});
+    for (float& value : want) value = value * kScale;
+    Device device(*backend_);
+    const Tensor out = device.room(tokens.size(), kCols);
+    backend_->embed(*table, tokens, kScale, out);
+    EXPECT_EQ(bits_of(device.get(out)), bits_of(want)) << block_format(type).name;
+  }
 }
 
 TEST_P(Embed, ReadsLargeWeightsInOrderedPieces) {  // load() in backends.cpp checks the order

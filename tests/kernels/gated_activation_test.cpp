@@ -65,6 +65,16 @@ TEST_P(GatedActivation, ARowAloneEqualsTheRowAmongOthersBitForBit) {
   }
 }
 
+TEST_P(GatedActivation, WhatIsNoNumberStaysSo) {
+  const std::vector<float> gate = {std::nanf(""), 1, 1}, up = {1, std::nanf(""), 1};
+  for (const auto activation : kActivations) {
+    const auto got = activate(*backend_, activation, gate, up, 1);
+    EXPECT_TRUE(std::isnan(got[0]));
+    EXPECT_TRUE(std::isnan(got[1]));
+    EXPECT_FALSE(std::isnan(got[2]));
+  }
+}
+
 TEST(GatedActivationBits, AreTheSameOnEveryBackend) {
   const auto gate = gates();
   const auto up = Random(3).floats(gate.size());

@@ -173,6 +173,20 @@ TEST_P(HeadSelect, NumbersComeBeforeWhatIsNone) {
   EXPECT_EQ(got[599].id, 301);
 }
 
+TEST_P(HeadSelect, ZerosOfEitherSignAreEqual) {
+  std::vector<float> weights(3 * kCols);
+  const std::vector<float> x(kCols, 0x1p-100f);
+  std::fill_n(weights.begin(), kCols, -0x1p-100f);  // whose products round to -0
+  weights[2 * kCols] = -1;
+  const auto head = load(*backend_, {.type = WeightType::f32, .rows = 3, .cols = kCols},
+                         bytes_of_floats(weights));
+  ASSERT_TRUE(std::signbit(all_logits(*backend_, *head, x)[0]));
+  const auto got = select(*backend_, *head, x, {.k = 3});
+  EXPECT_EQ(got[0].id, 0);
+  EXPECT_EQ(got[1].id, 1);
+  EXPECT_EQ(got[2].id, 2);
+}
+
 TEST_P(HeadSelect, ARowAloneEqualsTheRowAmongOthersBitForBit) {
   Random random(4);
   constexpr int kRows = 17, kBest = 8;
