@@ -45,9 +45,12 @@ void launch(void (*kernel)(Parameters...), const char* name, const Grid& grid, c
   std::tuple<Parameters...> kept(arguments...);
 #ifdef SLUICE_CUDA_EMULATED
   std::apply([](auto&... each) { (emulation::check_argument(each), ...); }, kept);
-  check(emulation::launch(
-            {.kernel = name, .grid = grid.blocks, .block = grid.threads, .stream = stream},
-            [kernel, kept] { std::apply(kernel, kept); }),
+  check(emulation::launch({.kernel = name,
+                           .function = reinterpret_cast<const void*>(kernel),
+                           .grid = grid.blocks,
+                           .block = grid.threads,
+                           .stream = stream},
+                          [kernel, kept] { std::apply(kernel, kept); }),
         name);
 #else
   std::apply(

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <source_location>
 #include <string>
 
@@ -37,6 +38,7 @@ void on_launch(std::function<void(const char* kernel)> call);
 
 struct Counters {
   std::uint64_t launches = 0, blocks = 0, threads = 0, barriers = 0, warp_operations = 0;
+  std::map<const void*, std::uint64_t> launches_of;  // a kernel's function
 };
 Counters& counters();
 
@@ -76,6 +78,7 @@ void* shared_memory(std::size_t bytes, std::size_t align);
 
 struct Launch {
   const char* kernel = "";
+  const void* function = nullptr;
   dim3 grid, block;
   cudaStream_t stream = nullptr;
 };
