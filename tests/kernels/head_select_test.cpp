@@ -33,7 +33,7 @@ void expect_the_sorted_logits(Backend& backend, const Weight& head, std::span<co
                               int k) {
   const auto got = select(backend, head, x, {.k = k});
   const auto logits = all_logits(backend, head, x);
-  for (std::size_t r = 0; r < x.size() / kCols; ++r) {
+  for (std::size_t r = 0; r < x.size() / head.cols(); ++r) {
     const auto row = std::span<const float>(logits).subspan(r * head.rows(), head.rows());
     const auto ids = oracle::head_select(row, k);
     for (int i = 0; i < k; ++i) {
@@ -55,6 +55,14 @@ TEST_P(HeadSelect, EqualsAFullSortForAnyK) {
       expect_the_sorted_logits(*backend_, *head, x, k);
     }
   }
+}
+
+TEST_P(HeadSelect, EqualsAFullSortOfAVocabularyThatADeviceTakesInParts) {
+  Random random(10);
+  constexpr std::size_t kVocabulary = 2 * 8192 + 300, kFew = 32;
+  const auto head = load(*backend_, {.type = WeightType::q8_0, .rows = kVocabulary, .cols = kFew},
+                         random.weight(WeightType::q8_0, kVocabulary * kFew));
+  expect_the_sorted_logits(*backend_, *head, random.floats(2 * kFew), 5);
 }
 
 TEST_P(HeadSelect, WhatPartsOfAHeadGiveMergesToWhatTheWholeGives) {
@@ -161,16 +169,23 @@ TEST_P(HeadSelect, CapsTheLogitsButChoosesByTheUncapped) {
 
 TEST_P(HeadSelect, NumbersComeBeforeWhatIsNone) {
   Random random(3);
-  auto weights = random.floats(600 * kCols);
-  for (const int row : {0, 300, 301}) {
-    weights[row * kCols] = std::numeric_limits<float>::quiet_NaN();
+  for (const int vocabulary : {600, 20}) {
+    auto weights = random.floats(vocabulary * kCols);
+    for (const int row : {0, 10, 11}) {
+      weights[row * kCols] = std::numeric_limits<float>::quiet_NaN();
+    }
+    const auto head =
+        load(*backend_,
+             {.type = WeightType::f32, .rows = static_cast<std::size_t>(vocabulary), .cols = kCols},
+             bytes_of_floats(weights));
+    const auto got = select(*backend_, *head, random.floats(kCols), {.k = vocabulary});
+    for (int i = 0; i < vocabulary; ++i) {
+      EXPECT_EQ(std::isnan(got[i].logit), i >= vocabulary - 3) << i;
+    }
+    EXPECT_EQ(got[vocabulary - 3].id, 0);
+    EXPECT_EQ(got[vocabulary - 2].id, 10);
+    EXPECT_EQ(got[vocabulary - 1].id, 11);
   }
-  const auto head = load(*backend_, {.type = WeightType::f32, .rows = 600, .cols = kCols},
-                         bytes_of_floats(weights));
-  const auto got = select(*backend_, *head, random.floats(kCols), {.k = 600});
-  EXPECT_EQ(got[597].id, 0);
-  EXPECT_EQ(got[598].id, 300);
-  EXPECT_EQ(got[599].id, 301);
 }
 
 TEST_P(HeadSelect, ZerosOfEitherSignAreEqual) {
