@@ -19,6 +19,7 @@ set(SLUICE_CUDA_HOST
   work.cpp)
 list(TRANSFORM SLUICE_CUDA_KERNELS PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 list(TRANSFORM SLUICE_CUDA_HOST PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
+set(SLUICE_CUDA_EXPORTS ${CMAKE_CURRENT_LIST_DIR}/module.map)
 
 # By which a program and a module that it loads tell that both are of one build: what they are built
 # from and call each other by.
