@@ -4,6 +4,7 @@
 #   check-full.sh tidy       clang-tidy over every source (findings are errors), shellcheck
 #   check-full.sh tsan       ThreadSanitizer over the pipeline (stages as threads over local_link)
 #   check-full.sh cuda       the CUDA kernels, emulated, under ASan and UBSan and under TSan, and bugs they are to find
+#   check-full.sh mutants    bugs in the CUDA kernels, one by one: is each found?
 #   check-full.sh models     two real models whole: tokens, answers, likelihoods, 20 random layouts
 #   check-full.sh layouts    the tokens of 320 random layouts, against the plainest; all tiny models emulated
 #   check-full.sh fuzz [S]   libFuzzer on the parsers of foreign bytes, S seconds each (default 300)
@@ -45,6 +46,8 @@ cuda() {
   emulated_kernels tsan '-*/descending:*HowAPromptIsCut*:*Attention.IsWithin*:AttentionBits*:Detects*'
 }
 
+mutants() { tests/cuda_emulation/mutate.py; }
+
 models() {
   SLUICE_TEST_MODEL=$(scripts/fetch-model.sh smollm2)
   SLUICE_TEST_GEMMA3=$(scripts/fetch-model.sh gemma3)
@@ -78,12 +81,13 @@ fuzz() {
 }
 
 case ${1:-all} in
-  all) tidy; tsan; cuda; models; layouts; fuzz 300 ;;
+  all) tidy; tsan; cuda; mutants; models; layouts; fuzz 300 ;;
   tidy) tidy ;;
   tsan) tsan ;;
   cuda) cuda ;;
+  mutants) mutants ;;
   models) models ;;
   layouts) layouts ;;
   fuzz) fuzz "${2:-300}" ;;
-  *) sed -n '2,9p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,10p' "$0" >&2; exit 2 ;;
 esac
