@@ -13,8 +13,7 @@ std::uint64_t round_up(std::uint64_t n, std::uint64_t to) { return (n + to - 1) 
 
 // Of one token's keys and values in a layer.
 std::uint64_t position_bytes(const KvLayer& kv) {
-  return 2 * static_cast<std::uint64_t>(kv.kv_heads) *
-         static_cast<std::uint64_t>(padded_dim(kv.head_dim)) * (kv.half ? 2 : kFloat);
+  return static_cast<std::uint64_t>(kv.kv_heads) * kv.head_bytes / kKvPageTokens;
 }
 
 // Of ProductInput: in whole tiles of tokens. A product of weights without minima leaves the sums.
