@@ -243,6 +243,13 @@ struct Work {
   bool operator==(const Work&) const = default;
 };
 
+// By a device's own clock, of all that events have completed since the backend was made, loading
+// not counted: from first kernels to the last ones before events, and copies to and from the host,
+// which overlap them.
+struct DeviceTimes {
+  double compute_s = 0, copy_s = 0;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -257,6 +264,9 @@ class Backend {
 
   // Of all operations enqueued so far. Nothing: the device does not count.
   virtual std::optional<Work> work() const { return std::nullopt; }
+
+  // Nothing: calls take as long as they compute.
+  virtual std::optional<DeviceTimes> device_times() const { return std::nullopt; }
 
   std::unique_ptr<Weight> load(const WeightSpec& spec, const RowReader& reader);
   std::unique_ptr<Buffer> allocate(std::size_t floats);

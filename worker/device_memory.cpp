@@ -1,6 +1,7 @@
 #include "worker/device_memory.h"
 
 #include <algorithm>
+#include <bit>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,13 @@ struct Demand {
   std::uint64_t total() const { return weights + kv + activations + kDeviceReserveBytes; }
 };
 
+// Activations that come in and go out, of the micro-batch before too: the device's halves of blocks
+// whose sizes are powers of two.
+std::uint64_t transfer_bytes(const model::ModelConfig& config, const pipeline::Plan& plan) {
+  return 4 * std::bit_ceil(static_cast<std::uint64_t>(plan.token_budget) *
+                           static_cast<std::uint64_t>(config.hidden) * sizeof(float));
+}
+
 Demand demand_of(const model::Model& model, const pipeline::Plan& plan,
                  const model::StageRange& range, kernels::KvType kv_type,
                  const kernels::Backend& backend) {
@@ -26,7 +34,8 @@ Demand demand_of(const model::Model& model, const pipeline::Plan& plan,
   return {.weights = model.device_bytes(range, backend),
           .kv = page.full * static_cast<std::uint64_t>(pages.full) +
                 page.ring * static_cast<std::uint64_t>(pages.ring),
-          .activations = model::activation_bytes(config, plan.token_budget)};
+          .activations =
+              model::activation_bytes(config, plan.token_budget) + transfer_bytes(config, plan)};
 }
 
 // The fewest stages, more than the plan's, of which each would fit; 0: not even one of a layer
@@ -73,8 +82,9 @@ std::optional<std::uint64_t> device_kv_bytes(const model::Model& model, const pi
                                              const kernels::Backend& backend) {
   const auto free_bytes = backend.free_bytes();
   if (!free_bytes) return std::nullopt;
-  const std::uint64_t others =
-      kDeviceReserveBytes + model::activation_bytes(model.config(), plan.token_budget);
+  const std::uint64_t others = kDeviceReserveBytes +
+                               model::activation_bytes(model.config(), plan.token_budget) +
+                               transfer_bytes(model.config(), plan);
   return *free_bytes - std::min(*free_bytes, others);
 }
 

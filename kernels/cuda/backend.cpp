@@ -1,4 +1,5 @@
-// Glues the operations to Backend: finds the memory behind the handles and enqueues on one stream.
+// Glues the operations to Backend: finds the memory behind the handles and enqueues, what computes
+// on one stream and what moves beside it.
 #include "kernels/cuda/backend.h"
 
 #include <cuda_runtime_api.h>
@@ -14,9 +15,12 @@
 #include "kernels/cpu/head_shortlist.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cuda/check.h"
+#include "kernels/cuda/compute_queue.h"
+#include "kernels/cuda/events.h"
 #include "kernels/cuda/memory.h"
 #include "kernels/cuda/operations.h"
 #include "kernels/cuda/packing.h"
+#include "kernels/cuda/transfers.h"
 #include "kernels/cuda/weight.h"
 #include "kernels/cuda/work.h"
 #include "kernels/error.h"
@@ -72,7 +76,7 @@ class CudaKvCache final : public KvCache {
 class CudaRows final : public Rows {
  public:
   CudaRows(std::span<const Row> rows, std::span<const std::span<const std::int32_t>> page_tables,
-           Staging& staging) {
+           Transfers& transfers, std::uint64_t event) {
     std::vector<std::int32_t> pages;
     std::vector<int> pages_at;
     for (const auto& table : page_tables) {
@@ -104,11 +108,13 @@ class CudaRows final : public Rows {
     rows_.assign(rows.begin(), rows.end());
     const std::size_t place_bytes = places.size() * sizeof(RowPlace);
     const std::size_t page_bytes = pages.size() * sizeof(std::int32_t);
-    data_ = allocate_device(place_bytes + page_bytes);
-    staging.upload(places.data(), data_.get(), place_bytes);
-    staging.upload(pages.data(), data_.get() + place_bytes, page_bytes);
-    places_ = {.rows = reinterpret_cast<const RowPlace*>(data_.get()),
-               .pages = reinterpret_cast<const std::int32_t*>(data_.get() + place_bytes)};
+    block_ = transfers.take(place_bytes + page_bytes);
+    std::memcpy(block_->host.get(), places.data(), place_bytes);
+    std::memcpy(block_->host.get() + place_bytes, pages.data(), page_bytes);
+    transfers.send(*block_, place_bytes + page_bytes, event);
+    const std::byte* const there = block_->device.get();
+    places_ = {.rows = reinterpret_cast<const RowPlace*>(there),
+               .pages = reinterpret_cast<const std::int32_t*>(there + place_bytes)};
   }
   std::size_t count() const override { return rows_.size(); }
   std::span<const SequenceRows> sequences() const override { return sequences_; }
@@ -122,7 +128,7 @@ class CudaRows final : public Rows {
   std::vector<Row> rows_;
   std::vector<SequenceRows> sequences_;
   int positions_end_ = 0, pages_end_ = 0, run_max_ = 0;
-  DeviceBytes data_;
+  BlockPool::Lent block_;
   Places places_{};
 };
 
@@ -142,7 +148,7 @@ const CudaWeight& own(const Weight& weight, WeightUse use, const char* operation
 class CudaBackend final : public Backend {
  public:
   explicit CudaBackend(Precision precision) : precision_(precision) {}
-  ~CudaBackend() override { cudaStreamSynchronize(stream_.get()); }
+  ~CudaBackend() override { cudaDeviceSynchronize(); }  // what is under way uses the members
   const char* name() const override { return "cuda"; }
   Precision precision() const override { return precision_; }
   std::optional<std::uint64_t> free_bytes() const override {
@@ -154,10 +160,15 @@ class CudaBackend final : public Backend {
     return CudaWeight::bytes_of(spec, in_halves());
   }
   std::optional<Work> work() const override { return work_; }
+  std::optional<DeviceTimes> device_times() const override {
+    return DeviceTimes{.compute_s = computed_s_, .copy_s = transfers_.copied_s()};
+  }
 
  private:
   std::unique_ptr<Weight> do_load(const WeightSpec& spec, const RowReader& reader) override {
-    return std::make_unique<CudaWeight>(spec, in_halves(), reader, stream_.get());
+    auto weight = std::make_unique<CudaWeight>(spec, in_halves(), reader, pieces_);
+    pieces_.hold_back_until_sent(compute_.stream());
+    return weight;
   }
   std::unique_ptr<Buffer> do_allocate(std::size_t floats) override {
     return std::make_unique<CudaBuffer>(floats);
@@ -168,46 +179,47 @@ class CudaBackend final : public Backend {
   std::unique_ptr<Rows> do_make_rows(
       std::span<const Row> rows,
       std::span<const std::span<const std::int32_t>> page_tables) override {
-    return std::make_unique<CudaRows>(rows, page_tables, staging_);
+    return std::make_unique<CudaRows>(rows, page_tables, transfers_, recorded_ + 1);
   }
 
   void do_upload(std::span<const float> from, const Tensor& to) override {
-    staging_.upload(from.data(), reinterpret_cast<std::byte*>(data(to)), from.size_bytes());
+    transfers_.upload(from.data(), reinterpret_cast<std::byte*>(data(to)), from.size_bytes(),
+                      recorded_ + 1);
   }
   void do_download(const Tensor& from, std::span<float> to) override {
     download(data(from), std::as_writable_bytes(to));
   }
 
   Event do_record() override {
-    EventHandle event = make_event();
-    check(cudaEventRecord(event.get(), stream_.get()), "cudaEventRecord");
-    events_.push_back({++recorded_, std::move(event)});
+    compute_.flush();
+    EventHandle began = compute_.take_began();
+    EventHandle ended = events_.record(compute_.stream());
+    hold_back(transfers_.out(), ended);
+    pending_.push_back({.number = ++recorded_,
+                        .began = std::move(began),
+                        .ended = std::move(ended),
+                        .done = events_.record(transfers_.out())});
     return {.number = recorded_};
   }
   bool do_completed(Event event) override {
-    while (!events_.empty() && events_.front().number <= event.number) {
-      const cudaError_t state = cudaEventQuery(events_.front().handle.get());
-      if (state == cudaErrorNotReady) {
-        cudaGetLastError();
-        return false;
-      }
-      check(state, "cudaEventQuery");
-      complete(events_.front().number);
+    while (!pending_.empty() && pending_.front().number <= event.number) {
+      if (!has_come(pending_.front().done)) return false;
+      complete_first();
     }
     return true;
   }
   void do_wait(Event event) override {
-    while (!events_.empty() && events_.front().number <= event.number) {
-      check(cudaEventSynchronize(events_.front().handle.get()), "cudaEventSynchronize");
-      complete(events_.front().number);
+    while (!pending_.empty() && pending_.front().number <= event.number) {
+      wait_for(pending_.front().done);
+      complete_first();
     }
   }
 
   void do_embed(const Weight& table, std::span<const std::int32_t> tokens, float scale,
                 const Tensor& out) override {
     const auto& weight = own(table);
-    auto* const ids = tokens_.room<std::int32_t>(tokens.size());
-    staging_.upload(tokens.data(), reinterpret_cast<std::byte*>(ids), tokens.size_bytes());
+    const auto* const ids = reinterpret_cast<const std::int32_t*>(
+        transfers_.bring(tokens.data(), tokens.size_bytes(), recorded_ + 1));
     issue(cuda::embed,
           {.table = weight.packed(),
            .floats = weight.is_packed() ? nullptr : weight.floats(),
@@ -215,7 +227,7 @@ class CudaBackend final : public Backend {
            .count = tokens.size(),
            .scale = scale,
            .out = data(out)},
-          stream_.get());
+          compute_.stream());
   }
 
   void do_rms_norm(const Tensor& x, const Weight& gain, const NormSpec& spec,
@@ -228,7 +240,7 @@ class CudaBackend final : public Backend {
            .out = data(out),
            .rows = x.rows,
            .cols = x.cols},
-          stream_.get());
+          compute_.stream());
   }
 
   void do_matmul(const Tensor& x, std::span<const Product> products) override {
@@ -251,7 +263,7 @@ class CudaBackend final : public Backend {
            .heads = spec.heads,
            .head_dim = spec.head_dim,
            .neighbours = spec.pairs == RopePairs::neighbours},
-          stream_.get());
+          compute_.stream());
   }
 
   void do_kv_write(KvCache& cache, int layer, const Tensor& k, const Tensor& v,
@@ -262,16 +274,17 @@ class CudaBackend final : public Backend {
            .kv = own(cache).layer(layer),
            .places = own(rows).places(),
            .rows = k.rows},
-          stream_.get());
+          compute_.stream());
   }
 
   void do_kv_copy(KvCache& cache, std::span<const std::int32_t> from,
                   std::span<const std::int32_t> to) override {
     const auto& kv = own(cache);
+    compute_.flush();
     for (int layer = 0; layer < cache.shape().layers; ++layer) {
       for (std::size_t i = 0; i < from.size(); ++i) {
         check(cudaMemcpyAsync(kv.page(layer, to[i]), kv.page(layer, from[i]), kv.page_bytes(),
-                              cudaMemcpyDeviceToDevice, stream_.get()),
+                              cudaMemcpyDeviceToDevice, compute_.stream()),
               "cudaMemcpyAsync");
         work_.bytes += 2 * kv.page_bytes();
       }
@@ -295,7 +308,7 @@ class CudaBackend final : public Backend {
            .partial = partial_.room<float>(
                attention_scratch(q.rows, positions_end, spec.heads, spec.head_dim)),
            .out = data(out)},
-          stream_.get(), own(rows).rows());
+          compute_.stream(), own(rows).rows());
   }
 
   void do_gated_activation(const Tensor& gate, const Tensor& up, Activation activation,
@@ -306,7 +319,7 @@ class CudaBackend final : public Backend {
            .out = data(out),
            .count = gate.rows * gate.cols,
            .gelu = activation == Activation::gelu_tanh},
-          stream_.get());
+          compute_.stream());
   }
 
   // Calls use(first token, count, slab number) for each slab of logits, (rows, kSlabTokens).
@@ -379,7 +392,7 @@ class CudaBackend final : public Backend {
                            .slab = slab,
                            .slabs = slabs,
                            .of_slabs = of_slabs},
-                          stream_.get());
+                          compute_.stream());
                   });
     issue(select_of_slabs,
           {.of_slabs = of_slabs,
@@ -388,7 +401,7 @@ class CudaBackend final : public Backend {
            .k = spec.k,
            .softcap = spec.softcap,
            .out = selected},
-          stream_.get());
+          compute_.stream());
     download(selected, std::as_writable_bytes(out));
   }
 
@@ -432,7 +445,7 @@ class CudaBackend final : public Backend {
            .padded_cols = cols,
            .planes = planes(),
            .out = input_},
-          stream_.get());
+          compute_.stream());
   }
 
   void multiply(const Tensor& x, const PackedRows& weight, const float* bias, bool add, float* out,
@@ -446,7 +459,7 @@ class CudaBackend final : public Backend {
                            .add = add,
                            .out = out,
                            .out_stride = out_stride};
-    issue(in_halves() ? product : product_fp32, args, stream_.get());
+    issue(in_halves() ? product : product_fp32, args, compute_.stream());
   }
 
   template <class Args, class... More>
@@ -456,42 +469,40 @@ class CudaBackend final : public Backend {
     operation(args, stream);
   }
 
-  // Bytes on their way to the host, at the next event.
-  struct Arriving {
-    std::uint64_t event;
-    PinnedBytes staged;
-    std::span<std::byte> to;
-  };
   struct Recorded {
     std::uint64_t number;
-    EventHandle handle;
+    EventHandle began;  // null: nothing computed since the event before
+    EventHandle ended;  // computing
+    EventHandle done;   // and all copies
   };
 
   void download(const void* from, std::span<std::byte> to) {
-    if (to.empty()) return;
-    PinnedBytes staged = allocate_pinned(to.size());
-    check(cudaMemcpyAsync(staged.get(), from, to.size(), cudaMemcpyDeviceToHost, stream_.get()),
-          "cudaMemcpyAsync");
-    arriving_.push_back({recorded_ + 1, std::move(staged), to});
+    transfers_.download(from, to, recorded_ + 1);
   }
-  void complete(std::uint64_t number) {
-    while (!arriving_.empty() && arriving_.front().event <= number) {
-      const Arriving& first = arriving_.front();
-      std::memcpy(first.to.data(), first.staged.get(), first.to.size());
-      arriving_.pop_front();
+  void complete_first() {
+    Recorded& first = pending_.front();
+    transfers_.finish(first.number);
+    if (first.began) {
+      computed_s_ += seconds_between(first.began, first.ended);
+      events_.give_back(std::move(first.began));
     }
-    events_.pop_front();
+    events_.give_back(std::move(first.ended));
+    events_.give_back(std::move(first.done));
+    pending_.pop_front();
   }
 
   const Precision precision_;
-  const StreamHandle stream_ = make_stream();
-  Staging staging_{stream_.get()};
-  Scratch tokens_, halves_, sums_, scales_, partial_, logits_, of_slabs_, selected_;
+  EventPool events_;
+  ComputeQueue compute_{events_};
+  Transfers transfers_{compute_, events_};
+  PieceUploads pieces_{transfers_.in()};
+  Scratch halves_{compute_}, sums_{compute_}, scales_{compute_}, partial_{compute_};
+  Scratch logits_{compute_}, of_slabs_{compute_}, selected_{compute_};
   ProductInput input_{};
   Work work_;
   std::uint64_t recorded_ = 0;
-  std::deque<Recorded> events_;
-  std::deque<Arriving> arriving_;
+  std::deque<Recorded> pending_;
+  double computed_s_ = 0;
 };
 
 }  // namespace

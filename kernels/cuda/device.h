@@ -8,12 +8,13 @@
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <tuple>
 
-#include "kernels/cuda/check.h"
+#include "kernels/cuda/launch.h"
 
 namespace sluice::kernels::cuda {
 
@@ -42,26 +43,21 @@ struct Grid {
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), const char* name, const Grid& grid, cudaStream_t stream,
             const Arguments&... arguments) {
-  std::tuple<Parameters...> kept(arguments...);
 #ifdef SLUICE_CUDA_EMULATED
-  std::apply([](auto&... each) { (emulation::check_argument(each), ...); }, kept);
-  check(emulation::launch({.kernel = name,
-                           .function = reinterpret_cast<const void*>(kernel),
-                           .grid = grid.blocks,
-                           .block = grid.threads,
-                           .stream = stream},
-                          [kernel, kept] { std::apply(kernel, kept); }),
-        name);
-#else
+  emulation::know(kernel, name);
+#endif
+  std::tuple<Parameters...> kept(arguments...);
   std::apply(
       [&](auto&... each) {
-        void* pointers[] = {&each...};
-        check(cudaLaunchKernel(reinterpret_cast<const void*>(kernel), grid.blocks, grid.threads,
-                               pointers, 0, stream),
-              name);
+        const std::array<Argument, sizeof...(each)> all{Argument{&each, sizeof each}...};
+        enqueue({.kernel = reinterpret_cast<const void*>(kernel),
+                 .name = name,
+                 .blocks = grid.blocks,
+                 .threads = grid.threads,
+                 .arguments = all},
+                stream);
       },
       kept);
-#endif
 }
 
 // Sums and maxima of a warp's values by a fixed tree: each lane gets the same bits.

@@ -13,8 +13,11 @@ set(SLUICE_CUDA_KERNELS
 set(SLUICE_CUDA_HOST
   backend.cpp
   check.cpp
+  compute_queue.cpp
+  events.cpp
   memory.cpp
   packed_rows.cpp
+  transfers.cpp
   weight.cpp
   work.cpp)
 list(TRANSFORM SLUICE_CUDA_KERNELS PREPEND ${CMAKE_CURRENT_LIST_DIR}/)

@@ -1,6 +1,7 @@
 #include "kernels/cuda/weight.h"
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -30,16 +31,16 @@ std::size_t CudaWeight::bytes_of(const WeightSpec& spec, bool halves) {
 }
 
 CudaWeight::CudaWeight(const WeightSpec& spec, bool halves, const RowReader& reader,
-                       cudaStream_t stream)
+                       PieceUploads& uploads)
     : spec_(spec), halves_(halves) {
   if (is_to_be_packed(spec, halves)) {
-    load_packed(reader, stream);
+    load_packed(reader, uploads);
   } else {
-    load_rows(reader, stream);
+    load_rows(reader, uploads);
   }
 }
 
-void CudaWeight::load_packed(const RowReader& reader, cudaStream_t stream) {
+void CudaWeight::load_packed(const RowReader& reader, PieceUploads& uploads) {
   const Packing packing = packing_of(spec_.type, halves_);
   group_bytes_ = packing.group_bytes(spec_.cols);
   const std::size_t groups = groups_of(spec_);
@@ -50,47 +51,44 @@ void CudaWeight::load_packed(const RowReader& reader, cudaStream_t stream) {
   const std::size_t piece_groups =
       std::clamp<std::size_t>(kPieceBytes / (row_bytes * kGroupRows), 1, groups);
   std::vector<std::byte> file(piece_groups * kGroupRows * row_bytes);
-  std::vector<std::byte> packed(piece_groups * group_bytes_);
-  Staging staging(stream);
   for (std::size_t first = 0; first < groups; first += piece_groups) {
     const std::size_t count = std::min(piece_groups, groups - first);
     const std::size_t first_row = first * kGroupRows;
     const std::size_t rows = std::min(count * kGroupRows, spec_.rows - first_row);
     reader(first_row, rows, std::span(file).first(rows * row_bytes));
+    const std::span packed = uploads.room(count * group_bytes_);
     std::ranges::fill(packed, std::byte{});
     for (std::size_t row = 0; row < rows; ++row) {
       row_scale.push_back(pack_row(
           spec_.type, halves_, std::span(file).subspan(row * row_bytes, row_bytes),
           static_cast<int>(row % kGroupRows), packed.data() + row / kGroupRows * group_bytes_));
     }
-    staging.upload(packed.data(), data_.get() + first * group_bytes_, count * group_bytes_);
+    uploads.send(data_.get() + first * group_bytes_, packed.size());
   }
   if (std::ranges::any_of(row_scale, [](float scale) { return scale != 1; })) {
-    row_scale_ = allocate_device(row_scale.size() * sizeof(float));
-    bytes_ += row_scale.size() * sizeof(float);
-    staging.upload(row_scale.data(), row_scale_.get(), row_scale.size() * sizeof(float));
+    const std::size_t scale_bytes = row_scale.size() * sizeof(float);
+    row_scale_ = allocate_device(scale_bytes);
+    bytes_ += scale_bytes;
+    std::memcpy(uploads.room(scale_bytes).data(), row_scale.data(), scale_bytes);
+    uploads.send(row_scale_.get(), scale_bytes);
   }
-  staging.wait();
 }
 
-void CudaWeight::load_rows(const RowReader& reader, cudaStream_t stream) {
+void CudaWeight::load_rows(const RowReader& reader, PieceUploads& uploads) {
   const std::size_t row_bytes = kernels::bytes_of(spec_.type, spec_.cols);
   bytes_ = spec_.rows * spec_.cols * sizeof(float);
   data_ = allocate_device(bytes_);
   const std::size_t piece_rows = std::clamp<std::size_t>(kPieceBytes / row_bytes, 1, spec_.rows);
   std::vector<std::byte> file(piece_rows * row_bytes);
-  std::vector<float> values(piece_rows * spec_.cols);
-  Staging staging(stream);
   for (std::size_t row = 0; row < spec_.rows; row += piece_rows) {
     const std::size_t count = std::min(piece_rows, spec_.rows - row);
     const auto bytes = std::span(file).first(count * row_bytes);
-    const auto floats = std::span(values).first(count * spec_.cols);
     reader(row, count, bytes);
-    expand(spec_.type, bytes, floats);
-    staging.upload(floats.data(), data_.get() + row * spec_.cols * sizeof(float),
-                   floats.size_bytes());
+    const std::size_t piece_bytes = count * spec_.cols * sizeof(float);
+    auto* const floats = reinterpret_cast<float*>(uploads.room(piece_bytes).data());
+    expand(spec_.type, bytes, {floats, count * spec_.cols});
+    uploads.send(data_.get() + row * spec_.cols * sizeof(float), piece_bytes);
   }
-  staging.wait();
 }
 
 PackedRows CudaWeight::packed(std::size_t first_row, std::size_t rows) const {

@@ -7,13 +7,15 @@
 #include "kernels/backend.h"
 #include "kernels/cuda/memory.h"
 #include "kernels/cuda/operations.h"
+#include "kernels/cuda/transfers.h"
 
 namespace sluice::kernels::cuda {
 
 class CudaWeight final : public Weight {
  public:
-  // Reads, packs and copies piece by piece: what is read next overlaps what is on its way.
-  CudaWeight(const WeightSpec& spec, bool halves, const RowReader& reader, cudaStream_t stream);
+  // Reads and packs piece by piece, each while the one before is copied. Requires: who uses it
+  // waits for `uploads`.
+  CudaWeight(const WeightSpec& spec, bool halves, const RowReader& reader, PieceUploads& uploads);
 
   std::size_t rows() const override { return spec_.rows; }
   std::size_t cols() const override { return spec_.cols; }
@@ -33,8 +35,8 @@ class CudaWeight final : public Weight {
   const float* floats() const;
 
  private:
-  void load_packed(const RowReader& reader, cudaStream_t stream);
-  void load_rows(const RowReader& reader, cudaStream_t stream);
+  void load_packed(const RowReader& reader, PieceUploads& uploads);
+  void load_rows(const RowReader& reader, PieceUploads& uploads);
 
   WeightSpec spec_;
   bool halves_;

@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cuda/check.h"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/events.h"
 #include "kernels/cuda/memory.h"
 #include "kernels/cuda/mma.h"
 #include "kernels/error.h"
@@ -295,19 +297,45 @@ TEST_F(DetectsDeathTest, TheHostTouchingDeviceMemory) {
       "the host touched device memory");
 }
 
-TEST_F(Detects, NothingInAGraphThatIsReplayed) {
-  run(&fill, 64, device(), 64);
-  check(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeThreadLocal), "capture");
-  run(&times, 64, device(), 3.0f);
-  cudaGraph_t graph = nullptr;
-  check(cudaStreamEndCapture(stream_.get(), &graph), "capture");
-  cudaGraphExec_t executable = nullptr;
-  check(cudaGraphInstantiate(&executable, graph, 0), "instantiate");
-  check(cudaGraphLaunch(executable, stream_.get()), "launch");
-  check(cudaGraphLaunch(executable, stream_.get()), "launch");
-  EXPECT_EQ(floats(device(), 64)[3], 27);
-  check(cudaGraphExecDestroy(executable), "destroy");
-  check(cudaGraphDestroy(graph), "destroy");
+// Three kernels that must follow each other; left out of their chain one may come first.
+TEST_F(Detects, AGraphsKernelsWithoutADependency) {
+  emulation::know(&fill, "fill");
+  emulation::know(&times, "times");
+  emulation::settings().order = emulation::Order::descending;
+  float* at = device();
+  int count = 64;
+  float by = 3;
+  void* of_fill[] = {&at, &count};
+  void* of_times[] = {&at, &by};
+  const cudaKernelNodeParams first{.func = reinterpret_cast<void*>(&fill),
+                                   .gridDim = dim3(1),
+                                   .blockDim = dim3(64),
+                                   .sharedMemBytes = 0,
+                                   .kernelParams = of_fill,
+                                   .extra = nullptr};
+  cudaKernelNodeParams second = first;
+  second.func = reinterpret_cast<void*>(&times);
+  second.kernelParams = of_times;
+  for (const bool chained : {false, true}) {
+    cudaGraph_t graph = nullptr;
+    check(cudaGraphCreate(&graph, 0), "create");
+    cudaGraphNode_t fills = nullptr, multiplies = nullptr;
+    check(cudaGraphAddKernelNode(&fills, graph, nullptr, 0, &first), "add");
+    check(cudaGraphAddKernelNode(&multiplies, graph, &fills, chained ? 1 : 0, &second), "add");
+    cudaGraphExec_t executable = nullptr;
+    check(cudaGraphInstantiate(&executable, graph, 0), "instantiate");
+    check(cudaGraphLaunch(executable, stream_.get()), "launch");
+    EXPECT_EQ(floats(device(), 64)[3], chained ? 9 : 3);
+    by = 5;  // of a launch to come, and not of the graph itself
+    check(cudaGraphExecKernelNodeSetParams(executable, multiplies, &second), "set");
+    by = 3;
+    check(cudaGraphLaunch(executable, stream_.get()), "launch");
+    EXPECT_EQ(floats(device(), 64)[3], chained ? 15 : 3);
+    EXPECT_EQ(cudaGraphExecKernelNodeSetParams(executable, multiplies, &first),
+              cudaErrorInvalidValue);
+    check(cudaGraphExecDestroy(executable), "destroy");
+    check(cudaGraphDestroy(graph), "destroy");
+  }
 }
 
 }  // namespace

@@ -12,6 +12,8 @@
 #include <map>
 #include <source_location>
 #include <string>
+#include <tuple>
+#include <utility>
 
 namespace emulation {
 
@@ -33,11 +35,13 @@ struct Settings {
 };
 Settings& settings();
 
-// Called with its kernel's name when one is launched. Empty: nothing is.
+// Called with its name when a kernel is to be launched, at once or with others later. Empty:
+// nothing is.
 void on_launch(std::function<void(const char* kernel)> call);
 
 struct Counters {
-  std::uint64_t launches = 0, blocks = 0, threads = 0, barriers = 0, warp_operations = 0;
+  std::uint64_t graphs = 0, launches = 0, blocks = 0, threads = 0, barriers = 0,
+                warp_operations = 0;
   std::map<const void*, std::uint64_t> launches_of;  // a kernel's function
 };
 Counters& counters();
@@ -76,19 +80,43 @@ void fence();
 // The block's shared memory: one layout a kernel. Not initialised, as on a device: all NaN.
 void* shared_memory(std::size_t bytes, std::size_t align);
 
+// A kernel as the device runs it.
 struct Launch {
   const char* kernel = "";
   const void* function = nullptr;
   dim3 grid, block;
-  cudaStream_t stream = nullptr;
 };
-// Refused where an argument that was checked before held a pointer into the host's memory.
-cudaError_t launch(const Launch& launch, std::function<void()> thread);
+
+// Looks for pointers into the host's memory, which end the launch that is being made.
 void check_argument(const void* argument, std::size_t bytes);
 template <class T>
 void check_argument(T& argument) {
   __builtin_clear_padding(&argument);
   check_argument(&argument, sizeof argument);
+}
+
+// What nvcc tells a program of each of its kernels. bind() makes of the kernel and pointers to its
+// arguments, which it copies, what one thread does.
+struct Kernel {
+  const char* name = "";
+  std::function<void()> (*bind)(const void* kernel, void** arguments) = nullptr;
+};
+void know(const void* kernel, const Kernel& known);
+
+template <class... Parameters, std::size_t... I>
+std::function<void()> thread_of(void (*kernel)(Parameters...), [[maybe_unused]] void** arguments,
+                                std::index_sequence<I...>) {
+  std::tuple<Parameters...> kept(*static_cast<Parameters*>(arguments[I])...);
+  std::apply([](auto&... each) { (check_argument(each), ...); }, kept);
+  return [kernel, kept] { std::apply(kernel, kept); };
+}
+template <class... Parameters>
+void know(void (*kernel)(Parameters...), const char* name) {
+  know(reinterpret_cast<const void*>(kernel),
+       {.name = name, .bind = [](const void* of, void** arguments) {
+          return thread_of(reinterpret_cast<void (*)(Parameters...)>(const_cast<void*>(of)),
+                           arguments, std::index_sequence_for<Parameters...>());
+        }});
 }
 
 }  // namespace emulation

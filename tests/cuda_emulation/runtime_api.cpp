@@ -29,8 +29,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 struct Event {
+  bool has_time = true;
   std::uint64_t recorded = 0, reached = 0;  // how often
-  Clock::time_point at;
+  Clock::time_point at = {};
 };
 struct Operation {
   std::function<void()> run;  // empty: an event's
@@ -38,12 +39,22 @@ struct Operation {
   std::uint64_t count = 0;  // of the event's records: which
   bool waits = false;       // for the event, else reaches it
 };
+struct Node {
+  std::size_t index = 0;
+  const void* kernel = nullptr;
+  std::function<void()> run;
+  std::size_t waits_for = 0;           // how many nodes
+  std::vector<const Node*> then = {};  // those that wait for it
+};
 struct Graph {
-  std::vector<Operation> operations;
+  std::deque<Node> nodes;  // which do not move
+};
+struct Executable {
+  const Graph* graph;                       // which must live
+  std::vector<std::function<void()>> runs;  // by node
 };
 struct Stream {
   std::deque<Operation> operations;
-  std::unique_ptr<Graph> capture;
 };
 
 // One lock: calls come from any thread, the device does one thing at a time.
@@ -54,6 +65,7 @@ struct Device {
   std::string message;
   cudaError_t sticky = cudaSuccess;
   std::minstd_rand random;
+  std::map<const void*, Kernel> kernels;
 };
 Device& device() {
   static Device* const instance = new Device;
@@ -116,6 +128,15 @@ void run_first(Stream& stream) {
   }
 }
 
+// One of those whose turn may be next, as settings() choose.
+template <class T>
+T& choose(std::vector<T>& able) {
+  const Order order = settings().order;
+  return order == Order::random       ? able[device().random() % able.size()]
+         : order == Order::descending ? able.back()
+                                      : able.front();
+}
+
 // Work of any stream, until `done`.
 template <class Done>
 void run_until(Done done) {
@@ -129,10 +150,7 @@ void run_until(Done done) {
       report_error(cudaErrorLaunchTimeout, "streams wait for events that nobody records");
       return;
     }
-    const Order order = settings().order;
-    run_first(*(order == Order::random       ? able[device().random() % able.size()]
-                : order == Order::descending ? able.back()
-                                             : able.front()));
+    run_first(*choose(able));
   }
 }
 void run_all() {
@@ -154,15 +172,36 @@ Stream* stream_of(cudaStream_t handle) {
 cudaError_t submit(cudaStream_t handle, Operation operation) {
   Stream* stream = stream_of(handle);
   if (stream == nullptr) return cudaErrorInvalidResourceHandle;
-  if (stream->capture) {
-    stream->capture->operations.push_back(std::move(operation));
-  } else {
-    stream->operations.push_back(std::move(operation));
-  }
+  stream->operations.push_back(std::move(operation));
   return cudaSuccess;
 }
 
 Event* event_of(cudaEvent_t handle) { return reinterpret_cast<Event*>(handle); }
+
+// What the device does for a launch, or why no card would.
+cudaError_t make_launch(const cudaKernelNodeParams& launch, std::function<void()>& run) {
+  const dim3 grid = launch.gridDim, block = launch.blockDim;
+  const std::uint64_t threads = static_cast<std::uint64_t>(block.x) * block.y * block.z;
+  if (threads == 0 || threads > kThreadsPerBlockMax || block.z > 64 || grid.x == 0 || grid.y == 0 ||
+      grid.z == 0 || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535) {
+    return cudaErrorInvalidConfiguration;
+  }
+  const auto known = device().kernels.find(launch.func);
+  if (known == device().kernels.end()) return cudaErrorInvalidDeviceFunction;
+  const char* const name = known->second.name;
+  auto thread = known->second.bind(launch.func, launch.kernelParams);
+  if (std::exchange(host_pointer, nullptr) != nullptr) {
+    report_error(cudaErrorIllegalAddress,
+                 std::string("a pointer of the host's among the arguments of ") + name);
+    return device().sticky;
+  }
+  run = [as = Launch{.kernel = name, .function = launch.func, .grid = grid, .block = block},
+         thread = std::move(thread)] {
+    watch_faults();
+    run_grid(as, thread);
+  };
+  return cudaSuccess;
+}
 
 }  // namespace
 
@@ -224,26 +263,10 @@ void check_argument(const void* argument, std::size_t bytes) {
   }
 }
 
-cudaError_t launch(const Launch& launch, std::function<void()> thread) {
-  const bool bad = std::exchange(host_pointer, nullptr) != nullptr;
-  return call("cudaLaunchKernel", [&] {
-    const dim3 grid = launch.grid, block = launch.block;
-    const std::uint64_t threads = static_cast<std::uint64_t>(block.x) * block.y * block.z;
-    if (threads == 0 || threads > kThreadsPerBlockMax || block.z > 64 || grid.x == 0 ||
-        grid.y == 0 || grid.z == 0 || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535) {
-      return cudaErrorInvalidConfiguration;
-    }
-    if (bad) {
-      report_error(cudaErrorIllegalAddress,
-                   std::string("a pointer of the host's among the arguments of ") + launch.kernel);
-      return device().sticky;
-    }
-    if (launched) launched(launch.kernel);
-    return submit(launch.stream, {.run = [launch, thread = std::move(thread)] {
-                    watch_faults();
-                    run_grid(launch, thread);
-                  }});
-  });
+void know(const void* kernel, const Kernel& known) {
+  const std::lock_guard lock(device().mutex);
+  device().kernels[kernel] = known;
+  if (launched) launched(known.name);
 }
 
 }  // namespace emulation
@@ -252,9 +275,11 @@ using emulation::call;
 using emulation::device;
 using emulation::Event;
 using emulation::event_of;
+using emulation::Executable;
 using emulation::Graph;
 using emulation::limits;
-using emulation::Operation;
+using emulation::make_launch;
+using emulation::Node;
 using emulation::settings;
 using emulation::Stream;
 using emulation::stream_of;
@@ -331,6 +356,21 @@ cudaError_t cudaFreeHost(void* at) {
   });
 }
 
+cudaError_t cudaLaunchKernel(const void* kernel, dim3 grid, dim3 block, void** arguments,
+                             std::size_t shared_bytes, cudaStream_t stream) {
+  return call("cudaLaunchKernel", [&] {
+    std::function<void()> run;
+    const cudaError_t error = make_launch({.func = const_cast<void*>(kernel),
+                                           .gridDim = grid,
+                                           .blockDim = block,
+                                           .sharedMemBytes = static_cast<unsigned>(shared_bytes),
+                                           .kernelParams = arguments,
+                                           .extra = nullptr},
+                                          run);
+    return error != cudaSuccess ? error : submit(stream, {.run = std::move(run)});
+  });
+}
+
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
   return call("cudaMemcpyAsync", [&] {
@@ -379,7 +419,6 @@ cudaError_t cudaStreamDestroy(cudaStream_t handle) {
 cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
   return call("cudaStreamSynchronize", [&] {
     Stream* stream = stream_of(handle);
-    if (stream->capture) return cudaErrorStreamCaptureUnsupported;
     emulation::run_until([stream] { return stream->operations.empty(); });
     return cudaSuccess;
   });
@@ -399,9 +438,10 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   });
 }
 
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
   return call("cudaEventCreateWithFlags", [&] {
-    *event = reinterpret_cast<cudaEvent_t>(new Event);
+    *event =
+        reinterpret_cast<cudaEvent_t>(new Event{.has_time = (flags & cudaEventDisableTiming) == 0});
     return cudaSuccess;
   });
 }
@@ -443,22 +483,35 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
 cudaError_t cudaEventElapsedTime(float* elapsed_ms, cudaEvent_t begin, cudaEvent_t end) {
   return call("cudaEventElapsedTime", [&] {
     const Event *from = event_of(begin), *to = event_of(end);
-    if (from->reached == 0 || to->reached == 0) return cudaErrorNotReady;
+    if (!from->has_time || !to->has_time || from->recorded == 0 || to->recorded == 0) {
+      return cudaErrorInvalidResourceHandle;
+    }
+    if (from->reached < from->recorded || to->reached < to->recorded) return cudaErrorNotReady;
     *elapsed_ms = std::chrono::duration<float, std::milli>(to->at - from->at).count();
     return cudaSuccess;
   });
 }
 
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
-  return call("cudaStreamBeginCapture", [&] {
-    stream_of(stream)->capture = std::make_unique<Graph>();
+cudaError_t cudaGraphCreate(cudaGraph_t* graph, unsigned) {
+  return call("cudaGraphCreate", [&] {
+    *graph = reinterpret_cast<cudaGraph_t>(new Graph);
     return cudaSuccess;
   });
 }
 
-cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
-  return call("cudaStreamEndCapture", [&] {
-    *graph = reinterpret_cast<cudaGraph_t>(stream_of(stream)->capture.release());
+cudaError_t cudaGraphAddKernelNode(cudaGraphNode_t* node, cudaGraph_t graph,
+                                   const cudaGraphNode_t* after, std::size_t count,
+                                   const cudaKernelNodeParams* launch) {
+  return call("cudaGraphAddKernelNode", [&] {
+    auto& nodes = reinterpret_cast<Graph*>(graph)->nodes;
+    Node made{.index = nodes.size(), .kernel = launch->func, .run = {}, .waits_for = count};
+    const cudaError_t error = make_launch(*launch, made.run);
+    if (error != cudaSuccess) return error;
+    const Node& added = nodes.emplace_back(std::move(made));
+    for (std::size_t i = 0; i < count; ++i) {
+      reinterpret_cast<Node*>(after[i])->then.push_back(&added);
+    }
+    *node = reinterpret_cast<cudaGraphNode_t>(const_cast<Node*>(&added));
     return cudaSuccess;
   });
 }
@@ -466,25 +519,53 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
                                  unsigned long long) {
   return call("cudaGraphInstantiate", [&] {
-    *executable =
-        reinterpret_cast<cudaGraphExec_t>(new Graph(*reinterpret_cast<const Graph*>(graph)));
+    const auto* const of = reinterpret_cast<const Graph*>(graph);
+    auto made = std::make_unique<Executable>(Executable{.graph = of, .runs = {}});
+    for (const Node& each : of->nodes) made->runs.push_back(each.run);
+    *executable = reinterpret_cast<cudaGraphExec_t>(made.release());
     return cudaSuccess;
   });
 }
 
+// Of launches to come.
+cudaError_t cudaGraphExecKernelNodeSetParams(cudaGraphExec_t executable, cudaGraphNode_t node,
+                                             const cudaKernelNodeParams* launch) {
+  return call("cudaGraphExecKernelNodeSetParams", [&] {
+    const auto* const of = reinterpret_cast<const Node*>(node);
+    if (of->kernel != launch->func) return cudaErrorInvalidValue;
+    return make_launch(*launch, reinterpret_cast<Executable*>(executable)->runs[of->index]);
+  });
+}
+
+// In an order that the nodes' dependencies allow, one of many.
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   return call("cudaGraphLaunch", [&] {
-    for (const Operation& operation : reinterpret_cast<const Graph*>(executable)->operations) {
-      if (const cudaError_t error = submit(stream, operation); error != cudaSuccess) return error;
+    const auto& [graph, runs] = *reinterpret_cast<const Executable*>(executable);
+    std::vector<std::size_t> waits_for;
+    std::vector<const Node*> able;
+    for (const Node& node : graph->nodes) {
+      waits_for.push_back(node.waits_for);
+      if (node.waits_for == 0) able.push_back(&node);
     }
+    while (!able.empty()) {
+      const Node* const next = emulation::choose(able);
+      std::erase(able, next);
+      if (const cudaError_t error = submit(stream, {.run = runs[next->index]});
+          error != cudaSuccess) {
+        return error;
+      }
+      for (const Node* then : next->then) {
+        if (--waits_for[then->index] == 0) able.push_back(then);
+      }
+    }
+    ++emulation::counters().graphs;
     return cudaSuccess;
   });
 }
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
   return call("cudaGraphExecDestroy", [&] {
-    emulation::run_all();
-    delete reinterpret_cast<Graph*>(executable);
+    delete reinterpret_cast<Executable*>(executable);
     return cudaSuccess;
   });
 }
