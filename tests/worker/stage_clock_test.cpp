@@ -99,6 +99,32 @@ TEST_F(StageClockTest, ComputeIsDividedByItsTokens) {
   EXPECT_DOUBLE_EQ(clock.seconds(Category::compute), 0);
 }
 
+// It computes from 100 to 107; the host goes on to a wait at 102 and to a message at 105.
+TEST_F(StageClockTest, WhileADeviceComputesItsTimeIsComputingWhateverTheHostIsAt) {
+  clock.open(100);
+  clock.switch_to({Category::compute, jobs::TraceKind::layers, 4});
+  time_s = 102;
+  clock.hold();
+  clock.switch_to(Category::bubble);
+  time_s = 105;
+  clock.end_wait(104, {Category::compute, jobs::TraceKind::upload, 5});
+  time_s = 106;
+  {
+    const Charge charge(clock, Category::output);
+    time_s = 107;
+    EXPECT_EQ(clock.release(Category::communication), Doing(Category::output));
+    EXPECT_DOUBLE_EQ(clock.begun_s(), 107);
+    clock.switch_to(Category::output);
+    time_s = 109;
+  }
+  time_s = 112;
+  clock.close(112);
+  EXPECT_DOUBLE_EQ(clock.seconds(Category::output), 2);
+  EXPECT_DOUBLE_EQ(clock.seconds(Category::bubble), 0);
+  EXPECT_DOUBLE_EQ(clock.seconds(Category::decode), 7 + 3);  // and what came at 105
+  EXPECT_DOUBLE_EQ(sum(), 12);
+}
+
 TEST_F(StageClockTest, NothingCountsOutsideTheWindow) {
   clock.switch_to(Category::decode);
   time_s = 105;

@@ -2,10 +2,12 @@
 // timeline: spans nest, each message is sent before it is received.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "tests/fakes/deferred_backend.h"
 #include "tests/worker/pipelines.h"
 #include "tests/worker/quantised_model.h"
 
@@ -25,6 +27,7 @@ struct TimelineCase {
   const char* name;
   PipelineShape shape;
   bool draws = false;
+  bool own_device = false;  // that is at one thing while the stage is at another
 };
 
 constexpr auto kSplit = pipeline::HeadSplit::always;
@@ -40,6 +43,13 @@ const TimelineCase kCases[] = {
     {"TwoReplicasOfTwo", {.replicas = 2, .stages = 2, .batch_size = 2}},
     {"TwoReplicasOfTwoSplitTheHead",
      {.replicas = 2, .stages = 2, .batch_size = 2, .head_split = kSplit}},
+    {"OneStageOfADevice", {.stages = 1, .batch_size = 2}, false, true},
+    {"ThreeStagesOfDevices", {.stages = 3, .batch_size = 1, .token_budget = 16}, false, true},
+    {"ThreeStagesOfDevicesDraw", {.stages = 3, .batch_size = 2}, true, true},
+    {"TwoStagesOfDevicesSplitTheHead",
+     {.stages = 2, .batch_size = 2, .head_split = kSplit},
+     false,
+     true},
 };
 
 class Timeline : public testing::TestWithParam<TimelineCase> {
@@ -62,7 +72,13 @@ class Timeline : public testing::TestWithParam<TimelineCase> {
       prompt.ignore_eos = true;
       if (GetParam().draws) prompt.sampling.temperature = 0.7;
     }
-    run_ = answer_all(model, GetParam().shape, prompts);
+    PipelineHooks hooks;
+    if (GetParam().own_device) {
+      hooks.make_backend = [](int) {
+        return fakes::make_deferred_backend(kernels::make_cpu_backend(kernels::Precision::exact));
+      };
+    }
+    run_ = answer_all(model, GetParam().shape, prompts, hooks);
   }
 
   PipelineRun run_;
@@ -233,15 +249,38 @@ TEST_P(Timeline, EachMessageIsReceivedOnceAndNotBeforeItIsSent) {
   EXPECT_GE(seen[TraceCargo::tokens], seen[TraceCargo::activations] / shape.stages);
 }
 
+// A device was still at the micro-batch before.
+bool taken_early(const TraceMessage& message, const std::vector<TraceSpan>& works) {
+  return message.cargo == TraceCargo::activations &&
+         std::ranges::any_of(works, [&](const TraceSpan& work) {
+           return work.kind == TraceKind::micro_batch && work.micro_batch < message.micro_batch &&
+                  message.at_ns < work.end_ns;
+         });
+}
+
+TEST_P(Timeline, OnlyADeviceIsGivenTheNextMicroBatchBeforeItIsDone) {
+  int early = 0;
+  for (const auto& [rank, figures] : run_.ranks) {
+    const auto works = works_of(figures.trace);
+    early += static_cast<int>(std::ranges::count_if(
+        figures.trace.messages,
+        [&](const TraceMessage& message) { return !message.sent && taken_early(message, works); }));
+  }
+  const PipelineShape& shape = GetParam().shape;
+  const bool may = GetParam().own_device && shape.stages > 1 && shape.head_split != kSplit;
+  EXPECT_EQ(early > 0, may) << early;
+}
+
 TEST_P(Timeline, AMessageThatAStageWaitsForArrivesWithItsWork) {
   for (const auto& [rank, figures] : run_.ranks) {
     SCOPED_TRACE("rank " + std::to_string(rank));
+    const auto works = works_of(figures.trace);
     std::map<std::int64_t, TraceSpan> by_begin;
-    for (const TraceSpan& work : works_of(figures.trace)) by_begin[work.begin_ns] = work;
+    for (const TraceSpan& work : works) by_begin[work.begin_ns] = work;
     for (const TraceMessage& message : figures.trace.messages) {
       const bool starts_work =
           message.cargo == TraceCargo::activations || message.cargo == TraceCargo::hidden;
-      if (message.sent || !starts_work) continue;
+      if (message.sent || !starts_work || taken_early(message, works)) continue;
       ASSERT_TRUE(by_begin.contains(message.at_ns)) << to_string(message.cargo);
       const TraceSpan& work = by_begin.at(message.at_ns);
       EXPECT_EQ(work.micro_batch, message.micro_batch);

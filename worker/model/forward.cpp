@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 namespace sluice::worker::model {
 namespace {
@@ -83,6 +84,7 @@ void Forward::begin(std::span<const kernels::Row> rows, PageTables page_tables, 
   rows_count_ = rows.size();
   const auto place = [&](Cache& cache, PageTables tables) {
     if (!cache.kv) return;
+    cache.rows_before = std::move(cache.rows);
     cache.rows = backend_.make_rows(rows, tables);
     cache.angles->cover(cache.rows->positions_end());
   };
@@ -250,8 +252,8 @@ int Forward::first_head_id() const {
 }
 
 void Forward::finish(const std::function<void()>& meanwhile) {
-  const kernels::Event done = backend_.record();
-  while (!backend_.completed(done)) meanwhile();
+  const kernels::Event done = mark();
+  while (!is_done(done)) meanwhile();
 }
 
 std::size_t Forward::weight_bytes() const {

@@ -37,6 +37,7 @@ class Forward {
 
   // The rows of the next micro-batch, all calls up to the next begin() work on them. By sequence:
   // its pages for layers without a window and with one; `rings` may be empty when none has.
+  // Requires: all that was enqueued before the last begin() is done.
   using PageTables = std::span<const std::span<const std::int32_t>>;
   void begin(std::span<const kernels::Row> rows, PageTables page_tables, PageTables rings);
 
@@ -66,8 +67,13 @@ class Forward {
   void block(std::size_t i, std::size_t first, std::vector<kernels::Candidate>& out);
   int first_head_id() const;
 
+  // After all that was enqueued.
+  kernels::Event mark() { return backend_.record(); }
+  bool is_done(kernels::Event event) { return backend_.completed(event); }
   // Until all that was enqueued is done; `meanwhile` is called now and then.
   void finish(const std::function<void()>& meanwhile);
+
+  std::optional<kernels::DeviceTimes> device_times() const { return backend_.device_times(); }
 
   const StageRange& range() const { return weights_.range; }
   HeadRows head_rows() const { return model::head_rows(range(), config_.vocab); }
@@ -81,9 +87,9 @@ class Forward {
   kernels::Tensor rows_of(const std::unique_ptr<kernels::Buffer>& buffer, int cols) const;
   // One kind of layers: their angles, their cache, and where its rows lie there.
   struct Cache {
-    std::unique_ptr<kernels::KvCache> kv;  // none where the stage has no such layer
-    std::optional<RopeTable> angles;       // as kv
-    std::unique_ptr<kernels::Rows> rows;
+    std::unique_ptr<kernels::KvCache> kv;              // none where the stage has no such layer
+    std::optional<RopeTable> angles;                   // as kv
+    std::unique_ptr<kernels::Rows> rows, rows_before;  // the device may still be at the latter
   };
 
   void attention_block(const LayerWeights& layer, int index);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 namespace sluice::worker::model {
@@ -23,6 +24,7 @@ void RopeTable::cover(int positions_end) {
   const std::size_t rows = std::min(std::bit_ceil(end), context_);
   const auto cols = static_cast<std::size_t>(head_dim_);
   const std::vector<float> angles = rope_angles(rope_, head_dim_, static_cast<int>(rows));
+  weight_before_ = std::move(weight_);
   weight_ = backend_.load({.type = kernels::WeightType::f32,
                            .rows = rows,
                            .cols = cols,

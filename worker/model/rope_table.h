@@ -16,8 +16,8 @@ class RopeTable {
   RopeTable(kernels::Backend& backend, const ModelConfig& config, bool windowed);
 
   // Holds positions [0, positions_end) from now on, as far as the model knows them. Grows to a
-  // power of two: all tables together cost no more than twice the last one. Requires: nothing that
-  // is enqueued reads the table.
+  // power of two: all tables together cost no more than twice the last one. The
+  // table before lives on until the next time: what is enqueued may read it.
   void cover(int positions_end);
 
   // (at least the positions covered, head_dim), as Backend::rope wants it.
@@ -28,7 +28,7 @@ class RopeTable {
   RopeScheme rope_;
   int head_dim_;
   std::size_t context_;
-  std::unique_ptr<kernels::Weight> weight_;
+  std::unique_ptr<kernels::Weight> weight_, weight_before_;
 };
 
 }  // namespace sluice::worker::model

@@ -74,7 +74,8 @@ Stage::Stage(Link& link, model::Forward& forward, const Place& place,
 void Stage::serve() {
   clock_.switch_to(Category::bubble);
   while (true) {
-    for (Patience patience;; patience.pause()) {
+    for (Patience patience;; pause(patience)) {
+      if (depart_if_done()) patience = {};
       if (advance_head(Category::bubble)) break;  // first: an answer waits for it
       auto message = link_.receive(place_.leader + place_.stage - 1, Channel::micro_batch);
       if (!message) continue;
@@ -116,19 +117,60 @@ bool Stage::advance_head(Category then) {
   clock_.begin_work(
       {.kind = TraceKind::head, .micro_batch = static_cast<std::int64_t>(head_work_.step)});
   execute(schedule_.head);
-  clock_.end_work(head_work_.prefill_share, then);
+  conclude(then);
   return true;
 }
 
 // Requires: the clock has switched to its first step.
 void Stage::work_on_micro_batch(Category then) {
   const batch::BatchPlan& plan = at_work_.plan;
-  clock_.begin_work({.kind = TraceKind::micro_batch,
-                     .micro_batch = static_cast<std::int64_t>(plan.step),
-                     .prefill_tokens = plan.rows() - plan.decode_rows(),
-                     .decode_tokens = plan.decode_rows()});
+  const StageClock::Work work{.kind = TraceKind::micro_batch,
+                              .micro_batch = static_cast<std::int64_t>(plan.step),
+                              .prefill_tokens = plan.rows() - plan.decode_rows(),
+                              .decode_tokens = plan.decode_rows()};
+  if (departing_) {
+    next_work_ = work;
+  } else {
+    clock_.begin_work(work);
+  }
   execute(schedule_.micro_batch);
-  clock_.end_work(head_work_.prefill_share, then);
+  conclude(then);
+}
+
+void Stage::conclude(Category then) {
+  depart();  // the micro-batch before, first
+  if (!departure_) return clock_.end_work(head_work_.prefill_share, then);
+  departing_ = std::exchange(departure_, std::nullopt);
+  departing_->prefill_share = head_work_.prefill_share;
+  departing_->done = forward_.mark();
+  clock_.hold();
+  clock_.switch_to(then);
+  // An answer of a split head would wait for the layers of what is enqueued before it.
+  const bool may_wait = schedule_.head.empty() && !forward_.range().head_is_split;
+  if (!depart_if_done() && !may_wait) depart();
+}
+
+bool Stage::depart_if_done() {
+  if (!departing_ || !forward_.is_done(departing_->done)) return false;
+  Departure gone = *std::exchange(departing_, std::nullopt);
+  const Doing host = clock_.release(communicating(TraceKind::send, gone.step));
+  if (auto* const message = std::get_if<Bytes>(&gone.what)) {
+    send_work(std::move(*message), gone.to, gone.step);
+  } else {
+    send_choice(std::move(std::get<Choice>(gone.what)), gone.to);
+  }
+  clock_.end_work(gone.prefill_share, host);
+  if (const auto next = std::exchange(next_work_, std::nullopt)) clock_.begin_work(*next);
+  return true;
+}
+
+void Stage::depart() {
+  while (departing_) progress();
+}
+
+// Who waits for the device looks again at once: it says nothing by itself.
+void Stage::pause(Patience& patience) const {
+  if (!departing_) patience.pause();
 }
 
 void Stage::execute(const std::vector<Step>& steps) {
@@ -148,7 +190,7 @@ void Stage::execute(const std::vector<Step>& steps) {
         forward_.layers([this] { progress(); });
         break;
       case StepKind::send_activations:
-        send_work(step.peer);
+        prepare_work(step.peer);
         break;
       case StepKind::final_norm:
         norm_for_head();
@@ -162,7 +204,7 @@ void Stage::execute(const std::vector<Step>& steps) {
         select();
         break;
       case StepKind::send_choice:
-        send_choice(step.peer);
+        prepare_choice(step.peer);
         break;
     }
   }
@@ -296,7 +338,7 @@ std::vector<sampling::Draw> Stage::wait_draws() {
   }
 }
 
-void Stage::send_work(int to) {
+void Stage::prepare_work(int to) {
   const std::uint64_t step = at_work_.plan.step;
   clock_.switch_to(communicating(TraceKind::pack, step));
   const std::size_t floats =
@@ -304,8 +346,10 @@ void Stage::send_work(int to) {
   Bytes message = make_work(at_work_.plan, clock_.opened_s(), floats, computed_s());
   clock_.switch_to(computing(TraceKind::download, step));
   forward_.download(activations_of(message, floats));
-  forward_.finish([this] { progress(); });
-  clock_.switch_to(communicating(TraceKind::send, step));
+  departure_ = {.what = std::move(message), .to = to, .step = step, .done = {}};
+}
+
+void Stage::send_work(Bytes message, int to, std::uint64_t step) {
   stamp_sent(message, clock_.begun_s());
   clock_.sent(message_of(TraceCargo::activations, to, step), clock_.begun_s(), message.size());
   send(to, Channel::micro_batch, std::move(message));
@@ -320,27 +364,31 @@ void Stage::send_hidden(int to) {
   send(to, Channel::head, std::move(message));
 }
 
-void Stage::send_choice(int to) {
+void Stage::prepare_choice(int to) {
   choice_.computed_s = computed_s();
-  forward_.finish([this] { progress(); });
-  clock_.switch_to(communicating(TraceKind::send, choice_.step));
-  for (kernels::Candidate& candidate : choice_.best) candidate.id += forward_.first_head_id();
-  choice_.sent_s = clock_.begun_s();
-  const std::size_t bytes = send_in_pieces(link_, to, Channel::tokens, make_choice(choice_));
-  clock_.sent(message_of(TraceCargo::tokens, to, choice_.step), choice_.sent_s, bytes);
+  departure_ = {.what = std::move(choice_), .to = to, .step = head_work_.step, .done = {}};
+}
+
+void Stage::send_choice(Choice choice, int to) {
+  for (kernels::Candidate& candidate : choice.best) candidate.id += forward_.first_head_id();
+  choice.sent_s = clock_.begun_s();
+  const std::size_t bytes = send_in_pieces(link_, to, Channel::tokens, make_choice(choice));
+  clock_.sent(message_of(TraceCargo::tokens, to, choice.step), choice.sent_s, bytes);
   counts_.bytes_sent += static_cast<std::int64_t>(bytes);
   ++counts_.messages_sent;
 }
 
 std::optional<Tokens> Stage::receive_tokens() {
   const Charge charge(clock_, Category::communication);
+  depart_if_done();
   advance_head(Category::communication);
   return take_tokens();
 }
 
 Tokens Stage::wait_tokens(const std::function<void()>& meanwhile) {
   clock_.switch_to(Category::bubble);
-  for (Patience patience;; patience.pause()) {
+  for (Patience patience;; pause(patience)) {
+    if (depart_if_done()) patience = {};
     if (advance_head(Category::bubble)) patience = {};
     if (auto tokens = take_tokens()) {
       clock_.end_wait(tokens->sent_s, communicating(TraceKind::communication, tokens->step));
@@ -386,9 +434,10 @@ void Stage::send(int to, Channel channel, Bytes message) {
   link_.send(to, channel, std::move(message));
 }
 
-// Called between layers, which may take a twentieth of it. A stage by itself has no messages that
-// are large.
+// Called between layers, which may take a twentieth of it, and while the device is waited for. A
+// stage by itself has no messages that are large.
 void Stage::progress() {
+  depart_if_done();
   if (place_.stages == 1) return;
   const double now_s = clock_.now();
   if (now_s - progressed_s_ < kProgressEvery_s) return;

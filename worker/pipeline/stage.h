@@ -1,18 +1,24 @@
 // One stage of the pipeline at work: executes its schedule for each micro-batch and accounts for
 // its time. The first stage is driven by the leader (run, wait_tokens, stop), the others serve. All
 // messages of the window pass here. One thread.
+//
+// A device of its own may still be at a micro-batch when the stage has enqueued all of it. What is
+// to be sent of it then waits, while the next one is taken and enqueued behind it: the device goes
+// from one to the other at once, and copies of one overlap the computing of the other.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <optional>
+#include <variant>
 #include <vector>
 
 #include "worker/batch/batch_plan.h"
 #include "worker/model/forward.h"
 #include "worker/pipeline/link.h"
 #include "worker/pipeline/messages.h"
+#include "worker/pipeline/patience.h"
 #include "worker/pipeline/pieces.h"
 #include "worker/pipeline/schedule.h"
 #include "worker/pipeline/stage_clock.h"
@@ -50,16 +56,22 @@ class Stage {
   bool take_work(Bytes message);     // false: told to stop
   bool advance_head(Category then);  // by a split head's input, if one has come
   void work_on_micro_batch(Category then);
+  void conclude(Category then);
+  bool depart_if_done();  // whether what waited for the device has left
+  void depart();          // waits until it has
+  void pause(Patience& patience) const;
   void send_draws();
   std::optional<Tokens> take_tokens();  // when all choices of a micro-batch are there
   void begin_forward();
   void select();
   void find_or_choose();
   std::vector<sampling::Draw> wait_draws();
-  void send_work(int to);
+  void prepare_work(int to);
+  void prepare_choice(int to);
+  void send_work(Bytes message, int to, std::uint64_t step);
   void norm_for_head();
   void send_hidden(int to);
-  void send_choice(int to);
+  void send_choice(Choice choice, int to);
   void send(int to, Channel channel, Bytes message);
   ComputedSeconds computed_s() const;  // of the stages up to this one
   void progress();
@@ -80,8 +92,19 @@ class Stage {
   Pieces arriving_draws_;
   StageCounts counts_;
 
+  // What is to be sent of a micro-batch once the device is done with it.
+  struct Departure {
+    std::variant<Bytes, Choice> what;  // a work message, or choices
+    int to = 0;
+    std::uint64_t step = 0;
+    double prefill_share = 0;
+    kernels::Event done;
+  };
+  std::optional<Departure> departing_;         // that the device is at
+  std::optional<StageClock::Work> next_work_;  // that begins when it has left
+
   std::vector<model::SequencePages> pages_;  // by slot
-  double progressed_s_ = 0;  // when messages were last moved while it computed
+  double progressed_s_ = 0;                  // when messages were last moved while it computed
   // Of the micro-batch at work.
   batch::MicroBatch at_work_;
   Bytes received_;
@@ -90,6 +113,7 @@ class Stage {
   std::vector<int> rows_wanting_;
   HeadWork head_work_;  // what a split head sees
   Choice choice_;
+  std::optional<Departure> departure_;  // that it ends with
 };
 
 }  // namespace sluice::worker::pipeline

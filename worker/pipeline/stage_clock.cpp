@@ -78,12 +78,23 @@ void StageClock::record_until(double end_s) {
 
 Doing StageClock::switch_to(Doing next) {
   charge_until_now(doing_.category);
+  if (host_) return *std::exchange(host_, next);
   if (next == doing_) return next;
   record_until(begun_s_);
   return std::exchange(doing_, next);
 }
 
+Doing StageClock::release(Doing next) {
+  const Doing host = *std::exchange(host_, std::nullopt);
+  switch_to(next);
+  return host;
+}
+
 void StageClock::end_wait(double sent_s, Doing next) {
+  if (host_) {
+    switch_to(next);
+    return;
+  }
   const double began_s = begun_s_;
   const double now_s = now_();
   const double bubble_s = std::max(0.0, std::min(sent_s, now_s) - began_s);

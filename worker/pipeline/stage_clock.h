@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <optional>
 
 #include "worker/pipeline/stage_trace.h"
 
@@ -61,6 +62,11 @@ class StageClock {
   // `sent_s`: until then it was bubble, since then communication. `next` begins.
   void end_wait(double sent_s, Doing next = Category::communication);
 
+  // A device is still at what runs while the host goes on to other things: what it switches to
+  // begins when they are over, with release(), which returns it and begins `next`.
+  void hold() { host_ = doing_; }
+  Doing release(Doing next);
+
   // Divides the compute time since the last call by the share of it that was prefill.
   void end_compute(double prefill_share);
 
@@ -100,7 +106,8 @@ class StageClock {
   std::function<double()> now_;
   std::array<double, kCategories> sums_{};
   Doing doing_ = Category::unattributed;
-  double begun_s_ = 0;  // charged up to here
+  std::optional<Doing> host_;  // held: what the host is at
+  double begun_s_ = 0;         // charged up to here
   double opened_s_ = 0, closed_s_ = 0;
   bool open_ = false;
 
