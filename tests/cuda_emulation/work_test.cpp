@@ -85,10 +85,10 @@ TEST_F(CountedWork, OfExactProductsIsInFp32) {
 TEST_F(CountedWork, OfAttentionIsWhatAWindowShowsAndOnceForASequence) {
   kernels::cuda::AttentionArgs args{};
   args.kv = {.data = nullptr,
-             .type = KvType::f16,
+             .type = kernels::KvType::f16,
              .kv_heads = 1,
              .head_dim = 16,
-             .head_bytes = std::size_t{2} * 2 * 16 * kKvPageTokens};
+             .head_bytes = std::size_t{2} * 2 * 16 * kernels::kKvPageTokens};
   args.heads = 2;
   args.rows = 4;
   args.window = 4;
