@@ -84,6 +84,9 @@ void columns(StageRow& row, const Visit& visit) {
   visit("bubble_s", m.bubble_s);
   visit("output_s", m.output_s);
   visit("unattributed_s", m.unattributed_s);
+  visit("device_compute_s", m.device_compute_s);
+  visit("device_copy_s", m.device_copy_s);
+  visit("device_wait_s", m.device_wait_s);
   visit("clock_error_s", m.clock_error_s);
   visit("micro_batches", m.micro_batches);
   visit("prefill_tokens", m.prefill_tokens);

@@ -49,6 +49,9 @@ static void fields(io::Record& record, StageMetrics& stage) {
   record("bubble_s", stage.bubble_s);
   record("output_s", stage.output_s);
   record("unattributed_s", stage.unattributed_s);
+  record("device_compute_s", stage.device_compute_s);
+  record("device_copy_s", stage.device_copy_s);
+  record("device_wait_s", stage.device_wait_s);
   record("clock_error_s", stage.clock_error_s);
   record("micro_batches", stage.micro_batches);
   record("prefill_tokens", stage.prefill_tokens);

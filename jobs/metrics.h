@@ -3,6 +3,7 @@
 // seconds; `*_unix_s` since the epoch.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -43,20 +44,28 @@ struct Progress {
 struct StageMetrics {
   int rank = 0, replica = 0, stage = 0;
   std::string host;
-  std::string cpu;  // what computed: its model and the kernels' instruction set, or the GPU
-  std::string cores;                     // "3": what the rank was pinned to; empty: not pinned
-  int first_layer = 0, last_layer = -1;  // inclusive
+  std::string cpu;    // what computed: its model and the kernels' instruction set, or the GPU
+  std::string cores;  // "3": what the rank was pinned to; empty: not pinned
+  int first_layer = 0, last_layer = -1;          // inclusive
   bool has_embedding = false, has_head = false;  // has_head: rows of it, whole or a share
   double elapsed_s = 0, launch_s = 0, load_s = 0, preprocess_s = 0, wall_clock_s = 0,
          teardown_s = 0, elapsed_unattributed_s = 0;
   double prefill_s = 0, decode_s = 0, sampling_s = 0, communication_s = 0, bubble_s = 0,
          output_s = 0, unattributed_s = 0;
+  // Of a device with a clock of its own, beside the sums: wall_clock_s = compute + wait, while
+  // copies overlap both.
+  double device_compute_s = kNotMeasured, device_copy_s = kNotMeasured,
+         device_wait_s = kNotMeasured;
   double clock_error_s = 0;  // of the alignment that divides waits into communication and bubble
   std::int64_t micro_batches = 0, prefill_tokens = 0, decode_tokens = 0;
   std::int64_t decode_micro_batches = 0;        // those that continue an answer
   double micro_batch_occupancy = kNotMeasured;  // their sequences / batch_size, the mean
   std::int64_t weight_bytes = 0, kv_bytes = 0, bytes_sent = 0, messages_sent = 0;
 };
+
+inline bool measured_by_device(const StageMetrics& stage) {
+  return !std::isnan(stage.device_compute_s);
+}
 
 struct Quantiles {  // of nothing: not measured
   double p50 = kNotMeasured, p90 = kNotMeasured, p99 = kNotMeasured;

@@ -75,6 +75,11 @@ jobs::StageMetrics measure_stage(int rank, const pipeline::Plan& plan, const Eng
   m.unattributed_s = m.wall_clock_s - (m.prefill_s + m.decode_s + m.sampling_s + m.communication_s +
                                        m.bubble_s + m.output_s);
   m.clock_error_s = engine.clock_error_s();
+  if (const auto device = engine.forward().device_times()) {
+    m.device_compute_s = device->compute_s;
+    m.device_copy_s = device->copy_s;
+    m.device_wait_s = m.wall_clock_s - device->compute_s;
+  }
 
   m.micro_batches = counts.micro_batches;
   m.prefill_tokens = counts.prefill_tokens;

@@ -14,5 +14,7 @@ extern const char* const kTablesV4;
 extern const char* const kViewsV4;
 extern const char* const kTablesV5;
 extern const char* const kViewsV5;
+extern const char* const kTablesV6;
+extern const char* const kViewsV6;
 
 }  // namespace sluice::db::sqlite

@@ -17,11 +17,12 @@ namespace {
 struct Step {
   const char *tables, *views;
 };
-const std::array<Step, 5> kSteps = {{{kTablesV1, kViewsV1},
+const std::array<Step, 6> kSteps = {{{kTablesV1, kViewsV1},
                                      {kTablesV2, kViewsV2},
                                      {kTablesV3, kViewsV3},
                                      {kTablesV4, kViewsV4},
-                                     {kTablesV5, kViewsV5}}};
+                                     {kTablesV5, kViewsV5},
+                                     {kTablesV6, kViewsV6}}};
 
 int pragma(SQLite::Database& database, const char* name) {
   return database.execAndGet("PRAGMA " + std::string(name)).getInt();

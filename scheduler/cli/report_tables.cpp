@@ -197,6 +197,9 @@ Table points_table(const ScalingReport& report, bool short_titles) {
 }
 
 Table breakdown_table(const ScalingReport& report) {
+  const bool devices = std::ranges::any_of(report.rows, [](const ReportRow& row) {
+    return std::ranges::any_of(row.usual->stages, jobs::measured_by_device);
+  });
   Table table;
   table.columns = {{"nodes", "nodes", true},
                    {"batch_size", "batch", true},
@@ -214,18 +217,35 @@ Table breakdown_table(const ScalingReport& report) {
                    {"output_s", "output", true},
                    {"unattributed_s", "other", true},
                    {"wall_clock_s", "wall", true},
+                   {"device_compute_s", devices ? "GPU computes" : "", true},
+                   {"device_wait_s", devices ? "waits" : "", true},
+                   {"device_copy_s", devices ? "copies" : "", true},
                    {"job", "job", true}};
   for (const ReportRow& row : report.rows) {
     for (const StageMetrics& stage : row.usual->stages) {
       const auto part = [&](double value) {
         return number(value, seconds_digits(stage.wall_clock_s));
       };
-      table.rows.push_back(
-          {count(row.spec.shape.nodes), count(row.spec.batch_size), word(layout_of(row)),
-           word(row.settings), count(stage.rank), word(stage.host), word(layers_of(stage)),
-           part(stage.load_s), part(stage.prefill_s), part(stage.decode_s), part(stage.sampling_s),
-           part(stage.communication_s), part(stage.bubble_s), part(stage.output_s),
-           part(stage.unattributed_s), part(stage.wall_clock_s), count(row.usual->job)});
+      table.rows.push_back({count(row.spec.shape.nodes),
+                            count(row.spec.batch_size),
+                            word(layout_of(row)),
+                            word(row.settings),
+                            count(stage.rank),
+                            word(stage.host),
+                            word(layers_of(stage)),
+                            part(stage.load_s),
+                            part(stage.prefill_s),
+                            part(stage.decode_s),
+                            part(stage.sampling_s),
+                            part(stage.communication_s),
+                            part(stage.bubble_s),
+                            part(stage.output_s),
+                            part(stage.unattributed_s),
+                            part(stage.wall_clock_s),
+                            part(stage.device_compute_s),
+                            part(stage.device_wait_s),
+                            part(stage.device_copy_s),
+                            count(row.usual->job)});
     }
   }
   return table;

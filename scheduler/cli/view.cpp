@@ -273,6 +273,10 @@ Table stage_table(const std::vector<jobs::StageMetrics>& stages, StageSum shown)
   const bool pinned = shown == StageSum::elapsed &&
                       std::ranges::any_of(stages, [](const auto& s) { return !s.cores.empty(); });
   const bool replicas = std::ranges::any_of(stages, [](const auto& s) { return s.replica > 0; });
+  const bool devices = std::ranges::any_of(stages, jobs::measured_by_device);
+  const auto of_device = [&](const char* key, const char* title) {
+    return Column{key, devices && shown == StageSum::wall_clock ? title : "", true};
+  };
   Table table{.columns = {{"rank", ""},
                           {"replica", replicas ? "replica" : "", true},
                           {"stage", "stage", true},
@@ -293,6 +297,9 @@ Table stage_table(const std::vector<jobs::StageMetrics>& stages, StageSum shown)
                           elapsed("teardown_s", "teardown"),
                           elapsed("elapsed_unattributed_s", "other"),
                           elapsed("elapsed_s", "elapsed"),
+                          of_device("device_compute_s", "GPU computes"),
+                          of_device("device_wait_s", "waits"),
+                          of_device("device_copy_s", "copies"),
                           window("micro_batches", "micro-batches"),
                           window("micro_batch_occupancy", "occupancy")},
               .rows = {}};
@@ -320,6 +327,9 @@ Table stage_table(const std::vector<jobs::StageMetrics>& stages, StageSum shown)
                           seconds(stage.teardown_s),
                           seconds(stage.elapsed_unattributed_s),
                           seconds(stage.elapsed_s),
+                          seconds(stage.device_compute_s),
+                          seconds(stage.device_wait_s),
+                          seconds(stage.device_copy_s),
                           count(stage.micro_batches),
                           number(stage.micro_batch_occupancy, 2)});
   }

@@ -82,7 +82,14 @@ TEST_F(CudaJob, TwoRanksAnswerAsTheReference) {
     EXPECT_EQ(result.token_ids, ids) << result.id;
   }
   EXPECT_EQ(backend_of(job, kFirst), "cuda");
-  EXPECT_EQ(job.stage(kFirst, 1).cpu, "emulated sm_75, compute capability 7.5");
+  for (const int rank : {0, 1}) {
+    const jobs::StageMetrics stage = job.stage(kFirst, rank);
+    EXPECT_EQ(stage.cpu, "emulated sm_75, compute capability 7.5");
+    EXPECT_GT(stage.device_compute_s, 0);
+    EXPECT_GT(stage.device_copy_s, 0);
+    EXPECT_GE(stage.device_wait_s, 0);
+    EXPECT_DOUBLE_EQ(stage.device_compute_s + stage.device_wait_s, stage.wall_clock_s);
+  }
 }
 
 TEST_F(CudaJob, GoesOnWhereItBeganOrNotAtAll) {
@@ -117,6 +124,7 @@ TEST_F(CudaJob, WithoutADriverTheCpuAnswersUnlessCudaWasDemanded) {
   const JobDirectory job(spec_for("auto", "exact"), prompts());
   ASSERT_EQ(Launch(job, kFirst, 2).wait(), kAllAnswered);
   EXPECT_EQ(backend_of(job, kFirst), "cpu");
+  EXPECT_FALSE(measured_by_device(job.stage(kFirst, 0)));
   EXPECT_NE(jobs::read_file(job.layout().worker_log(kFirst)).find("there is no NVIDIA driver"),
             std::string::npos);
 

@@ -260,6 +260,7 @@ TEST_F(StoreTest, RunsAndMetricsAreReadAsWritten) {
   last.host = "n2";
   last.kv_bytes = std::int64_t{1} << 40;
   first.cores = "3";
+  first.device_copy_s = 0.5;
   store_.put_stage_metrics(id, {2, 1}, last);
   store_.put_stage_metrics(id, {2, 1}, first);
   const auto stages = store_.stage_metrics(id, {2, 1});

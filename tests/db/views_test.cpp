@@ -76,6 +76,7 @@ TEST_F(ViewsTest, BothSumsStandBesideWhatTheyShouldEqual) {
     stage.unattributed_s = rank == 0 ? 32.5 : 48.5;
     stage.decode_micro_batches = 10;
     stage.micro_batch_occupancy = 0.75;
+    if (rank == 1) stage.device_wait_s = 3;
     store_.put_stage_metrics(id_, {1, 0}, stage);
   }
   EXPECT_EQ(number("SELECT elapsed_sum_s FROM v_stages WHERE rank = 1"), 100);
@@ -83,6 +84,7 @@ TEST_F(ViewsTest, BothSumsStandBesideWhatTheyShouldEqual) {
   EXPECT_EQ(number("SELECT bubble_share FROM v_stages WHERE rank = 0"), 0.25);
   EXPECT_EQ(number("SELECT micro_batch_occupancy FROM v_stages WHERE rank = 1"), 0.75);
   EXPECT_EQ(number("SELECT decode_micro_batches FROM v_stages WHERE rank = 1"), 10);
+  EXPECT_EQ(number("SELECT sum(device_wait_s) FROM v_stages"), 3);
   EXPECT_EQ(number("SELECT micro_batch_occupancy FROM v_runs"), 0.75);
   EXPECT_EQ(number("SELECT micro_batches FROM v_runs"), 11);
   for (const auto* view : {"v_runs", "v_jobs"}) {
