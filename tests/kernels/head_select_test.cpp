@@ -151,17 +151,19 @@ TEST_P(HeadSelect, CapsTheLogitsButChoosesByTheUncapped) {
   for (float v = 0x1p-130f; v < 1e3f; v *= 1.0173f) logits.insert(logits.end(), {v, -v});
   const int n = static_cast<int>(logits.size());
   const auto head = load(*backend_, {.rows = logits.size(), .cols = 1}, bytes_of_floats(logits));
-  for (const float cap : {1.0f, 30.0f}) {
-    const auto got = select(*backend_, *head, {{1.0f}}, {.k = n, .softcap = cap});
-    const auto ids = oracle::head_select(std::span<const float>(logits), n);
-    for (int i = 0; i < n; ++i) {
-      ASSERT_EQ(got[i].id, ids[i]);
-      const double want = cap * std::tanh(double{logits[ids[i]]} / cap);
-      ASSERT_NEAR(got[i].logit, want,
-                  (2e-7 + oracle::gamma(2)) * std::abs(want) + 2 * cap * oracle::kSmallest)
-          << logits[ids[i]];
-      if (std::abs(logits[ids[i]]) > 10 * cap) {
-        ASSERT_EQ(std::abs(got[i].logit), cap);
+  for (const float cap : {1.0f, 30.0f, 700.0f}) {
+    for (const int k : {n, 32}) {
+      const auto got = select(*backend_, *head, {{1.0f}}, {.k = k, .softcap = cap});
+      const auto ids = oracle::head_select(std::span<const float>(logits), k);
+      for (int i = 0; i < k; ++i) {
+        ASSERT_EQ(got[i].id, ids[i]);
+        const double want = cap * std::tanh(double{logits[ids[i]]} / cap);
+        ASSERT_NEAR(got[i].logit, want,
+                    (2e-7 + oracle::gamma(2)) * std::abs(want) + 2 * cap * oracle::kSmallest)
+            << logits[ids[i]];
+        if (std::abs(logits[ids[i]]) > 10 * cap) {
+          ASSERT_EQ(std::abs(got[i].logit), cap);
+        }
       }
     }
   }
@@ -178,7 +180,8 @@ TEST_P(HeadSelect, NumbersComeBeforeWhatIsNone) {
         load(*backend_,
              {.type = WeightType::f32, .rows = static_cast<std::size_t>(vocabulary), .cols = kCols},
              bytes_of_floats(weights));
-    const auto got = select(*backend_, *head, random.floats(kCols), {.k = vocabulary});
+    const auto got =
+        select(*backend_, *head, random.floats(kCols), {.k = vocabulary, .softcap = 5});
     for (int i = 0; i < vocabulary; ++i) {
       EXPECT_EQ(std::isnan(got[i].logit), i >= vocabulary - 3) << i;
     }
