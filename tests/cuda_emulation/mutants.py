@@ -92,7 +92,9 @@ MUTANTS = {
         Mutant("keys over each other", "* kKeyValues + d % kKeyValues", "* kKeyValues"),
     ]),
     "math.h": ("*/GatedActivation*:*/HeadSelect*:*/Attention*", [
-        Mutant("e to the -87 and below are -80's", "clamp(x, -87.0f, 88.0f)", "clamp(x, -80.0f, 88.0f)"),
+        Mutant("e to the 80 and above are one", "clamp(x, -87.0f, 88.0f)", "clamp(x, -87.0f, 80.0f)"),
+        Mutant("e to the -80 and below are one", "clamp(x, -87.0f, 88.0f)", "clamp(x, -80.0f, 88.0f)",
+               survives="it is added to 1, or to a sum whose largest term is 1: 1 + e^-80 is 1"),
         Mutant("the end of ln 2 is missing", "r = fmaf(n, 2.12194442e-4f, r);", ""),
         Mutant("tanh ends early", "clamp(x + x, -20.0f, 20.0f)", "clamp(x + x, -14.0f, 14.0f)"),
         Mutant("what is no number becomes one", "x > high ? high : x", "x < high ? x : high"),
