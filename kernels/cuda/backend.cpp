@@ -5,15 +5,17 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <deque>
 #include <iterator>
+#include <limits>
 #include <string>
 #include <type_traits>
 #include <vector>
 
-#include "kernels/cpu/head_shortlist.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/operations.h"
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/compute_queue.h"
 #include "kernels/cuda/events.h"
@@ -24,12 +26,15 @@
 #include "kernels/cuda/weight.h"
 #include "kernels/cuda/work.h"
 #include "kernels/error.h"
+#include "kernels/portable_math.h"
 
 namespace sluice::kernels::cuda {
 namespace {
 
-// Logits that are there at a time: of so many tokens of the vocabulary.
-constexpr std::size_t kSlabTokens = 32 * kHeadBlockRows;
+// Logits of whole rows that are there at a time, at most (of one row, more where it has more).
+constexpr std::size_t kLogitsMax = std::size_t{8} << 20;
+// Candidates of a list that there is room for at once.
+constexpr std::size_t kFoundFirst = 256;
 
 class CudaBuffer final : public Buffer {
  public:
@@ -322,9 +327,15 @@ class CudaBackend final : public Backend {
           compute_.stream());
   }
 
-  // Calls use(first token, count, slab number) for each slab of logits, (rows, kSlabTokens).
+  // Of rows [first, first + count) of x: (count, tokens).
+  struct RowLogits {
+    std::size_t first, count;
+    std::size_t tokens;
+    std::int32_t first_id;
+    const float* data;
+  };
   template <class Use>
-  void for_each_slab(const Tensor& x, const Weight& head, const HeadSpec& spec,
+  void for_some_rows(const Tensor& x, const Weight& head, const HeadSpec& spec,
                      const char* operation, Use use) {
     const auto& weight = own(head, WeightUse::product, operation);
     const std::size_t end = spec.row_count > 0 ? spec.first_row + spec.row_count : head.rows();
@@ -332,99 +343,171 @@ class CudaBackend final : public Backend {
       throw Error("kernels: " + std::string(operation) + ": of the weight only the first " +
                   std::to_string(weight.product_rows()) + " rows take part in products");
     }
-    auto* const logits = logits_.room<float>(x.rows * kSlabTokens);
-    prepare(x);
-    std::size_t slab = 0;
-    for (std::size_t first = spec.first_row; first < end; first += kSlabTokens, ++slab) {
-      const std::size_t count = std::min(kSlabTokens, end - first);
-      multiply(x, weight.packed(first, count), nullptr, false, logits, kSlabTokens);
-      use(first, count, slab);
-    }
-  }
-
-  // For more candidates than a device's block looks for one by one.
-  void select_on_host(const Tensor& x, const Weight& head, const HeadSpec& spec,
-                      std::span<Candidate> out) {
-    const auto k = static_cast<std::size_t>(spec.k);
-    const auto& host = cpu::operations(supported_isas().back());
-    std::vector<float> logits(x.rows * kSlabTokens);
-    std::vector<std::vector<Candidate>> best(x.rows);
-    for_each_slab(x, head, spec, "head_select",
-                  [&](std::size_t first, std::size_t count, std::size_t) {
-                    download(logits_.room<float>(0), std::as_writable_bytes(std::span(logits)));
-                    do_wait(do_record());
-                    for (std::size_t row = 0; row < x.rows; ++row) {
-                      auto& of_row = best[row];
-                      for (std::size_t i = 0; i < count; ++i) {
-                        of_row.push_back({.id = static_cast<std::int32_t>(first + i),
-                                          .logit = logits[row * kSlabTokens + i]});
-                      }
-                      std::ranges::sort(of_row, ranks_before);
-                      of_row.resize(std::min(of_row.size(), k));
-                    }
-                  });
-    for (std::size_t row = 0; row < x.rows; ++row) {
-      std::ranges::copy(best[row], out.begin() + static_cast<std::ptrdiff_t>(row * k));
-    }
-    if (spec.softcap == 0) return;
-    for (Candidate& candidate : out) {
-      host.soft_cap({.x = &candidate.logit, .count = 1, .cap = spec.softcap});
+    const std::size_t tokens = end - spec.first_row;
+    const std::size_t rows_max = std::max(kLogitsMax / tokens / kRowTile * kRowTile, kRowTile);
+    for (std::size_t first = 0; first < x.rows; first += rows_max) {
+      const Tensor some{.buffer = x.buffer,
+                        .offset = x.offset + first * x.cols,
+                        .rows = std::min(rows_max, x.rows - first),
+                        .cols = x.cols};
+      auto* const logits = logits_.room<float>(some.rows * tokens);
+      prepare(some);
+      multiply(some, weight.packed(spec.first_row, tokens), nullptr, false, logits, tokens);
+      use(RowLogits{.first = first,
+                    .count = some.rows,
+                    .tokens = tokens,
+                    .first_id = static_cast<std::int32_t>(spec.first_row),
+                    .data = logits});
     }
   }
 
   void do_head_select(const Tensor& x, const Weight& head, const HeadSpec& spec,
                       std::span<Candidate> out) override {
-    if (spec.k > kSelectedMax) return select_on_host(x, head, spec, out);
-    const std::size_t end = spec.row_count > 0 ? spec.first_row + spec.row_count : head.rows();
-    const std::size_t slabs = (end - spec.first_row + kSlabTokens - 1) / kSlabTokens;
     const auto k = static_cast<std::size_t>(spec.k);
-    auto* const of_slabs = of_slabs_.room<std::uint64_t>(x.rows * slabs * k);
-    auto* const selected = selected_.room<Candidate>(x.rows * k);
-    for_each_slab(x, head, spec, "head_select",
-                  [&](std::size_t first, std::size_t count, std::size_t slab) {
-                    issue(select_of_slab,
-                          {.logits = logits_.room<float>(0),
-                           .rows = x.rows,
-                           .stride = kSlabTokens,
-                           .count = count,
-                           .first_id = static_cast<std::int32_t>(first),
-                           .k = spec.k,
-                           .slab = slab,
-                           .slabs = slabs,
-                           .of_slabs = of_slabs},
-                          compute_.stream());
-                  });
-    issue(select_of_slabs,
-          {.of_slabs = of_slabs,
-           .rows = x.rows,
-           .slabs = slabs,
-           .k = spec.k,
-           .softcap = spec.softcap,
-           .out = selected},
-          compute_.stream());
-    download(selected, std::as_writable_bytes(out));
+    for_some_rows(x, head, spec, "head_select", [&](const RowLogits& logits) {
+      const auto of_rows = out.subspan(logits.first * k, logits.count * k);
+      if (spec.k > kSelectedMax) return sort_on_host(logits, spec, of_rows);
+      auto* const selected = selected_.room<Candidate>(of_rows.size());
+      issue(cuda::head_select,
+            {.logits = logits.data,
+             .rows = logits.count,
+             .tokens = logits.tokens,
+             .first_id = logits.first_id,
+             .k = spec.k,
+             .softcap = spec.softcap,
+             .of_pieces =
+                 of_pieces_.room<std::uint64_t>(logits.count * select_pieces(logits.tokens) * k),
+             .out = selected},
+            compute_.stream());
+      download(selected, std::as_writable_bytes(of_rows));
+    });
   }
 
-  // Lists are made by the host, as on the CPU, of each slab as it comes.
+  // For more candidates than a device's block looks for one by one.
+  void sort_on_host(const RowLogits& from, const HeadSpec& spec, std::span<Candidate> out) {
+    const auto k = static_cast<std::size_t>(spec.k);
+    std::vector<float> logits(from.count * from.tokens);
+    download(from.data, std::as_writable_bytes(std::span(logits)));
+    do_wait(do_record());
+    std::vector<Candidate> of_row(from.tokens);
+    for (std::size_t row = 0; row < from.count; ++row) {
+      for (std::size_t i = 0; i < from.tokens; ++i) {
+        of_row[i] = {.id = from.first_id + static_cast<std::int32_t>(i),
+                     .logit = logits[row * from.tokens + i]};
+      }
+      std::ranges::partial_sort(of_row, of_row.begin() + spec.k, ranks_before);
+      std::copy_n(of_row.begin(), k, out.begin() + static_cast<std::ptrdiff_t>(row * k));
+    }
+    if (spec.softcap == 0) return;
+    for (Candidate& candidate : out) {
+      cpu::operations(supported_isas().back())
+          .soft_cap({.x = &candidate.logit, .count = 1, .cap = spec.softcap});
+    }
+  }
+
   void do_head_shortlist(const Tensor& x, const Weight& head, const HeadSpec& spec,
                          std::span<const ShortlistSpec> specs, std::span<Shortlist> out) override {
-    cpu::Shortlists lists(cpu::operations(supported_isas().back()), spec.softcap, x.rows, specs,
-                          out);
-    std::vector<float> logits(x.rows * kSlabTokens);
-    for_each_slab(x, head, spec, "head_shortlist",
-                  [&](std::size_t first, std::size_t count, std::size_t) {
-                    download(logits_.room<float>(0), std::as_writable_bytes(std::span(logits)));
-                    do_wait(do_record());
-                    for (std::size_t at = 0; at < count; at += kHeadBlockRows) {
-                      for (std::size_t row = 0; row < x.rows; ++row) {
-                        lists.take({.row = row,
-                                    .first_id = first + at,
-                                    .count = std::min(kHeadBlockRows, count - at),
-                                    .logits = logits.data() + row * kSlabTokens + at});
-                      }
-                    }
-                  });
-    lists.finish();
+    for_some_rows(x, head, spec, "head_shortlist", [&](const RowLogits& logits) {
+      const auto at = [&](std::size_t row) {
+        return static_cast<std::size_t>(
+            std::ranges::lower_bound(specs, row, {}, &ShortlistSpec::row) - specs.begin());
+      };
+      const std::size_t begin = at(logits.first), end = at(logits.first + logits.count);
+      if (begin < end) {
+        list(logits, spec.softcap, specs.subspan(begin, end - begin), out.subspan(begin));
+      }
+    });
+  }
+
+  void list(const RowLogits& logits, float softcap, std::span<const ShortlistSpec> specs,
+            std::span<Shortlist> out) {
+    std::vector<List> lists;
+    std::vector<LogitChange> changes;
+    for (const ShortlistSpec& spec : specs) {
+      changes.insert(changes.end(), spec.changes.begin(), spec.changes.end());
+      lists.push_back({.row = spec.row - logits.first,
+                       .changes_begin = changes.size() - spec.changes.size(),
+                       .changes_end = changes.size(),
+                       .named_id = spec.named,
+                       .capped = spec.capped,
+                       .scale = spec.scale,
+                       .within = spec.within,
+                       .k = spec.k,
+                       .found_at = lists.size() * kFoundFirst,
+                       .room = kFoundFirst,
+                       .named = {},
+                       .least = 0,
+                       .count = 0});
+    }
+    auto* const of_changes = changes_.room<LogitChange>(changes.size());
+    put<LogitChange>(changes, of_changes);
+    const std::size_t block_count = list_blocks(logits.tokens);
+    std::vector<ListBlock> blocks(lists.size() * block_count);
+    ListArgs args{.logits = logits.data,
+                  .tokens = logits.tokens,
+                  .first_id = logits.first_id,
+                  .softcap = softcap,
+                  .lists = lists_.room<List>(lists.size()),
+                  .list_count = lists.size(),
+                  .changes = of_changes,
+                  .blocks = blocks_.room<ListBlock>(blocks.size()),
+                  .found = found_.room<Listed>(lists.size() * kFoundFirst)};
+    put<List>(lists, args.lists);
+    issue(cuda::find_least, args, compute_.stream());
+    issue(cuda::gather, args, compute_.stream());
+    std::vector<Listed> found(lists.size() * kFoundFirst);
+    take(args.blocks, blocks);
+    take(args.lists, lists);
+    take(args.found, found);
+    do_wait(do_record());
+
+    for (std::size_t i = 0; i < lists.size(); ++i) {
+      List& list = lists[i];
+      std::vector<Listed> best;
+      if (list.count <= list.room) {
+        const auto first = found.begin() + static_cast<std::ptrdiff_t>(list.found_at);
+        best.assign(first, first + list.count);
+      } else {  // again, with room for all
+        best.resize(list.count);
+        list.found_at = 0;
+        list.room = list.count;
+        list.count = 0;
+        put<List>({&list, 1}, args.lists);
+        args.list_count = 1;
+        args.found = found_.room<Listed>(best.size());
+        issue(cuda::gather, args, compute_.stream());
+        take(args.found, best);
+        do_wait(do_record());
+      }
+      out[i] = {.best = best_of(std::move(best), specs[i]), .log_sums = {}, .named = list.named};
+      if (!specs[i].sums) continue;
+      for (const auto& [largest, sum] : std::span(blocks).subspan(i * block_count, block_count)) {
+        out[i].log_sums.push_back(std::isnan(sum) ? std::numeric_limits<double>::quiet_NaN()
+                                                  : largest + portable_log(sum));
+      }
+    }
+  }
+
+  static std::vector<Listed> best_of(std::vector<Listed> found, const ShortlistSpec& spec) {
+    if (found.empty()) return found;
+    const float below = std::ranges::max(found, {}, &Listed::logit).logit - spec.within;
+    std::erase_if(found, [&](const Listed& listed) { return listed.logit < below; });
+    std::ranges::sort(found, [](const Listed& a, const Listed& b) {
+      return ranks_before({a.id, a.logit}, {b.id, b.logit});
+    });
+    found.resize(std::min(found.size(), spec.k));
+    return found;
+  }
+
+  // To the device's memory and from it, there after the next event.
+  template <class T>
+  void put(std::span<const T> from, T* to) {
+    transfers_.upload(from.data(), reinterpret_cast<std::byte*>(to), from.size_bytes(),
+                      recorded_ + 1);
+  }
+  template <class T>
+  void take(const T* from, std::vector<T>& to) {
+    download(from, std::as_writable_bytes(std::span(to)));
   }
 
   bool in_halves() const { return precision_ != Precision::exact; }
@@ -497,7 +580,8 @@ class CudaBackend final : public Backend {
   Transfers transfers_{compute_, events_};
   PieceUploads pieces_{transfers_.in()};
   Scratch halves_{compute_}, sums_{compute_}, scales_{compute_}, partial_{compute_};
-  Scratch logits_{compute_}, of_slabs_{compute_}, selected_{compute_};
+  Scratch logits_{compute_}, of_pieces_{compute_}, selected_{compute_};
+  Scratch lists_{compute_}, changes_{compute_}, blocks_{compute_}, found_{compute_};
   ProductInput input_{};
   Work work_;
   std::uint64_t recorded_ = 0;

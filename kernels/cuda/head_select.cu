@@ -8,6 +8,7 @@ namespace sluice::kernels::cuda {
 namespace {
 
 constexpr int kThreads = 256, kWarps = kThreads / kWarp;
+constexpr std::size_t kPieceTokens = 8192;
 
 __device__ std::uint64_t key_of(float logit, std::int32_t id) {
   unsigned bits = __float_as_uint(logit + 0.0f);  // of two zeros one
@@ -57,20 +58,22 @@ __device__ void largest(std::size_t count, int k, Key key, Put put) {
   }
 }
 
-__global__ void __launch_bounds__(kThreads) select_of_slab_kernel(SelectArgs args) {
-  const float* logits = args.logits + blockIdx.x * args.stride;
-  std::uint64_t* out = args.of_slabs + (blockIdx.x * args.slabs + args.slab) * args.k;
+__global__ void __launch_bounds__(kThreads) select_of_piece_kernel(SelectArgs args) {
+  const std::size_t row = blockIdx.x, first = std::size_t{blockIdx.y} * kPieceTokens;
+  const std::size_t left = args.tokens - first;
+  const float* logits = args.logits + row * args.tokens + first;
+  std::uint64_t* out = args.of_pieces + (row * gridDim.y + blockIdx.y) * args.k;
   largest(
-      args.count, args.k,
+      left < kPieceTokens ? left : kPieceTokens, args.k,
       [&](std::size_t i) {
-        return key_of(logits[i], args.first_id + static_cast<std::int32_t>(i));
+        return key_of(logits[i], args.first_id + static_cast<std::int32_t>(first + i));
       },
       [&](int i, std::uint64_t key) { out[i] = key; });
 }
 
-__global__ void __launch_bounds__(kThreads) select_of_slabs_kernel(SelectedArgs args) {
-  const std::size_t count = args.slabs * args.k;
-  const std::uint64_t* keys = args.of_slabs + blockIdx.x * count;
+__global__ void __launch_bounds__(kThreads)
+    select_of_pieces_kernel(SelectArgs args, std::size_t count) {
+  const std::uint64_t* keys = args.of_pieces + blockIdx.x * count;
   Candidate* out = args.out + blockIdx.x * static_cast<std::size_t>(args.k);
   largest(
       count, args.k, [&](std::size_t i) { return keys[i]; },
@@ -83,14 +86,15 @@ __global__ void __launch_bounds__(kThreads) select_of_slabs_kernel(SelectedArgs 
 
 }  // namespace
 
-void select_of_slab(const SelectArgs& args, cudaStream_t stream) {
-  launch(&select_of_slab_kernel, "select_of_slab",
-         {dim3(static_cast<unsigned>(args.rows)), dim3(kThreads)}, stream, args);
-}
+std::size_t select_pieces(std::size_t tokens) { return (tokens + kPieceTokens - 1) / kPieceTokens; }
 
-void select_of_slabs(const SelectedArgs& args, cudaStream_t stream) {
-  launch(&select_of_slabs_kernel, "select_of_slabs",
-         {dim3(static_cast<unsigned>(args.rows)), dim3(kThreads)}, stream, args);
+void head_select(const SelectArgs& args, cudaStream_t stream) {
+  const std::size_t pieces = select_pieces(args.tokens);
+  const auto rows = static_cast<unsigned>(args.rows);
+  launch(&select_of_piece_kernel, "select_of_piece",
+         {dim3(rows, static_cast<unsigned>(pieces)), dim3(kThreads)}, stream, args);
+  launch(&select_of_pieces_kernel, "select_of_pieces", {dim3(rows), dim3(kThreads)}, stream, args,
+         pieces * static_cast<std::size_t>(args.k));
 }
 
 }  // namespace sluice::kernels::cuda

@@ -153,26 +153,52 @@ struct EmbedArgs {
 };
 void embed(const EmbedArgs& args, cudaStream_t stream);
 
-// The best k logits of each row, as ranks_before() orders them, in two steps: of a slab of tokens,
-// added to those of other slabs, and of all of these.
+// The best k logits of each row, as ranks_before() orders them: of each piece of the tokens, then
+// of these.
 inline constexpr int kSelectedMax = 32;
 struct SelectArgs {
-  const float* logits;  // (rows, stride): the slab's first `count` of each
-  std::size_t rows, stride, count;
+  const float* logits;  // (rows, tokens)
+  std::size_t rows, tokens;
   std::int32_t first_id;
-  int k;  // at most kSelectedMax
-  std::size_t slab, slabs;
-  std::uint64_t* of_slabs;  // (rows, slabs, k)
+  int k;                     // at most kSelectedMax
+  float softcap;             // of the logits that are told; 0: none
+  std::uint64_t* of_pieces;  // scratch: (rows, select_pieces(tokens), k)
+  Candidate* out;            // (rows, k)
 };
-void select_of_slab(const SelectArgs& args, cudaStream_t stream);
+std::size_t select_pieces(std::size_t tokens);
+void head_select(const SelectArgs& args, cudaStream_t stream);
 
-struct SelectedArgs {
-  const std::uint64_t* of_slabs;
-  std::size_t rows, slabs;
-  int k;
-  float softcap;   // of the logits that are told; 0: none
-  Candidate* out;  // (rows, k)
+// A list of the best tokens of a row (kernels/backend.h, ShortlistSpec): what it asks, and below
+// what the device finds.
+struct List {
+  std::size_t row;
+  std::size_t changes_begin, changes_end;  // in ListArgs::changes
+  std::int32_t named_id;
+  bool capped;
+  float scale, within;
+  std::size_t k;
+  std::size_t found_at, room;  // in ListArgs::found
+
+  Listed named;    // its id -1: not one of these tokens
+  float least;     // no logit below it is in the list
+  unsigned count;  // of those that are not; what `room` does not hold is left out
 };
-void select_of_slabs(const SelectedArgs& args, cudaStream_t stream);
+struct ListBlock {     // kHeadBlockRows tokens, or what is left of them
+  float largest, sum;  // of e^(logit - largest)
+};
+struct ListArgs {
+  const float* logits;  // (rows, tokens)
+  std::size_t tokens;
+  std::int32_t first_id;
+  float softcap;  // 0: none
+  List* lists;
+  std::size_t list_count;
+  const LogitChange* changes;
+  ListBlock* blocks;  // (list_count, list_blocks(tokens))
+  Listed* found;
+};
+std::size_t list_blocks(std::size_t tokens);
+void find_least(const ListArgs& args, cudaStream_t stream);  // and `named` and `blocks`
+void gather(const ListArgs& args, cudaStream_t stream);      // counts and finds, in any order
 
 }  // namespace sluice::kernels::cuda

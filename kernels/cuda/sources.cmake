@@ -4,6 +4,7 @@ set(SLUICE_CUDA_KERNELS
   embed.cu
   gated_activation.cu
   head_select.cu
+  head_shortlist.cu
   kv_write.cu
   product.cu
   product_fp32.cu

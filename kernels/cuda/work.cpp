@@ -99,13 +99,15 @@ Work work_of(const EmbedArgs& args) {
 }
 
 Work work_of(const SelectArgs& args) {
-  return {.bytes = args.rows * (args.count * kFloat +
-                                static_cast<std::uint64_t>(args.k) * sizeof(std::uint64_t))};
+  const auto k = static_cast<std::uint64_t>(args.k);
+  return {.bytes = args.rows * (args.tokens * kFloat +
+                                2 * k * select_pieces(args.tokens) * sizeof(std::uint64_t) +
+                                k * sizeof(Candidate))};
 }
 
-Work work_of(const SelectedArgs& args) {
-  return {.bytes = args.rows * static_cast<std::uint64_t>(args.k) *
-                   (args.slabs * sizeof(std::uint64_t) + sizeof(Candidate))};
+Work work_of(const ListArgs& args) {
+  return {.bytes = args.list_count *
+                   (args.tokens * kFloat + list_blocks(args.tokens) * sizeof(ListBlock))};
 }
 
 }  // namespace sluice::kernels::cuda

@@ -20,6 +20,6 @@ Work work_of(const ProductInputArgs& args);
 Work work_of(const ProductArgs& args);
 Work work_of(const EmbedArgs& args);  // a row of the table a token
 Work work_of(const SelectArgs& args);
-Work work_of(const SelectedArgs& args);
+Work work_of(const ListArgs& args);  // each of the two operations
 
 }  // namespace sluice::kernels::cuda

@@ -5,6 +5,7 @@
 
 #include_next <cuda_runtime.h>
 
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -118,6 +119,9 @@ inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
     result |= static_cast<unsigned>(bytes >> 8 * (selector >> 4 * i & 7) & 0xff) << 8 * i;
   }
   return result;
+}
+inline unsigned atomicAdd(unsigned* at, unsigned value) {
+  return std::atomic_ref(*at).fetch_add(value, std::memory_order_relaxed);
 }
 template <class T>
 T __ldg(const T* at) {
