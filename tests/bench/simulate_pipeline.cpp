@@ -70,8 +70,9 @@ struct MeasuredRun {
   std::vector<std::vector<Took>> stages;  // by micro-batch
   double wall_s = 0;
 
-  const Took& of(int stage, std::uint64_t step) const {
-    return stages.at(static_cast<std::size_t>(stage)).at(static_cast<std::size_t>(step));
+  const Took* of(int stage, std::uint64_t step) const {  // null: there was none of that number
+    const auto& took = stages.at(static_cast<std::size_t>(stage));
+    return step < took.size() ? &took[static_cast<std::size_t>(step)] : nullptr;
   }
 };
 
@@ -115,18 +116,24 @@ class Replay {
   StepTimes times() {
     return {.layers_s =
                 [this](int stage, const batch::BatchPlan& plan) {
-                  const auto& took = run_.of(stage, plan.step);
-                  if (took.rows != plan.rows()) ++others_;
-                  return add(layers_, alone_.layers_s(stage, plan), took.layers_s);
+                  const auto* const took = run_.of(stage, plan.step);
+                  const double alone_s = alone_.layers_s(stage, plan);
+                  if (took != nullptr && took->rows == plan.rows()) {
+                    return add(layers_, alone_s, took->layers_s);
+                  }
+                  ++others_;
+                  return layers_.ratio() * alone_s;
                 },
             .head_s = [this](int stage, int tokens) {  // in the order of the micro-batches
               const auto step = next_head_[static_cast<std::size_t>(stage)]++;
-              return add(head_, alone_.head_s(stage, tokens), run_.of(stage, step).head_s);
+              const auto* const took = run_.of(stage, step);
+              const double alone_s = alone_.head_s(stage, tokens);
+              return took != nullptr ? add(head_, alone_s, took->head_s) : head_.ratio() * alone_s;
             }};
   }
   const Sums& layers() const { return layers_; }
   const Sums& head() const { return head_; }
-  int others() const { return others_; }  // micro-batches that had other rows than simulated
+  int others() const { return others_; }  // of steps of other rows than simulated: scaled
 
  private:
   static double add(Sums& sums, double alone_s, double in_run_s) {

@@ -95,7 +95,7 @@ if not reports:
 for run in reports[0]["runs"]:
     print(f"a run of {run['stages']} ranks took {run['wall_s']:.2f} s, its schedule simulated {run['simulated_s']:.2f} s "
           f"({run['simulated_s'] / run['wall_s'] - 1:+.1%}; {run['other_micro_batches']} of {run['micro_batches']} "
-          "micro-batches other than simulated)")
+          "micro-batches had other rows, a stage each)")
 print("in runs stages took, of their times alone: layers", *(f"{r['layers_ratio']:.3f}" for r in reports),
       "head", *(f"{r['head_ratio']:.3f}" for r in reports), "times")
 first = 0
