@@ -58,7 +58,8 @@ class Scorer {
                 *backend_),
             {.rows_max = rows_max_,
              .kv_room = {.full = static_cast<int>(pages_.full.size()),
-                         .ring = static_cast<int>(pages_.ring.size())}}) {}
+                         .ring = static_cast<int>(pages_.ring.size())},
+             .kv_type = kernels::kv_type_of(backend_->precision())}) {}
 
   void score(batch::ScoredText& text) {
     while (!text.ended()) {
