@@ -21,7 +21,7 @@ std::vector<float> logits_of(const model::Model& model, const std::vector<std::i
   std::ranges::reverse(pages.full);
   std::ranges::reverse(pages.ring);
   model::Forward forward(*backend, model.config(), load_stage(model, all, *backend),
-                         {.rows_max = chunk, .kv_room = room});
+                         {.rows_max = chunk, .kv_room = room, .kv_type = kernels::KvType::f32});
   for (int first = 0, end; first < tokens; first = end) {
     end = std::min(tokens, first + chunk);
     std::vector<kernels::Row> rows;
