@@ -5,13 +5,12 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <deque>
 #include <iterator>
-#include <limits>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "kernels/cpu/isa.h"
@@ -19,6 +18,8 @@
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/compute_queue.h"
 #include "kernels/cuda/events.h"
+#include "kernels/cuda/handles.h"
+#include "kernels/cuda/head_lists.h"
 #include "kernels/cuda/memory.h"
 #include "kernels/cuda/operations.h"
 #include "kernels/cuda/packing.h"
@@ -26,116 +27,12 @@
 #include "kernels/cuda/weight.h"
 #include "kernels/cuda/work.h"
 #include "kernels/error.h"
-#include "kernels/portable_math.h"
 
 namespace sluice::kernels::cuda {
 namespace {
 
 // Logits of whole rows that are there at a time, at most (of one row, more where it has more).
 constexpr std::size_t kLogitsMax = std::size_t{8} << 20;
-// Candidates of a list that there is room for at once.
-constexpr std::size_t kFoundFirst = 256;
-
-class CudaBuffer final : public Buffer {
- public:
-  explicit CudaBuffer(std::size_t floats)
-      : floats_(floats), data_(allocate_device(floats * sizeof(float))) {}
-  std::size_t floats() const override { return floats_; }
-  float* data() const { return reinterpret_cast<float*>(data_.get()); }
-
- private:
-  std::size_t floats_;
-  DeviceBytes data_;
-};
-
-class CudaKvCache final : public KvCache {
- public:
-  explicit CudaKvCache(const KvShape& shape)
-      : shape_(shape),
-        data_(allocate_device(layer_bytes() * static_cast<std::size_t>(shape.layers))) {}
-  const KvShape& shape() const override { return shape_; }
-  KvLayer layer(int layer) const {
-    return {.data = data_.get() + static_cast<std::size_t>(layer) * layer_bytes(),
-            .type = shape_.type,
-            .kv_heads = shape_.kv_heads,
-            .head_dim = shape_.head_dim,
-            .head_bytes = page_bytes() / static_cast<std::size_t>(shape_.kv_heads)};
-  }
-  std::byte* page(int layer, int page) const {
-    return data_.get() + static_cast<std::size_t>(layer) * layer_bytes() +
-           static_cast<std::size_t>(page) * page_bytes();
-  }
-  std::size_t page_bytes() const {  // of one layer
-    KvShape one = shape_;
-    one.layers = 1;
-    return kv_bytes_per_page(one);
-  }
-
- private:
-  std::size_t layer_bytes() const { return page_bytes() * static_cast<std::size_t>(shape_.pages); }
-
-  KvShape shape_;
-  DeviceBytes data_;
-};
-
-class CudaRows final : public Rows {
- public:
-  CudaRows(std::span<const Row> rows, std::span<const std::span<const std::int32_t>> page_tables,
-           Transfers& transfers, std::uint64_t event) {
-    std::vector<std::int32_t> pages;
-    std::vector<int> pages_at;
-    for (const auto& table : page_tables) {
-      pages_at.push_back(static_cast<int>(pages.size()));
-      pages.insert(pages.end(), table.begin(), table.end());
-    }
-    std::vector<RowPlace> places;
-    for (std::size_t first = 0, end = 0; first < rows.size(); first = end) {
-      const int sequence = rows[first].sequence;
-      while (end < rows.size() && rows[end].sequence == sequence) ++end;
-      const auto& table = page_tables[static_cast<std::size_t>(sequence)];
-      const int page_count = static_cast<int>(table.size());
-      for (std::size_t row = first; row < end; ++row) {
-        places.push_back({.position = rows[row].position,
-                          .pages_at = pages_at[static_cast<std::size_t>(sequence)],
-                          .page_count = page_count,
-                          .run_index = static_cast<int>(row - first),
-                          .run_rest = static_cast<int>(end - row)});
-      }
-      const int last = rows[end - 1].position;
-      run_max_ = std::max(run_max_, static_cast<int>(end - first));
-      sequences_.push_back(
-          {.sequence = sequence, .first = rows[first].position, .last = last, .pages = page_count});
-      positions_end_ = std::max(positions_end_, last + 1);
-      for (int i = 0; i <= std::min(last / kKvPageTokens, page_count - 1); ++i) {
-        pages_end_ = std::max(pages_end_, table[static_cast<std::size_t>(i)] + 1);
-      }
-    }
-    rows_.assign(rows.begin(), rows.end());
-    const std::size_t place_bytes = places.size() * sizeof(RowPlace);
-    const std::size_t page_bytes = pages.size() * sizeof(std::int32_t);
-    block_ = transfers.take(place_bytes + page_bytes);
-    std::memcpy(block_->host.get(), places.data(), place_bytes);
-    std::memcpy(block_->host.get() + place_bytes, pages.data(), page_bytes);
-    transfers.send(*block_, place_bytes + page_bytes, event);
-    const std::byte* const there = block_->device.get();
-    places_ = {.rows = reinterpret_cast<const RowPlace*>(there),
-               .pages = reinterpret_cast<const std::int32_t*>(there + place_bytes)};
-  }
-  std::size_t count() const override { return rows_.size(); }
-  std::span<const SequenceRows> sequences() const override { return sequences_; }
-  int positions_end() const override { return positions_end_; }
-  int pages_end() const override { return pages_end_; }
-  int run_max() const { return run_max_; }
-  std::span<const Row> rows() const { return rows_; }
-  const Places& places() const { return places_; }
-
- private:
-  std::vector<Row> rows_;
-  std::vector<SequenceRows> sequences_;
-  int positions_end_ = 0, pages_end_ = 0, run_max_ = 0;
-  BlockPool::Lent block_;
-  Places places_{};
-};
 
 float* data(const Tensor& t) { return static_cast<CudaBuffer*>(t.buffer)->data() + t.offset; }
 const CudaRows& own(const Rows& rows) { return static_cast<const CudaRows&>(rows); }
@@ -421,24 +318,7 @@ class CudaBackend final : public Backend {
 
   void list(const RowLogits& logits, float softcap, std::span<const ShortlistSpec> specs,
             std::span<Shortlist> out) {
-    std::vector<List> lists;
-    std::vector<LogitChange> changes;
-    for (const ShortlistSpec& spec : specs) {
-      changes.insert(changes.end(), spec.changes.begin(), spec.changes.end());
-      lists.push_back({.row = spec.row - logits.first,
-                       .changes_begin = changes.size() - spec.changes.size(),
-                       .changes_end = changes.size(),
-                       .named_id = spec.named,
-                       .capped = spec.capped,
-                       .scale = spec.scale,
-                       .within = spec.within,
-                       .k = spec.k,
-                       .found_at = lists.size() * kFoundFirst,
-                       .room = kFoundFirst,
-                       .named = {},
-                       .least = 0,
-                       .count = 0});
-    }
+    auto [lists, changes] = lists_of(specs, logits.first);
     auto* const of_changes = changes_.room<LogitChange>(changes.size());
     put<LogitChange>(changes, of_changes);
     const std::size_t block_count = list_blocks(logits.tokens);
@@ -479,24 +359,9 @@ class CudaBackend final : public Backend {
         take(args.found, best);
         do_wait(do_record());
       }
-      out[i] = {.best = best_of(std::move(best), specs[i]), .log_sums = {}, .named = list.named};
-      if (!specs[i].sums) continue;
-      for (const auto& [largest, sum] : std::span(blocks).subspan(i * block_count, block_count)) {
-        out[i].log_sums.push_back(std::isnan(sum) ? std::numeric_limits<double>::quiet_NaN()
-                                                  : largest + portable_log(sum));
-      }
+      out[i] = shortlist_of(list, std::move(best),
+                            std::span(blocks).subspan(i * block_count, block_count), specs[i]);
     }
-  }
-
-  static std::vector<Listed> best_of(std::vector<Listed> found, const ShortlistSpec& spec) {
-    if (found.empty()) return found;
-    const float below = std::ranges::max(found, {}, &Listed::logit).logit - spec.within;
-    std::erase_if(found, [&](const Listed& listed) { return listed.logit < below; });
-    std::ranges::sort(found, [](const Listed& a, const Listed& b) {
-      return ranks_before({a.id, a.logit}, {b.id, b.logit});
-    });
-    found.resize(std::min(found.size(), spec.k));
-    return found;
   }
 
   // To the device's memory and from it, there after the next event.

@@ -16,6 +16,8 @@ set(SLUICE_CUDA_HOST
   check.cpp
   compute_queue.cpp
   events.cpp
+  handles.cpp
+  head_lists.cpp
   memory.cpp
   packed_rows.cpp
   transfers.cpp
