@@ -72,7 +72,7 @@ bool is_choice(const Key& key, const std::string& word) {
 
 // Empty, or what this word should have been.
 std::string problem_of(const Key& key, const std::string& word) {
-  if (!word.empty() && !is_choice(key, word)) {
+  if (!is_choice(key, word) && !(word.empty() && key.fallback.empty())) {
     return "must be one of " + std::string(key.choices);
   }
   if (word.find('\0') != std::string::npos) return "must not hold a NUL byte";

@@ -120,6 +120,15 @@ void refuse_both(const Settings& settings) {
                                      "--no-raw");
 }
 
+void refuse_on_the_cpu(const Settings& settings) {
+  const std::string type = settings.text("kv-dtype");
+  if (settings.text("backend") != "cpu" || (type != "bf16" && type != "q8")) return;
+  throw Error(ExitStatus::usage, "kv-dtype = '" + type + "' (" + settings.value("kv-dtype").origin +
+                                     ") is for GPUs, and backend (" +
+                                     settings.value("backend").origin +
+                                     ") is cpu, which keeps keys and values as f32 or f16");
+}
+
 constexpr const char* kOfGenerating[] = {
     "max-tokens", "ignore-eos", "stop-token-ids", "temperature",        "top-k",
     "top-p",      "min-p",      "seed",           "repetition-penalty", "presence-penalty",
@@ -190,6 +199,7 @@ jobs::JobSpec make_spec(const Settings& settings) {
   spec.head_split = settings.text("head-split");
   spec.backend = settings.text("backend");
   spec.kv_dtype = settings.text("kv-dtype");
+  refuse_on_the_cpu(settings);
   spec.threads = static_cast<int>(settings.integer("threads"));
   spec.fsync = settings.text("fsync");
   spec.executor = settings.text("executor");

@@ -58,7 +58,7 @@ class Cache {
 TEST_P(KvCopy, IsSeenAsWhatWasCopiedAndIsApartFromIt) {
   Random random(1);
   for (const KvType type : {KvType::f32, KvType::f16, KvType::q8}) {
-    if (type == KvType::q8 && backend_->name() == std::string_view("cpu")) continue;
+    if (type == KvType::q8 && backend_->name() != std::string_view("cuda")) continue;
     Cache cache(*backend_, type);
     std::vector<std::vector<float>> before;
     for (int layer = 0; layer < kLayers; ++layer) {

@@ -156,7 +156,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Refusal{"env", "1A=b", "must be NAME=value"},
                     Refusal{"precision", "speedy", "must be one of fast|high|exact"},
                     Refusal{"backend", "rocm", "must be one of auto|cpu|cuda"},
-                    Refusal{"kv-dtype", "q4", "must be one of auto|f32|f16|bf16|q8"}));
+                    Refusal{"kv-dtype", "q4", "must be one of auto|f32|f16|bf16|q8"},
+                    Refusal{"precision", "", "must be one of fast|high|exact"}));
 
 TEST(Config, EveryDefaultPassesItsOwnCheck) {
   for (const Key& key : keys()) {
@@ -267,6 +268,16 @@ TEST(JobSpec, CarriesEachSettingWithItsOrigin) {
   EXPECT_FALSE(spec.chat || spec.raw);
   EXPECT_EQ(spec.origin.at("max-tokens"), "flag");
   EXPECT_EQ(spec.origin.at("batch-size"), "default");
+}
+
+TEST(JobSpec, KeysAndValuesOfTheCpuAreFloatsOrHalves) {
+  for (const char* type : {"bf16", "q8"}) {
+    World world;
+    world.sources.flags = {{"backend", {"cpu"}}, {"kv-dtype", {type}}};
+    EXPECT_THROW(make_spec(world.settings()), Error) << type;
+    world.sources.flags[0].second = {"auto"};
+    EXPECT_EQ(make_spec(world.settings()).kv_dtype, type);
+  }
 }
 
 TEST(JobSpec, SamplingComesFromFlagsAndFiles) {

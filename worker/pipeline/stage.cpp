@@ -437,8 +437,7 @@ void Stage::send(int to, Channel channel, Bytes message) {
 // Called between layers, which may take a twentieth of it, and while the device is waited for. A
 // stage by itself has no messages that are large.
 void Stage::progress() {
-  depart_if_done();
-  if (place_.stages == 1) return;
+  if (depart_if_done() || place_.stages == 1) return;  // it may compute no longer
   const double now_s = clock_.now();
   if (now_s - progressed_s_ < kProgressEvery_s) return;
   progressed_s_ = now_s;
