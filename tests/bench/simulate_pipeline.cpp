@@ -110,8 +110,14 @@ struct Sums {
 // Counts what micro-batches took in the run, and would have taken by the times of stages alone.
 class Replay {
  public:
-  Replay(const MeasuredRun& run, const std::vector<StageTimes>& alone)
-      : run_(run), alone_(step_times(alone)), next_head_(alone.size()) {}
+  // Ratios: for steps that the run had not.
+  Replay(const MeasuredRun& run, const std::vector<StageTimes>& alone, double layers_ratio,
+         double head_ratio)
+      : run_(run),
+        alone_(step_times(alone)),
+        next_head_(alone.size()),
+        layers_ratio_(layers_ratio),
+        head_ratio_(head_ratio) {}
 
   StepTimes times() {
     return {.layers_s =
@@ -122,13 +128,13 @@ class Replay {
                     return add(layers_, alone_s, took->layers_s);
                   }
                   ++others_;
-                  return layers_.ratio() * alone_s;
+                  return layers_ratio_ * alone_s;
                 },
             .head_s = [this](int stage, int tokens) {  // in the order of the micro-batches
               const auto step = next_head_[static_cast<std::size_t>(stage)]++;
               const auto* const took = run_.of(stage, step);
               const double alone_s = alone_.head_s(stage, tokens);
-              return took != nullptr ? add(head_, alone_s, took->head_s) : head_.ratio() * alone_s;
+              return took != nullptr ? add(head_, alone_s, took->head_s) : head_ratio_ * alone_s;
             }};
   }
   const Sums& layers() const { return layers_; }
@@ -145,6 +151,7 @@ class Replay {
   const MeasuredRun& run_;
   StepTimes alone_;
   std::vector<std::uint64_t> next_head_;
+  double layers_ratio_, head_ratio_;
   Sums layers_, head_;
   int others_ = 0;
 };
@@ -181,7 +188,9 @@ int main(int count, char** words) {
   for (int i = 3; i < count; ++i) {
     const MeasuredRun measured = read_run(words[i]);
     const std::size_t plan = measured.stages.size() - 1;
-    Replay replay(measured, times.at(plan));
+    Replay first(measured, times.at(plan), 1, 1);
+    simulate_plan(plan, first.times());
+    Replay replay(measured, times.at(plan), first.layers().ratio(), first.head().ratio());
     const auto run = simulate_plan(plan, replay.times());
     for (const auto& [to, from] : {std::pair{&layers, &replay.layers()}, {&head, &replay.head()}}) {
       to->alone_s += from->alone_s;
