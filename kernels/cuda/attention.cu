@@ -104,10 +104,14 @@ __device__ void join(const Partial& with, float& best, float& total, float& deca
 constexpr int keys_at_once(int queries) { return queries < kQueriesMax ? 4 : 2; }
 // Blocks that a multiprocessor's registers are to suffice for: as many as let all stay in
 // registers.
-constexpr int blocks_of(int queries) { return queries > 4 ? 4 : queries > 2 ? 5 : 7; }
+constexpr int blocks_of(KvType type, int queries) {
+  if (queries > 4) return type == KvType::q8 ? 3 : 4;
+  if (queries > 2) return 5;
+  return queries == 2 && type == KvType::f32 ? 6 : 7;
+}
 
 template <KvType Type, int Queries>
-__global__ void __launch_bounds__(kThreads, blocks_of(Queries))
+__global__ void __launch_bounds__(kThreads, blocks_of(Type, Queries))
     attention_kernel(AttentionArgs args, Tiling tile) {
   const RowPlace row = args.places.rows[blockIdx.x];
   const int kv_head = static_cast<int>(blockIdx.y) / tile.parts;
