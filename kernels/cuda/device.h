@@ -100,13 +100,5 @@ struct alignas(16) Vector {
   static constexpr int kCount = 16 / sizeof(T);
   T at[kCount];
 };
-template <class T>
-__device__ inline Vector<T> load_vector(const T* from) {
-  return *reinterpret_cast<const Vector<T>*>(from);
-}
-template <class T>
-__device__ inline void store_vector(T* to, const Vector<T>& values) {
-  *reinterpret_cast<Vector<T>*>(to) = values;
-}
 
 }  // namespace sluice::kernels::cuda
